@@ -1,0 +1,2 @@
+//! Protocol-level load generator for the benchmarks.
+fn main() {}

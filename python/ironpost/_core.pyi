@@ -1,0 +1,604 @@
+"""The typed face of the Rust extension: protocol cores behind TLS, and the message store.
+
+Every wire class (`SmtpServer`, `SmtpClient`, `ImapServer`, `Pop3Server`) obeys one contract (docs/protocol-cores.md):
+bytes in by `receive`, one complete event out by `next_event`, decisions by commands, bytes out by `take_output`.
+A call that the state forbids raises `LocalMisuse`. Nothing here opens a socket or reads a protocol clock.
+"""
+
+from collections.abc import Buffer, Sequence
+from typing import Final, final
+
+__version__: Final[str]
+build_profile: Final[str]  # "release" or "debug"; benchmarks refuse the latter
+
+# ---- errors ----------------------------------------------------------------------------------------------------
+
+class CoreError(Exception): ...
+class LocalMisuse(CoreError): ...  # our caller broke the contract: a bug of ours
+class InternalError(CoreError): ...  # a panic, caught at the boundary
+class TlsError(CoreError): ...  # the TLS layer failed; the connection is unusable
+class StoreError(CoreError): ...  # base of what the store answers
+class StoreBusy(StoreError): ...  # queue of the writer is full: try again later
+class StoreFull(StoreError): ...  # no space on the disk or in the index
+class StoreCorrupt(StoreError): ...  # a record is damaged; the text names it
+class StoreFailed(StoreError): ...  # the volume has failed; the worker must end
+class NotFound(StoreError): ...  # no such mailbox, message or queue item
+class AlreadyExists(StoreError): ...
+class Refused(StoreError): ...  # the operation is not allowed (delete INBOX, inferior to itself, limits)
+
+# ---- what next_event may return besides an event -----------------------------------------------------------------
+
+@final
+class Signal: ...
+
+NEED_DATA: Final[Signal]  # read more from the peer
+PAUSED: Final[Signal]  # a decision is owed before the grammar can go on
+
+# ---- TLS ---------------------------------------------------------------------------------------------------------
+
+@final
+class TlsServerConfig:
+    """Certificate chain and key in PEM, as files hold them. Raises ValueError with a clear text when they do not fit.
+
+    Immutable; reload makes a new one. `more` holds further (chain, key) pairs, chosen by SNI from their DNS names.
+    """
+
+    def __new__(cls, chain_pem: bytes, key_pem: bytes, more: Sequence[tuple[bytes, bytes]] = ()) -> TlsServerConfig: ...
+
+@final
+class TlsClientConfig:
+    """`verify` False is opportunistic TLS (RFC 3207 between MTAs); True checks chain and name.
+
+    `roots_pem` replaces the built-in web roots.
+    """
+
+    def __new__(cls, *, verify: bool, roots_pem: bytes | None = None) -> TlsClientConfig: ...
+
+@final
+class TlsInfo:
+    version: str  # "TLSv1.3"
+    cipher: str
+    server_name: str | None
+    resumed: bool
+
+class Wire:
+    """What all wires share."""
+
+    def receive(self, data: Buffer, length: int) -> None:
+        """Consumes the first `length` octets of `data` at once. Raises TlsError."""
+    def receive_eof(self) -> None: ...
+    def take_output(self, limit: int = 65536) -> bytes:
+        """Octets to send now, at most `limit`; b"" when there are none. Drain it before reading on."""
+    @property
+    def output_pending(self) -> int:
+        """Octets known to wait (0 means take_output would return b"")."""
+    @property
+    def state(self) -> str:
+        """Name of the core's state, for logs and tests."""
+    @property
+    def tls(self) -> TlsInfo | None:
+        """None on a plaintext connection and before the handshake has finished."""
+    @property
+    def secure(self) -> bool:
+        """True once a TLS handshake has finished."""
+    def close_tls(self) -> None:
+        """Queues close_notify behind all output; nothing on a plaintext connection."""
+
+# ---- SMTP and LMTP server ----------------------------------------------------------------------------------------
+# Events are frozen and have __match_args__ in the order of their fields.
+
+@final
+class Helo:
+    verb: str  # "HELO", "EHLO" or "LHLO"
+    name: str
+
+@final
+class Mail:
+    address: str  # reverse-path without brackets, "" for <>; domain in lower case
+    local: str  # unquoted
+    domain: str
+    size: int | None
+    body: str | None  # "7BIT", "8BITMIME"
+    smtputf8: bool
+    auth: str | None  # decoded AUTH= value, "<>" kept
+    ret: str | None  # "FULL" or "HDRS"
+    envid: str | None  # decoded xtext
+
+@final
+class Rcpt:
+    address: str
+    local: str
+    domain: str  # lower case; "" only for <postmaster>
+    notify: tuple[str, ...]  # of NEVER, SUCCESS, FAILURE, DELAY; empty when not given
+    orcpt: str | None  # "rfc822;decoded"
+
+@final
+class DataBegin:  # decide: accept_data() or reply(4xx/5xx)
+    ...
+
+@final
+class BdatBegin:  # decide on each chunk: accept_data() or reply(4xx/5xx) (its octets are then discarded)
+    size: int
+    last: bool
+    first: bool
+
+@final
+class BodyReady:  # octets wait: feed_sink() or discard_body()
+    ...
+
+@final
+class ChunkEnd:  # a BDAT chunk that is not the last: reply once
+    size: int
+
+@final
+class BodyEnd:  # the whole message has passed: reply (LMTP: reply once per accepted recipient, in order)
+    size: int  # octets fed to the sink
+    bare_cr: bool
+    bare_lf: bool
+    nul: bool
+
+@final
+class AuthBegin:
+    mechanism: str  # upper case
+    initial: bytes | None  # decoded; b"" for "="
+
+@final
+class AuthResponse:
+    data: bytes | None  # decoded; None when the client cancelled with "*"
+
+@final
+class StartTls: ...  # decide: start_tls(config) after which the core is new, or reply(4xx/5xx)
+
+@final
+class Reset: ...  # RSET; the core's transaction is already gone: reply
+
+@final
+class Verify:
+    verb: str  # "VRFY" or "EXPN"
+    argument: str
+
+@final
+class Help: ...
+@final
+class Noop: ...
+@final
+class Quit: ...
+
+@final
+class Bad:
+    """The peer's fault; the session goes on. Answer with reply(event.code, event.enhanced, event.text), or close."""
+
+    kind: str  # closed set, e.g. "syntax", "sequence", "line-too-long", "bare-newline", "unknown-verb"
+    code: int
+    enhanced: str
+    text: str
+
+@final
+class Closed:  # the peer has closed, or a fatal fault: nothing more comes
+    reason: str
+
+class SmtpServer(Wire):
+    def __new__(
+        cls,
+        *,
+        lmtp: bool = False,
+        tls: TlsServerConfig | None = None,  # given: implicit TLS from the first octet
+        message_octets_max: int = 52428800,  # beyond it the body is still consumed, discarded, and told as too big
+        recipients_max: int = 1000,
+        line_octets_max: int = 4096,
+        auth_line_octets_max: int = 12288,
+    ) -> SmtpServer: ...
+    def next_event(
+        self,
+    ) -> (
+        Helo | Mail | Rcpt | DataBegin | BdatBegin | BodyReady | ChunkEnd | BodyEnd | AuthBegin | AuthResponse | StartTls
+        | Reset | Verify | Help | Noop | Quit | Bad | Closed | Signal
+    ): ...
+    def greet(self, code: int, text: str) -> None:
+        """The 220 (or 4xx/5xx) greeting; must come first. Octets received before it are kept and are visible in
+        `early_talker`."""
+    @property
+    def early_talker(self) -> bool: ...
+    def reply(self, code: int, enhanced: str, text: str | Sequence[str]) -> None:
+        """Answers the pending event. `enhanced` "" leaves the enhanced code out. 2xx to Mail opens the transaction, to
+        Rcpt adds a recipient; 2xx-5xx to BodyEnd ends the transaction. A 421 makes the core refuse all further input."""
+    def reply_hello(self, text: str, extensions: Sequence[str]) -> None:
+        """250 to Helo: first line `text`, then the extensions (none for HELO)."""
+    def accept_data(self) -> None: ...
+    def feed_sink(self, sink: Sink) -> bool:
+        """Moves what waits into the sink. False: the sink is full, await it and call again."""
+    def discard_body(self) -> None:
+        """Throws away what waits of the body."""
+    @property
+    def message_too_big(self) -> bool:
+        """True when the body passed message_octets_max (valid from then until BodyEnd is answered)."""
+    def auth_challenge(self, data: bytes) -> None:
+        """334 with base64 of data."""
+    def auth_done(self, success: bool, code: int, enhanced: str, text: str) -> None:
+        """Ends the exchange; success forbids a second AUTH (503)."""
+    def start_tls(self, config: TlsServerConfig, enhanced: str, text: str) -> None:
+        """Queues 220 in plaintext and begins the handshake. Octets already buffered behind STARTTLS make the next event
+        Closed("starttls-injection")."""
+
+# ---- SMTP and LMTP client -----------------------------------------------------------------------------------------
+
+@final
+class Reply:
+    """The reply to one command, in order. `command` is "greeting", "EHLO", "HELO", "LHLO", "STARTTLS", "AUTH", "MAIL",
+    "RCPT", "DATA", "BODY", "RSET", "QUIT"; `index` counts RCPTs (and LMTP body replies) of the transaction from 0."""
+
+    command: str
+    index: int
+    code: int
+    enhanced: str  # "" when there is none
+    lines: tuple[str, ...]
+
+class SmtpClient(Wire):
+    """Commands may be called ahead of replies; the core sends them pipelined when the peer announced PIPELINING and one
+    by one otherwise. A reply that breaks the grammar or takes more than 1,000 lines is Closed("...")."""
+
+    def __new__(cls, *, lmtp: bool = False, tls: TlsClientConfig | None = None, server_name: str = "") -> SmtpClient: ...
+    def next_event(self) -> Reply | Closed | Signal: ...
+    @property
+    def extensions(self) -> dict[str, str]:
+        """Of the last EHLO: upper-case keyword to parameters."""
+    def hello(self, name: str) -> None:  # EHLO or LHLO
+        ...
+    def helo(self, name: str) -> None: ...
+    def start_tls(self) -> None:
+        """STARTTLS."""
+    def begin_tls(self, config: TlsClientConfig, server_name: str) -> None:
+        """After the 220: handshake; extensions are forgotten."""
+    def auth_plain(self, user: str, password: str) -> None: ...
+    def auth_login(self, user: str, password: str) -> None: ...
+    def mail(self, address: str, parameters: Sequence[str] = ()) -> None: ...
+    def rcpt(self, address: str, parameters: Sequence[str] = ()) -> None: ...
+    def data(self) -> None: ...
+    def body(self, chunk: bytes) -> None:
+        """After the 354: message octets, dot-stuffed here. Raises LocalMisuse on a bare CR or LF."""
+    def end_body(self) -> None: ...
+    def reset(self) -> None: ...
+    def quit(self) -> None: ...
+
+# ---- POP3 server ----------------------------------------------------------------------------------------------------
+
+@final
+class Pop3Command:
+    """A command legal in the present state. `name` upper case; `arguments` are str or int as the command has them:
+    USER(name) PASS(password) STAT LIST(n|None) RETR(n) DELE(n) NOOP RSET QUIT TOP(n, lines) UIDL(n|None) CAPA STLS
+    APOP is not offered. UTF8 and LANG come later."""
+
+    name: str
+    arguments: tuple[str | int | None, ...]
+
+class Pop3Server(Wire):
+    def __new__(cls, *, tls: TlsServerConfig | None = None) -> Pop3Server: ...
+    def next_event(self) -> Pop3Command | AuthBegin | AuthResponse | Bad | Closed | Signal:
+        """Bad: answer with err(event.text)."""
+    def greet(self, text: str) -> None: ...
+    def ok(self, text: str = "") -> None: ...
+    def err(self, text: str, code: str = "") -> None:
+        """-ERR, with a response code such as "IN-USE", "AUTH", "SYS/TEMP" (RFC 2449, RFC 3206)."""
+    def ok_list(self, text: str, lines: Sequence[str]) -> None:
+        """+OK, the lines, the final dot."""
+    def begin_message(self, text: str) -> None:
+        """+OK of RETR/TOP; then message octets by `message`, ended by `end_message`."""
+    def message(self, chunk: bytes) -> None:
+        """Dot-stuffed here."""
+    def end_message(self) -> None: ...
+    def auth_challenge(self, data: bytes) -> None: ...
+    def authenticated(self) -> None:
+        """To the TRANSACTION state; the +OK is given apart."""
+    def start_tls(self, config: TlsServerConfig, text: str) -> None: ...
+
+# ---- IMAP server ------------------------------------------------------------------------------------------------------
+
+@final
+class SequenceSet:
+    """Opaque; str() gives it back."""
+
+@final
+class FetchItems:
+    """Opaque parsed FETCH attributes. `sets_seen`: answering marks \\Seen."""
+
+    sets_seen: bool
+
+@final
+class SearchProgram:
+    """Opaque parsed SEARCH."""
+
+@final
+class Command:
+    """A complete, well-formed command that the state allows. `arguments` by name:
+
+    CAPABILITY NOOP LOGOUT STARTTLS CLOSE UNSELECT CHECK EXPUNGE NAMESPACE IDLE: ()
+    LOGIN: (user: str, password: str)        AUTHENTICATE comes as AuthBegin
+    ENABLE: (capabilities: tuple[str, ...],) upper case
+    ID: (fields: dict[str, str | None] | None,)
+    SELECT EXAMINE: (mailbox: str, parameters: tuple[str, ...])
+    CREATE: (mailbox: str, special_use: str | None)     DELETE SUBSCRIBE UNSUBSCRIBE: (mailbox: str,)
+    RENAME: (old: str, new: str)
+    LIST: (ListArguments,)    LSUB: (reference: str, pattern: str)
+    STATUS: (mailbox: str, items: tuple[str, ...])      upper case
+    APPEND: () after its AppendBegin ... BodyEnd
+    SEARCH, UID SEARCH: (program: SearchProgram,)
+    FETCH, UID FETCH: (set: SequenceSet, items: FetchItems)
+    STORE, UID STORE: (set: SequenceSet, mode: str "+" "-" "=", silent: bool, flags: tuple[str, ...])
+    COPY MOVE, UID COPY, UID MOVE: (set: SequenceSet, mailbox: str)
+    UID EXPUNGE: (set: SequenceSet,)
+
+    Mailbox names are Unicode (decoded from modified UTF-7, or UTF-8), INBOX in upper case whatever its spelling.
+    """
+
+    tag: str
+    name: str
+    arguments: tuple[object, ...]
+
+@final
+class ListArguments:
+    reference: str
+    patterns: tuple[str, ...]
+    select_options: tuple[str, ...]  # SUBSCRIBED REMOTE RECURSIVEMATCH SPECIAL-USE
+    return_options: tuple[str, ...]  # SUBSCRIBED CHILDREN SPECIAL-USE STATUS
+    status_items: tuple[str, ...]
+
+@final
+class AppendBegin:
+    """Decide: accept_literal() or refuse_literal(). Then BodyReady*, BodyEnd, Command APPEND."""
+
+    tag: str
+    mailbox: str
+    flags: tuple[str, ...]
+    internal_date: tuple[int, int] | None  # Unix seconds, zone offset in minutes
+    size: int
+    synchronising: bool
+    binary: bool  # literal8: NUL allowed
+
+@final
+class IdleDone: ...  # DONE: answer with respond(tag of IDLE, ...)
+
+@final
+class ImapBad:
+    """Malformed, or not allowed in this state. Answer with respond(tag or "*", "BAD", "", text)."""
+
+    tag: str | None
+    kind: str
+    text: str
+
+def mailbox_matches(name: str, reference: str, pattern: str) -> bool:
+    """LIST matching with `*` and `%` over the hierarchy separator "/" (RFC 9051 §6.3.9), linear time."""
+
+class ImapServer(Wire):
+    def __new__(
+        cls,
+        *,
+        tls: TlsServerConfig | None = None,
+        command_octets_max: int = 65536,  # outside the message literal
+        append_octets_max: int = 52428800,
+        search_depth_max: int = 32,
+    ) -> ImapServer: ...
+    def next_event(self) -> Command | AuthBegin | AuthResponse | AppendBegin | BodyReady | BodyEnd | IdleDone | ImapBad | Closed | Signal:
+        """Pull the next event only when the former one has been answered (pipelined commands wait in the core)."""
+    def greet(self, status: str, code: str, text: str) -> None:
+        """`* OK [code] text`; status OK, PREAUTH or BYE."""
+    def respond(self, tag: str, status: str, code: str, text: str) -> None:
+        """Tagged when tag is not "*": `tag OK [code] text`. code "" leaves it out. CR and LF in texts are refused."""
+    def untagged(self, line: str) -> None:
+        """`* line`: for lines made of numbers and atoms only; ASCII."""
+    def untagged_list(self, name: str, attributes: Sequence[str], mailbox: str, extended: str = "") -> None:
+        """LIST or LSUB line; the name is quoted and encoded as the client has enabled. The separator is "/"."""
+    def untagged_status(self, mailbox: str, items: Sequence[tuple[str, int]]) -> None: ...
+    def untagged_id(self, fields: Sequence[tuple[str, str]]) -> None: ...
+    def append_output(self, rendered: bytes) -> None:
+        """Complete response lines that the store has rendered."""
+    def continue_(self, text: str) -> None:
+        """`+ text` (IDLE)."""
+    def auth_challenge(self, data: bytes) -> None: ...
+    def accept_literal(self) -> None: ...
+    def refuse_literal(self, code: str, text: str) -> None:
+        """NO (with code) to the APPEND; a non-synchronising literal is read and thrown away."""
+    def feed_sink(self, sink: Sink) -> bool: ...
+    def discard_body(self) -> None: ...
+    def authenticated(self) -> None: ...
+    def selected(self, read_only: bool) -> None: ...
+    def unselected(self) -> None: ...
+    def begin_idle(self) -> None:
+        """After continue_(): only DONE is accepted."""
+    def logout(self) -> None: ...
+    def start_tls(self, config: TlsServerConfig, tag: str, text: str) -> None: ...
+    def enable_utf8(self) -> None:
+        """UTF8=ACCEPT or IMAP4rev2 enabled: names go out as UTF-8."""
+    def enable_rev2(self) -> None: ...
+
+# ---- store -------------------------------------------------------------------------------------------------------------
+
+@final
+class Sink:
+    """Gathers one message. Small ones stay in memory; a larger one goes to a file of its own in threads of the store."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def full(self) -> bool: ...
+    @property
+    def failed(self) -> bool:
+        """A write failed (disk full): feed_sink takes and drops the rest; submitting raises StoreFull."""
+    def header(self) -> bytes:
+        """The header section as received so far, at most 64 KiB; empty line not included."""
+    def hops(self) -> int:
+        """Number of Received fields in it (mail loops)."""
+    def write(self, data: bytes) -> bool:
+        """For messages that we originate. False: full."""
+    def discard(self) -> None:
+        """Gives up what was gathered; also happens when the object is dropped unsubmitted."""
+
+@final
+class MailboxInfo:
+    id: int  # 0: subscribed name without a mailbox
+    name: str
+    special_use: str  # "" or e.g. "\\Sent"
+    subscribed: bool
+    uid_validity: int
+    uid_next: int
+    messages: int
+    unseen: int
+    deleted: int
+    recent: int
+    size: int  # octets
+    highest_modseq: int
+
+@final
+class MailboxView:
+    """One session's picture of one mailbox: what the client has been told. Held in memory, no transaction."""
+
+    account: int
+    mailbox: int
+    read_only: bool
+    exists: int
+    recent: int
+    uid_validity: int
+    uid_next: int
+    first_unseen: int  # message number, 0 when all are seen
+    highest_modseq: int
+    keywords: tuple[str, ...]
+    def stale(self) -> bool:
+        """Instant: may there be anything new? False is certain (compares the environment's last transaction)."""
+    def message(self, number: int) -> tuple[int, int] | None:
+        """(uid, size in octets) of a message number; POP3's listing comes from messages()."""
+
+@final
+class FetchCursor:
+    """A FETCH in progress. `done` when nothing is left."""
+
+    done: bool
+
+@final
+class StoredMessage:
+    account: int
+    mailbox: int
+    uid_validity: int
+    uid: int
+
+@final
+class QueueItem:
+    id: int
+    due: float  # Unix seconds
+    created: float
+    size: int  # octets of prefix and body
+    state: bytes  # msgpack, the relay's own; opaque here
+
+@final
+class CheckReport:
+    problems: tuple[str, ...]  # empty: clean
+    accounts: int
+    mailboxes: int
+    messages: int
+    blobs: int
+    packs: int
+    queue: int
+
+@final
+class Store:
+    """One volume. Methods that return `int` give a ticket; its outcome comes from `completions`. They raise StoreBusy when
+    the queue is full and never block. Results are written as `-> ticket: T` in the comments."""
+
+    @staticmethod
+    def open(path: str, *, map_size: int = 64 << 30, min_free: int = 64 << 20, readers: int = 2, sync: bool = True) -> Store:
+        """Opens or creates; runs recovery; blocks. Raises StoreError. `sync` False is for tests of logic only."""
+    @property
+    def eventfd(self) -> int:
+        """Becomes readable when completions wait."""
+    @property
+    def recovery(self) -> str:
+        """One line on what recovery found at open."""
+    def completions(self, limit: int = 256) -> list[tuple[int, object]]:
+        """Clears the eventfd and takes finished tickets: (ticket, result or StoreError instance)."""
+    def take_dirty(self) -> list[tuple[int, int]]:
+        """(account, mailbox) pairs changed by commits of this process since the last call: change hints."""
+    def cancel(self, ticket: int) -> None:
+        """The result is not wanted any more. A write still happens."""
+    def failed(self) -> str | None:
+        """Why the volume has failed, if it has."""
+    def oldest_commit_age(self) -> float:
+        """Seconds that the batch now being committed has taken; 0.0 when none."""
+    def free_bytes(self) -> int: ...
+    def metrics(self) -> dict[str, int]:
+        """Counters: batches, ops, pack_syncs, commits, bytes_appended, queued, readers_in_use ..."""
+    def clear_dead_readers(self) -> int: ...
+    def close(self) -> None:
+        """Finishes what is queued, stops the threads, closes the environment. Blocks."""
+
+    # -- writing
+    def sink(self, *, size_hint: int = 0) -> Sink: ...
+    def wait_sink(self, sink: Sink) -> int:  # -> ticket: None, when the sink has room again
+        ...
+    def submit(
+        self,
+        sink: Sink | None,
+        *,
+        deliveries: Sequence[tuple[int, str, bytes, tuple[str, ...]]] = (),
+        # (account, mailbox name, prefix: trace header octets ending in CRLF or b"", flags)
+        # an unknown account id makes the account with INBOX and the usual folders; an unknown mailbox name is created
+        internal_date: float | None = None,
+        enqueue: Sequence[tuple[float, bytes, bytes]] = (),  # (due, prefix, state)
+        dequeue: Sequence[int] = (),
+        requeue: Sequence[tuple[int, float, bytes]] = (),  # (id, due, state)
+    ) -> int:  # -> ticket: tuple[list[StoredMessage], list[int]]  (deliveries, new queue ids)
+        """One transaction: all or nothing, on disk when the ticket completes."""
+    def append(
+        self, account: int, mailbox: str, sink: Sink, flags: Sequence[str], internal_date: float | None, internal_zone: int = 0
+    ) -> int:  # -> ticket: StoredMessage; NotFound when there is no such mailbox
+        ...
+    def create_mailbox(self, account: int, name: str, special_use: str = "") -> int: ...  # -> ticket: MailboxInfo
+    def delete_mailbox(self, account: int, name: str) -> int: ...  # -> ticket: None
+    def rename_mailbox(self, account: int, old: str, new: str) -> int: ...  # -> ticket: None; INBOX moves its messages
+    def subscribe(self, account: int, name: str, subscribed: bool) -> int: ...  # -> ticket: None
+    def store_flags(
+        self, view: MailboxView, messages: SequenceSet, uid: bool, mode: str, flags: Sequence[str], silent: bool
+    ) -> int:  # -> ticket: bytes, the untagged FETCH lines (empty when silent)
+        ...
+    def mark_seen(self, view: MailboxView, messages: SequenceSet, uid: bool) -> int: ...  # -> ticket: None; no write when all are seen
+    def copy(self, view: MailboxView, messages: SequenceSet, uid: bool, target: str, move: bool) -> int:
+        # -> ticket: tuple[int, str, str] (uid_validity, source uids, target uids) in sequence-set form; ("" when none)
+        ...
+    def expunge(self, view: MailboxView, messages: SequenceSet | None) -> int: ...  # UIDs; -> ticket: int, how many
+    def expunge_uids(self, view: MailboxView, uids: Sequence[int]) -> int: ...  # whatever their flags (POP3); -> ticket: int
+    def remove_account(self, account: int) -> int: ...  # -> ticket: None; purge in bounded steps
+
+    # -- reading
+    def list_mailboxes(self, account: int) -> int: ...  # -> ticket: list[MailboxInfo]; makes the account's INBOX when new
+    def mailbox(self, account: int, name: str) -> int: ...  # -> ticket: MailboxInfo or NotFound
+    def open_view(self, account: int, name: str, read_only: bool) -> int:  # -> ticket: MailboxView
+        """Not read_only claims \\Recent."""
+    def refresh(self, view: MailboxView, *, expunges: bool, uids: bool = False) -> int:
+        # -> ticket: bytes, untagged EXPUNGE/EXISTS/RECENT/FETCH lines that bring the client up to date; b"" when nothing.
+        # expunges False keeps removed messages in the view until a later call. NotFound: the mailbox has been deleted.
+        ...
+    def fetch_cursor(self, view: MailboxView, messages: SequenceSet, uid: bool, items: FetchItems) -> FetchCursor: ...
+    def fetch(self, cursor: FetchCursor, limit: int = 131072) -> int:
+        # -> ticket: bytes, response octets, about `limit` at most; cursor.done tells the end. A body larger than the
+        # limit comes in pieces. A message that is gone is left out; a damaged one raises StoreCorrupt after the others.
+        ...
+    def search(self, view: MailboxView, program: SearchProgram, uid: bool, tag: str) -> int: ...  # -> ticket: bytes (SEARCH/ESEARCH line)
+    def messages(self, view: MailboxView) -> int: ...  # -> ticket: list[tuple[int, int]] (uid, size) in order
+    def read_message(self, view: MailboxView, uid: int, offset: int, length: int) -> int: ...  # -> ticket: bytes
+    def read_top(self, view: MailboxView, uid: int, lines: int) -> int: ...  # -> ticket: bytes: header, blank line, n lines
+
+    # -- queue
+    def queue_due(self, now: float, limit: int) -> int: ...  # -> ticket: list[QueueItem] by due time, due <= now
+    def queue_next_due(self) -> int: ...  # -> ticket: float | None
+    def queue_list(self, after: int, limit: int) -> int: ...  # -> ticket: list[QueueItem] by id
+    def queue_read(self, id: int, offset: int, length: int) -> int: ...  # -> ticket: bytes of prefix + body
+    def queue_size(self) -> int: ...  # -> ticket: int
+
+    # -- health
+    def check(self, full: bool) -> int: ...  # -> ticket: CheckReport
+    def accounts(self) -> int: ...  # -> ticket: list[int]
+
+class mime:  # noqa: N801 - a namespace of functions, for tests
+    @staticmethod
+    def envelope(message: bytes) -> bytes: ...
+    @staticmethod
+    def bodystructure(message: bytes, extended: bool) -> bytes: ...
+    @staticmethod
+    def section(message: bytes, path: Sequence[int], text: str) -> bytes | None: ...

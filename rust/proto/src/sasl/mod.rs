@@ -1,0 +1,1 @@
+//! SASL mechanisms as step functions (RFC 4422): no user look-up inside.
