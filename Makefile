@@ -1,0 +1,63 @@
+# The vocabulary of this project. Every target does its own set-up; a second run is quick.
+#
+#   make run      build, then start a server with two accounts and show mail moving (Ctrl-C stops it)
+#   make test     build, then all tests: Rust, Python, real clients, kill tests
+#   make lint     formatting, lints, types, layers
+#   make build    a release build as .venv/bin/ironpost
+#   make bench    the benchmarks, beside Postfix + Dovecot where their packages can be had
+#   make fuzz     the fuzz targets, longer (FUZZ_SECONDS=60 each)
+#   make wheel    dist/*.whl
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: build run test test-rust test-py lint bench fuzz wheel clean
+
+VENV := .venv
+PY := $(VENV)/bin/python
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -not -path '*/target/*' -o -name Cargo.toml -not -path '*/target/*' 2>/dev/null)
+
+build: $(VENV)/.built
+
+$(VENV)/.tools: scripts/setup.sh pyproject.toml
+	scripts/setup.sh build
+	touch $@
+
+$(VENV)/.built: $(VENV)/.tools pyproject.toml $(RUST_SOURCES)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --release --skip-install
+	touch $@
+
+run: build
+	@$(VENV)/bin/ironpost quickstart
+
+test: test-rust test-py
+
+test-rust: $(VENV)/.tools
+	cargo test --workspace --locked --exclude ironpost-py -q
+
+test-py: build
+	scripts/setup.sh test
+	$(VENV)/bin/pytest tests
+
+lint: build
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(VENV)/bin/ruff format --check python tests benches scripts
+	$(VENV)/bin/ruff check python tests benches scripts
+	$(VENV)/bin/mypy
+	$(PY) scripts/check_layers.py
+	$(PY) scripts/check_licences.py
+	$(PY) scripts/check_rfc_refs.py
+
+bench: build
+	scripts/setup.sh bench
+	$(PY) benches/run.py
+
+fuzz: $(VENV)/.tools
+	scripts/fuzz.sh
+
+wheel: $(VENV)/.tools
+	$(VENV)/bin/maturin build --release --locked --out dist
+
+clean:
+	rm -rf target dist $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,123 @@
+"""CAPABILITY, ID, ENABLE, STARTTLS, LOGIN, AUTHENTICATE, LOGOUT (RFC 9051 §6.1, §6.2; RFC 2971; RFC 5161)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ... import __version__
+from ...identity import sasl
+from ...identity.errors import AuthenticationBusy, AuthenticationFailed, TooManyFailures
+from ..capability import ENABLEABLE
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+__all__ = ["begin", "capability", "enable", "identify", "login", "logout", "response", "starttls"]
+
+
+async def capability(session: Session, tag: str, name: str) -> None:
+    """CAPABILITY."""
+    session.wire.untagged(f"CAPABILITY {session.capabilities}")
+    await session.finish(tag, name)
+
+
+async def identify(session: Session, tag: str, name: str, fields: dict[str, str | None] | None) -> None:
+    """ID: who we are; what the client says goes to the log, cut short (RFC 2971 §3.3: never acted on)."""
+    if fields:
+        session.log.debug("imap client", **{f"client_{key.lower()[:30]}": (value or "")[:100] for key, value in fields.items()})
+    session.wire.untagged_id([("name", "ironpost"), ("version", __version__)])
+    await session.finish(tag, name)
+
+
+async def enable(session: Session, tag: str, name: str, wanted: tuple[str, ...]) -> None:
+    """ENABLE: unknown names are ignored (RFC 5161 §3.1)."""
+    enabled = [entry for entry in dict.fromkeys(wanted) if entry in ENABLEABLE]
+    if "IMAP4REV2" in enabled:
+        session.rev2 = True
+        session.wire.enable_rev2()
+    session.wire.untagged("ENABLED" + "".join(f" {entry}" for entry in enabled).replace("IMAP4REV2", "IMAP4rev2"))
+    await session.finish(tag, name)
+
+
+async def starttls(session: Session, tag: str, name: str) -> None:
+    """STARTTLS: octets that came with it end the connection (the injection class of CVE-2011-0411)."""
+    config = session.context.certificates.current
+    if session.wire.secure or config is None:
+        session.wire.respond(tag, "BAD", "", "TLS is active already" if session.wire.secure else "TLS is not available")
+        return
+    session.wire.start_tls(config, tag, "begin TLS now")
+
+
+async def login(session: Session, tag: str, name: str, user: str, password: str) -> None:
+    """LOGIN: refused in cleartext outside loopback (RFC 9051 §6.2.3)."""
+    if not session.login_allowed:
+        session.wire.respond(tag, "NO", "PRIVACYREQUIRED", "start TLS first")
+        return
+    await _verify(session, tag, user, password)
+
+
+async def begin(session: Session, mechanism: str, initial: bytes | None) -> None:
+    """AUTHENTICATE with an optional initial response (RFC 4959)."""
+    tag = session.wire.auth_tag
+    if not session.login_allowed:
+        session.wire.respond(tag, "NO", "PRIVACYREQUIRED", "start TLS first")
+        return
+    exchange = sasl.start(mechanism)
+    if exchange is None:
+        session.wire.respond(tag, "NO", "CANNOT", "that mechanism is not offered")
+        return
+    session.exchange = exchange
+    await _step(session, tag, initial)
+
+
+async def response(session: Session, data: bytes | None) -> None:
+    """The client's next line of an exchange."""
+    tag = session.wire.auth_tag
+    if data is None:
+        session.exchange = None
+        session.wire.respond(tag, "BAD", "", "authentication cancelled")
+        return
+    await _step(session, tag, data)
+
+
+async def _step(session: Session, tag: str, data: bytes | None) -> None:
+    try:
+        outcome = session.exchange.step(data)
+    except sasl.SaslError as error:
+        session.exchange = None
+        session.wire.respond(tag, "NO", "AUTHENTICATIONFAILED", str(error))
+        return
+    if isinstance(outcome, bytes):
+        session.wire.auth_challenge(outcome)
+        return
+    session.exchange = None
+    await _verify(session, tag, outcome.user, outcome.password)
+
+
+async def _verify(session: Session, tag: str, user: str, password: str) -> None:
+    try:
+        session.account = await session.context.authenticator.verify(user, password, session.stream.peer.host)
+    except TooManyFailures:
+        session.wire.respond("*", "BYE", "UNAVAILABLE", "too many failed logins, try again later")
+        session.wire.respond(tag, "NO", "UNAVAILABLE", "too many failed logins, try again later")
+        session.closing = True
+        return
+    except AuthenticationBusy:
+        session.wire.respond(tag, "NO", "UNAVAILABLE", "the server is busy, try again")
+        return
+    except AuthenticationFailed:
+        session.log.info("login failed", user=user[:200])
+        session.wire.respond(tag, "NO", "AUTHENTICATIONFAILED", "wrong user name or password")
+        return
+    session.log = session.log.bind(account=session.account.address)
+    session.wire.authenticated()
+    session.context.counters.add("imap_logins")
+    session.wire.respond(tag, "OK", f"CAPABILITY {session.capabilities}", "logged in")
+
+
+async def logout(session: Session, tag: str, name: str) -> None:
+    """LOGOUT: BYE, then OK, then close."""
+    session.wire.respond("*", "BYE", "", "logging out")
+    session.wire.respond(tag, "OK", "", "LOGOUT completed")
+    session.wire.logout()
+    session.closing = True

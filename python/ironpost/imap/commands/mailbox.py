@@ -1,0 +1,74 @@
+"""CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS, NAMESPACE (RFC 9051 §6.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ... import _core
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+__all__ = ["create", "delete", "namespace", "rename", "send_status", "status", "subscribe"]
+
+_STATUS = {
+    "MESSAGES": "messages",
+    "UIDNEXT": "uid_next",
+    "UIDVALIDITY": "uid_validity",
+    "UNSEEN": "unseen",
+    "DELETED": "deleted",
+    "SIZE": "size",
+    "RECENT": "recent",
+}
+
+
+async def create(session: Session, tag: str, name: str, mailbox: str, special_use: str | None) -> None:
+    """CREATE, with USE (RFC 6154 §3). A trailing separator only declares that names will follow (RFC 9051 §6.3.4)."""
+    await session.store.call(
+        session.store.core.create_mailbox(session.account_id, mailbox.removesuffix("/"), special_use or ""), write=True
+    )
+    await session.finish(tag, name)
+
+
+async def delete(session: Session, tag: str, name: str, mailbox: str) -> None:
+    """DELETE: the mailbox only; names below it stay."""
+    await session.store.call(session.store.core.delete_mailbox(session.account_id, mailbox), write=True)
+    await session.finish(tag, name)
+
+
+async def rename(session: Session, tag: str, name: str, old: str, new: str) -> None:
+    """RENAME, inferiors too; INBOX gives its messages away and stays (RFC 9051 §6.3.6)."""
+    await session.store.call(
+        session.store.core.rename_mailbox(session.account_id, old, new.removesuffix("/")), write=True
+    )
+    await session.finish(tag, name)
+
+
+async def subscribe(session: Session, tag: str, name: str, mailbox: str) -> None:
+    """SUBSCRIBE and UNSUBSCRIBE: a name need not exist (RFC 9051 §6.3.7)."""
+    await session.store.call(
+        session.store.core.subscribe(session.account_id, mailbox, name == "SUBSCRIBE"), write=True
+    )
+    await session.finish(tag, name)
+
+
+def send_status(session: Session, info: _core.MailboxInfo, items: tuple[str, ...]) -> None:
+    """The STATUS line of a mailbox."""
+    session.wire.untagged_status(info.name, [(item, getattr(info, _STATUS[item])) for item in items])
+
+
+async def status(session: Session, tag: str, name: str, mailbox: str, items: tuple[str, ...]) -> None:
+    """STATUS."""
+    unknown = [item for item in items if item not in _STATUS]
+    if unknown:
+        session.wire.respond(tag, "BAD", "", f"unknown status item {unknown[0]}")
+        return
+    info = await session.store.call(session.store.core.mailbox(session.account_id, mailbox))
+    send_status(session, info, items)
+    await session.finish(tag, name)
+
+
+async def namespace(session: Session, tag: str, name: str) -> None:
+    """NAMESPACE (RFC 2342): one personal namespace at the root."""
+    session.wire.untagged('NAMESPACE (("" "/")) NIL NIL')
+    await session.finish(tag, name)

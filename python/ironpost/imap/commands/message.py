@@ -1,0 +1,98 @@
+"""FETCH, STORE, SEARCH, COPY, MOVE, EXPUNGE and their UID forms (RFC 9051 §6.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ... import _core
+from .. import updates
+from .selection import require_view
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+__all__ = ["copy", "expunge", "fetch", "search", "store"]
+
+
+async def fetch(session: Session, tag: str, name: str, messages: _core.SequenceSet, items: _core.FetchItems) -> None:
+    """FETCH: the store renders bounded stretches; each is on its way before the next is made."""
+    view = require_view(session)
+    core = session.store.core
+    uid = name.startswith("UID ")
+    if items.sets_seen and not view.read_only:
+        try:
+            await session.store.call(core.mark_seen(view, messages, uid), write=True)
+        except _core.StoreFull as error:
+            # Reading goes on when the disk is full; only the flag is not kept.
+            session.log.warning("seen flag not stored", error=str(error))
+    cursor = core.fetch_cursor(view, messages, uid, items)
+    while not cursor.done:
+        session.wire.append_output(await session.store.call(core.fetch(cursor)))
+        await session.drain_if_high()
+    await session.finish(tag, name)
+
+
+async def store(
+    session: Session,
+    tag: str,
+    name: str,
+    messages: _core.SequenceSet,
+    mode: str,
+    silent: bool,
+    flags: tuple[str, ...],
+) -> None:
+    """STORE: the new flags are on disk before OK."""
+    view = require_view(session)
+    if view.read_only:
+        session.wire.respond(tag, "NO", "", "the mailbox is open read-only")
+        return
+    uid = name.startswith("UID ")
+    # What others did comes first, so that the lines of this STORE are the last word the client hears.
+    await updates.bring_up_to_date(session, name)
+    lines = await session.store.call(
+        session.store.core.store_flags(view, messages, uid, mode, flags, silent), write=True
+    )
+    if lines:
+        session.wire.append_output(lines)
+    await session.finish(tag, name)
+
+
+async def search(session: Session, tag: str, name: str, program: _core.SearchProgram) -> None:
+    """SEARCH: the answer counts in the numbers that the client knows, so news comes after it."""
+    view = require_view(session)
+    session.wire.append_output(
+        await session.store.call(session.store.core.search(view, program, name.startswith("UID "), tag))
+    )
+    await session.finish(tag, name)
+
+
+async def copy(session: Session, tag: str, name: str, messages: _core.SequenceSet, target: str) -> None:
+    """COPY and MOVE (RFC 6851), with COPYUID (RFC 4315)."""
+    view = require_view(session)
+    move = name.endswith("MOVE")
+    if move and view.read_only:
+        session.wire.respond(tag, "NO", "", "the mailbox is open read-only")
+        return
+    try:
+        validity, source, copied = await session.store.call(
+            session.store.core.copy(view, messages, name.startswith("UID "), target, move), write=True
+        )
+    except _core.NotFound:
+        session.wire.respond(tag, "NO", "TRYCREATE", "no such mailbox")
+        return
+    code = f"COPYUID {validity} {source} {copied}" if source else ""
+    if move and code:
+        # RFC 6851 §4.3: COPYUID must come before the EXPUNGEs, thus untagged.
+        session.wire.respond("*", "OK", code, "moved")
+        code = ""
+    await session.finish(tag, name, code)
+
+
+async def expunge(session: Session, tag: str, name: str, messages: _core.SequenceSet | None = None) -> None:
+    """EXPUNGE and UID EXPUNGE (RFC 4315)."""
+    view = require_view(session)
+    if view.read_only:
+        session.wire.respond(tag, "NO", "", "the mailbox is open read-only")
+        return
+    await session.store.call(session.store.core.expunge(view, messages), write=True)
+    await session.finish(tag, name)

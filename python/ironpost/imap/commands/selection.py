@@ -1,0 +1,80 @@
+"""SELECT, EXAMINE, CLOSE, UNSELECT, NOOP, CHECK (RFC 9051 §6.3.2, §6.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ... import _core
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+__all__ = ["SYSTEM_FLAGS", "check", "close", "require_view", "select", "unselect"]
+
+SYSTEM_FLAGS = "\\Answered \\Flagged \\Deleted \\Seen \\Draft"
+
+
+def require_view(session: Session) -> _core.MailboxView:
+    """The selected mailbox. Raises NotFound when it has been deleted under the session, which lives on."""
+    if session.view is None or session.mailbox_gone:
+        raise _core.NotFound("the selected mailbox has been deleted")
+    return session.view
+
+
+def _forget(session: Session) -> None:
+    session.view = None
+    session.mailbox_gone = False
+    session.mailbox_name = ""
+    session.wire.unselected()
+
+
+async def select(session: Session, tag: str, name: str, mailbox: str, parameters: tuple[str, ...]) -> None:
+    """SELECT and EXAMINE. A failing SELECT leaves no mailbox selected (RFC 9051 §6.3.2)."""
+    if parameters:
+        session.wire.respond(tag, "BAD", "", "unknown select parameter")
+        return
+    wire = session.wire
+    if session.view is not None:
+        _forget(session)
+        wire.respond("*", "OK", "CLOSED", "previous mailbox closed")
+    read_only = name == "EXAMINE"
+    view = await session.store.call(
+        session.store.core.open_view(session.account_id, mailbox, read_only), write=not read_only
+    )
+    session.view = view
+    session.mailbox_name = mailbox
+    flags = " ".join((SYSTEM_FLAGS, *view.keywords))
+    wire.untagged(f"FLAGS ({flags})")
+    permanent = "" if read_only else f"{flags} \\*"
+    wire.respond("*", "OK", f"PERMANENTFLAGS ({permanent})", "flags that stay")
+    wire.untagged(f"{view.exists} EXISTS")
+    if not session.rev2:
+        wire.untagged(f"{view.recent} RECENT")
+        if view.first_unseen:
+            wire.respond("*", "OK", f"UNSEEN {view.first_unseen}", "first unseen message")
+    wire.respond("*", "OK", f"UIDVALIDITY {view.uid_validity}", "UIDs valid")
+    wire.respond("*", "OK", f"UIDNEXT {view.uid_next}", "predicted next UID")
+    if session.rev2:
+        wire.untagged_list("LIST", (), mailbox)
+    wire.selected(read_only)
+    wire.respond(tag, "OK", "READ-ONLY" if read_only else "READ-WRITE", f"{name} completed")
+
+
+async def check(session: Session, tag: str, name: str) -> None:
+    """NOOP and CHECK: nothing to do but to tell what is new; every write is on disk already."""
+    await session.finish(tag, name)
+
+
+async def close(session: Session, tag: str, name: str) -> None:
+    """CLOSE: removes \\Deleted messages without telling, then unselects."""
+    view = session.view
+    if view is not None and not session.mailbox_gone and not view.read_only:
+        await session.store.call(session.store.core.expunge(view, None), write=True)
+    _forget(session)
+    session.wire.respond(tag, "OK", "", "CLOSE completed")
+
+
+async def unselect(session: Session, tag: str, name: str) -> None:
+    """UNSELECT (RFC 3691): like CLOSE, and removes nothing."""
+    _forget(session)
+    session.wire.respond(tag, "OK", "", "UNSELECT completed")

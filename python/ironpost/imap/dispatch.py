@@ -1,0 +1,51 @@
+"""Command name to handler; adding a command is one row here, one in the core's table, one in its family's file."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from .commands import append, authenticate, idle, listing, mailbox, message, selection
+
+__all__ = ["HANDLERS"]
+
+# (session, tag, name, *arguments as _core.Command documents them)
+Handler = Callable[..., Awaitable[Any]]
+
+HANDLERS: dict[str, Handler] = {
+    "APPEND": append.complete,
+    "CAPABILITY": authenticate.capability,
+    "CHECK": selection.check,
+    "CLOSE": selection.close,
+    "COPY": message.copy,
+    "CREATE": mailbox.create,
+    "DELETE": mailbox.delete,
+    "ENABLE": authenticate.enable,
+    "EXAMINE": selection.select,
+    "EXPUNGE": message.expunge,
+    "FETCH": message.fetch,
+    "ID": authenticate.identify,
+    "IDLE": idle.begin,
+    "LIST": listing.list_,
+    "LOGIN": authenticate.login,
+    "LOGOUT": authenticate.logout,
+    "LSUB": listing.lsub,
+    "MOVE": message.copy,
+    "NAMESPACE": mailbox.namespace,
+    "NOOP": selection.check,
+    "RENAME": mailbox.rename,
+    "SEARCH": message.search,
+    "SELECT": selection.select,
+    "STARTTLS": authenticate.starttls,
+    "STATUS": mailbox.status,
+    "STORE": message.store,
+    "SUBSCRIBE": mailbox.subscribe,
+    "UID COPY": message.copy,
+    "UID EXPUNGE": message.expunge,
+    "UID FETCH": message.fetch,
+    "UID MOVE": message.copy,
+    "UID SEARCH": message.search,
+    "UID STORE": message.store,
+    "UNSELECT": selection.unselect,
+    "UNSUBSCRIBE": mailbox.subscribe,
+}

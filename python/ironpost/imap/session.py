@@ -1,0 +1,287 @@
+"""One IMAP connection: events of the core to handlers, answers to the socket (RFC 3501, RFC 9051).
+
+The core keeps the grammar and the states; the store renders message data; this file keeps the order: one command at a
+time, its answer complete and drained before more is read, every wait on the peer under a named limit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+
+from .. import _core
+from ..runtime import timeouts
+from ..runtime.stream import ConnectionLost, PeerTimeout
+from ..store.client import OutcomeUnknown
+from . import capability, updates
+from .commands import append, authenticate
+from .dispatch import HANDLERS
+
+if TYPE_CHECKING:
+    from ..config import ListenerConfig
+    from ..context import WorkerContext
+    from ..runtime.stream import MailStream
+    from ..state.directory import Account
+
+__all__ = ["Session", "serve"]
+
+# Malformed commands in a row after which a peer is no mail client.
+_BAD_COMMANDS_MAX = 25
+# Output that may wait before it is drained in the middle of a command.
+_OUTPUT_HIGH_OCTETS = 65536
+
+
+class Session:
+    """State of one connection beyond what the core and the view hold."""
+
+    __slots__ = (
+        "account",
+        "append",
+        "bad_commands",
+        "closing",
+        "context",
+        "exchange",
+        "idle_tag",
+        "log",
+        "mailbox_gone",
+        "mailbox_name",
+        "rev2",
+        "scope",
+        "store",
+        "stream",
+        "view",
+        "wire",
+        "woken",
+    )
+
+    def __init__(self, stream: MailStream, wire: _core.ImapServer, context: WorkerContext, log: Any) -> None:
+        self.stream = stream
+        self.wire = wire
+        self.context = context
+        self.store = context.store
+        self.log = log
+        self.account: Account | None = None
+        self.view: _core.MailboxView | None = None
+        self.mailbox_name = ""
+        self.mailbox_gone = False
+        self.rev2 = False
+        self.closing = False
+        self.bad_commands = 0
+        self.idle_tag: str | None = None
+        self.exchange: Any = None  # a SASL exchange under way
+        self.append: append.PendingAppend | None = None
+        self.scope: trio.CancelScope | None = None  # around the wait for the peer, so that a hint can end it
+        self.woken = False
+
+    # -- what handlers use -------------------------------------------------------------------------------------
+
+    @property
+    def account_id(self) -> int:
+        """The authenticated account; the core lets no command that needs one through before login."""
+        assert self.account is not None
+        return self.account.id
+
+    @property
+    def login_allowed(self) -> bool:
+        """Passwords cross only TLS, or a wire that never leaves this machine."""
+        return self.wire.secure or self.stream.both_loopback
+
+    @property
+    def capabilities(self) -> str:
+        """The list for the present state."""
+        if self.account is not None:
+            return capability.authenticated()
+        return capability.before_login(
+            starttls=not self.wire.secure and self.context.certificates.current is not None,
+            login_allowed=self.login_allowed,
+        )
+
+    async def drain_if_high(self) -> None:
+        """Sends what waits when it has grown past the mark, so that an answer of any size costs constant memory."""
+        if self.wire.output_pending >= _OUTPUT_HIGH_OCTETS:
+            await self.stream.drain(self.wire, timeouts.IMAP_WRITE)
+
+    async def finish(self, tag: str, command: str, code: str = "", text: str = "") -> None:
+        """Untagged updates, then the tagged OK."""
+        await updates.bring_up_to_date(self, command)
+        self.wire.respond(tag, "OK", code, text or f"{command} completed")
+
+    def wake(self) -> None:
+        """Called from another task: something changed in the mailbox, or the server is stopping."""
+        self.woken = True
+        if self.scope is not None:
+            self.scope.cancel()
+
+    # -- the loop ----------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serves until either side closes."""
+        self.wire.greet("OK", f"CAPABILITY {self.capabilities}", f"{self.context.config.hostname} ironpost ready")
+        while not self.closing:
+            event = self.wire.next_event()
+            if event is _core.NEED_DATA:
+                await self._read()
+            elif event is _core.PAUSED:
+                raise _core.InternalError("the IMAP core is paused and nothing is owed")
+            else:
+                await self._handle(event)
+        self.wire.close_tls()
+        await self.stream.drain(self.wire, timeouts.IMAP_WRITE)
+
+    async def _read(self) -> None:
+        await self.stream.drain(self.wire, timeouts.IMAP_WRITE)
+        if self.context.draining.is_set():
+            self._bye("UNAVAILABLE", "the server is stopping, please connect again")
+            return
+        if self.account is None:
+            limit = timeouts.IMAP_LOGIN
+        elif self.append is not None:
+            limit = timeouts.IMAP_LITERAL
+        else:
+            limit = timeouts.IMAP_IDLE
+        with trio.CancelScope() as scope:
+            # A hint that came between the last look and now must not be slept through.
+            self.scope = scope
+            if self.woken:
+                scope.cancel()
+            try:
+                await self.stream.fill(self.wire, limit)
+            finally:
+                self.scope = None
+        if self.woken:
+            self.woken = False
+            if self.idle_tag is not None:
+                await updates.bring_up_to_date(self, "IDLE")
+
+    async def _handle(self, event: object) -> None:
+        match event:
+            case _core.Command(tag, name, arguments):
+                self.bad_commands = 0
+                await self._command(tag, name, arguments)
+            case _core.BodyReady():
+                await append.body_ready(self)
+            case _core.BodyEnd(nul=nul):
+                append.body_end(self, nul)
+            case _core.AppendBegin():
+                await append.begin(self, event)
+            case _core.IdleDone():
+                await self._idle_done()
+            case _core.AuthBegin(mechanism, initial):
+                await authenticate.begin(self, mechanism, initial)
+            case _core.AuthResponse(data):
+                await authenticate.response(self, data)
+            case _core.ImapBad(tag, kind, text):
+                self._bad(tag, kind, text)
+            case _core.Closed(reason):
+                self.closing = True
+                self.log.debug("imap closed", reason=reason)
+            case _:
+                raise _core.InternalError(f"unknown IMAP event {event!r}")
+
+    async def _command(self, tag: str, name: str, arguments: tuple[object, ...]) -> None:
+        handler = HANDLERS.get(name)
+        if handler is None:
+            self.wire.respond(tag, "BAD", "", "unknown command")
+            return
+        try:
+            await handler(self, tag, name, *arguments)
+        except _core.StoreFailed:
+            raise
+        except _core.StoreError as error:
+            code, text = explain(error)
+            self.log.info("imap command refused", command=name, error=str(error))
+            self.wire.respond(tag, "NO", code, text)
+
+    def _bad(self, tag: str | None, kind: str, text: str) -> None:
+        self.bad_commands += 1
+        if self.idle_tag is not None:
+            # Whatever is not DONE ends the IDLE without an answer to guess at (RFC 2177).
+            self._bye("", "expected DONE")
+        elif self.bad_commands > _BAD_COMMANDS_MAX:
+            self._bye("", "too many malformed commands")
+        elif kind == "badcharset":
+            self.wire.respond(tag or "*", "NO", "BADCHARSET (UTF-8 US-ASCII)", text)
+        elif kind == "too-big":
+            self.wire.respond(tag or "*", "NO", "TOOBIG", text)
+        else:
+            self.wire.respond(tag or "*", "BAD", "", text)
+
+    async def _idle_done(self) -> None:
+        tag, self.idle_tag = self.idle_tag, None
+        self.context.hints.unsubscribe(self)
+        if tag is not None:
+            await self.finish(tag, "IDLE")
+
+    def _bye(self, code: str, text: str) -> None:
+        self.wire.respond("*", "BYE", code, text)
+        self.wire.logout()
+        self.closing = True
+
+
+def explain(error: _core.StoreError) -> tuple[str, str]:
+    """Response code (RFC 5530) and a text fit for the peer."""
+    match error:
+        case _core.NotFound():
+            return "NONEXISTENT", "no such mailbox"
+        case _core.AlreadyExists():
+            return "ALREADYEXISTS", "the mailbox exists already"
+        case _core.Refused():
+            return "CANNOT", str(error)
+        case _core.StoreFull():
+            return "OVERQUOTA", "no space left on the server"
+        case _core.StoreCorrupt():
+            return "CORRUPTION", "a message is damaged on the server"
+        case _:
+            return "UNAVAILABLE", "temporary failure, please try again"
+
+
+async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerContext) -> None:
+    """Serves one accepted connection until it ends; catches and logs its own faults."""
+    config = context.config
+    wire = _core.ImapServer(
+        tls=context.certificates.current if listener.implicit_tls else None,
+        append_octets_max=config.limits.message_octets_max,
+    )
+    log = context.log.bind(service=listener.service, peer=stream.peer.host, session=context.session_id())
+    session = Session(stream, wire, context, log)
+    context.sessions.add(session)
+    try:
+        await session.run()
+    except PeerTimeout:
+        await _farewell(session, "", "autologout; idle for too long")
+    except ConnectionLost:
+        log.debug("imap connection lost")
+    except _core.TlsError as error:
+        log.info("imap tls failed", error=str(error))
+        await _flush(session)
+    except (OutcomeUnknown, _core.StoreFailed) as error:
+        # The outcome of a write is unknown: no tagged answer may pretend to know it.
+        log.error("imap store failed", error=str(error))
+        await _farewell(session, "UNAVAILABLE", "internal failure, please connect again")
+    except Exception:
+        log.exception("imap session failed")
+        await _farewell(session, "SERVERBUG", f"internal failure, reference {log.reference}")
+    finally:
+        context.sessions.discard(session)
+        context.hints.unsubscribe(session)
+        if session.append is not None:
+            session.append.sink.discard()
+        await stream.close()
+
+
+async def _farewell(session: Session, code: str, text: str) -> None:
+    try:
+        session.wire.respond("*", "BYE", code, text)
+        session.wire.close_tls()
+    except _core.CoreError as error:
+        session.log.debug("imap farewell impossible", error=str(error))
+        return
+    await _flush(session)
+
+
+async def _flush(session: Session) -> None:
+    try:
+        await session.stream.drain(session.wire, timeouts.FAREWELL)
+    except (PeerTimeout, ConnectionLost, _core.CoreError) as error:
+        session.log.debug("imap peer gone", error=str(cast("Exception", error)))

@@ -1,0 +1,40 @@
+"""Untagged updates: when a client may be told what changed in its mailbox (RFC 9051 §5.2, §7.5.1).
+
+EXPUNGE shifts message numbers, so it may not come while a command that names messages by number is being carried out:
+FETCH, STORE and SEARCH, nor while no command is in progress (IDLE counts as one).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import _core
+
+if TYPE_CHECKING:
+    from .session import Session
+
+__all__ = ["HOLDS_EXPUNGES", "bring_up_to_date"]
+
+# Commands during which message numbers must stand still; their UID forms are free of it.
+HOLDS_EXPUNGES = frozenset({"FETCH", "STORE", "SEARCH"})
+
+
+async def bring_up_to_date(session: Session, command: str) -> None:
+    """Writes what has changed since the client was last told, before the command's tagged answer.
+
+    Costs a memory read when nothing in the store has changed. A mailbox that is gone is told by the next command that
+    needs it, and never ends the session.
+    """
+    view = session.view
+    if view is None or session.mailbox_gone or not view.stale():
+        return
+    expunges = command not in HOLDS_EXPUNGES
+    try:
+        lines = await session.store.call(
+            session.store.core.refresh(view, expunges=expunges, uids=command.startswith("UID ") or session.rev2)
+        )
+    except _core.NotFound:
+        session.mailbox_gone = True
+        return
+    if lines:
+        session.wire.append_output(lines)

@@ -1,0 +1,403 @@
+"""One POP3 connection (RFC 1939, RFC 2449): a snapshot of INBOX, deletions carried out at QUIT and on disk before +OK."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from .. import _core
+from ..identity import sasl
+from ..identity.errors import AuthenticationBusy, AuthenticationFailed, TooManyFailures
+from ..runtime import timeouts
+from ..runtime.stream import ConnectionLost, PeerTimeout
+from ..store.client import OutcomeUnknown
+
+if TYPE_CHECKING:
+    from ..config import ListenerConfig
+    from ..context import WorkerContext
+    from ..runtime.stream import MailStream
+
+__all__ = ["Session", "serve"]
+
+_BAD_COMMANDS_MAX = 25
+# Octets of a message read from the store at a time.
+_CHUNK_OCTETS = 131072
+
+
+class Session:
+    """State of one connection."""
+
+    __slots__ = (
+        "bad_commands",
+        "closing",
+        "context",
+        "deleted",
+        "exchange",
+        "lock",
+        "log",
+        "messages",
+        "scope",
+        "store",
+        "stream",
+        "user",
+        "view",
+        "wire",
+    )
+
+    def __init__(self, stream: MailStream, wire: _core.Pop3Server, context: WorkerContext, log: Any) -> None:
+        self.stream = stream
+        self.wire = wire
+        self.context = context
+        self.store = context.store
+        self.log = log
+        self.user: str | None = None
+        self.exchange: Any = None
+        self.lock: int | None = None
+        self.view: _core.MailboxView | None = None
+        self.messages: list[tuple[int, int]] = []  # (uid, octets); message n is at n - 1
+        self.deleted: set[int] = set()  # message numbers
+        self.bad_commands = 0
+        self.closing = False
+
+    @property
+    def login_allowed(self) -> bool:
+        """Passwords cross only TLS, or a wire that never leaves this machine."""
+        return self.wire.secure or self.stream.both_loopback
+
+    def wake(self) -> None:
+        """The server is stopping: POP3 sessions are short and are left to end by themselves within the drain."""
+
+    async def run(self) -> None:
+        """Serves until either side closes."""
+        self.wire.greet(f"{self.context.config.hostname} ironpost POP3 ready")
+        while not self.closing:
+            event = self.wire.next_event()
+            if event is _core.NEED_DATA:
+                await self.stream.drain(self.wire, timeouts.POP3_WRITE)
+                if self.context.draining.is_set():
+                    break
+                await self.stream.fill(self.wire, timeouts.POP3_IDLE)
+                continue
+            match event:
+                case _core.Pop3Command(name, arguments):
+                    self.bad_commands = 0
+                    await self._command(name, arguments)
+                case _core.AuthBegin(mechanism, initial):
+                    await self._auth_begin(mechanism, initial)
+                case _core.AuthResponse(data):
+                    await self._auth_response(data)
+                case _core.Bad():
+                    self._bad(event.text)
+                case _core.Closed(reason):
+                    self.closing = True
+                    self.log.debug("pop3 closed", reason=reason)
+                case _:
+                    raise _core.InternalError(f"unknown POP3 event {event!r}")
+        self.wire.close_tls()
+        await self.stream.drain(self.wire, timeouts.POP3_WRITE)
+
+    def release(self) -> None:
+        """Gives the maildrop back."""
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    async def _command(self, name: str, arguments: tuple[Any, ...]) -> None:
+        try:
+            await _HANDLERS[name](self, *arguments)
+        except _core.StoreFailed:
+            raise
+        except _core.StoreCorrupt as error:
+            self.log.error("pop3 message damaged", error=str(error))
+            self.wire.err("the message is damaged on the server", "SYS/PERM")
+        except _core.StoreError as error:
+            self.log.warning("pop3 command refused", command=name, error=str(error))
+            self.wire.err("temporary failure, please try again", "SYS/TEMP")
+
+    def _bad(self, text: str) -> None:
+        self.bad_commands += 1
+        self.wire.err(text)
+        if self.bad_commands > _BAD_COMMANDS_MAX:
+            self.closing = True
+
+    async def capa(self) -> None:
+        """CAPA (RFC 2449 §5)."""
+        lines = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"]
+        if self.view is None:
+            if self.login_allowed:
+                lines += ["USER", "SASL PLAIN LOGIN"]
+            if not self.wire.secure and self.context.certificates.current is not None:
+                lines.append("STLS")
+        else:
+            lines += ["USER", "SASL PLAIN LOGIN"]
+        lines.append("IMPLEMENTATION ironpost")
+        self.wire.ok_list("capabilities follow", lines)
+
+    async def stls(self) -> None:
+        """STLS (RFC 2595 §4)."""
+        config = self.context.certificates.current
+        if self.wire.secure or config is None:
+            self.wire.err("TLS is not available")
+            return
+        self.user = None
+        self.wire.start_tls(config, "begin TLS now")
+
+    async def name_user(self, name: str) -> None:
+        """USER: says nothing on whether the name exists."""
+        if not self.login_allowed:
+            self.wire.err("start TLS first", "AUTH")
+            return
+        self.user = name
+        self.wire.ok("now the password")
+
+    async def password(self, password: str) -> None:
+        """PASS."""
+        user, self.user = self.user, None
+        if user is None:
+            self.wire.err("USER comes first")
+            return
+        await self._verify(user, password)
+
+    async def _auth_begin(self, mechanism: str, initial: bytes | None) -> None:
+        exchange = sasl.start(mechanism) if self.login_allowed else None
+        if exchange is None:
+            text = "that mechanism is not offered" if self.login_allowed else "start TLS first"
+            self.wire.err(text, "AUTH")
+            return
+        self.exchange = exchange
+        await self._auth_step(initial)
+
+    async def _auth_response(self, data: bytes | None) -> None:
+        if data is None:
+            self.exchange = None
+            self.wire.err("authentication cancelled")
+            return
+        await self._auth_step(data)
+
+    async def _auth_step(self, data: bytes | None) -> None:
+        try:
+            outcome = self.exchange.step(data)
+        except sasl.SaslError as error:
+            self.exchange = None
+            self.wire.err(str(error), "AUTH")
+            return
+        if isinstance(outcome, bytes):
+            self.wire.auth_challenge(outcome)
+            return
+        self.exchange = None
+        await self._verify(outcome.user, outcome.password)
+
+    async def _verify(self, user: str, password: str) -> None:
+        try:
+            account = await self.context.authenticator.verify(user, password, self.stream.peer.host)
+        except TooManyFailures:
+            self.wire.err("too many failed logins, try again later", "SYS/TEMP")
+            self.closing = True
+            return
+        except AuthenticationBusy:
+            self.wire.err("the server is busy, try again", "SYS/TEMP")
+            return
+        except AuthenticationFailed:
+            self.log.info("login failed", user=user[:200])
+            self.wire.err("wrong user name or password", "AUTH")
+            return
+        self.lock = _lock_maildrop(self.context.runtime_folder, account.id)
+        if self.lock is None:
+            self.wire.err("the maildrop is in use by another session", "IN-USE")
+            return
+        try:
+            core = self.store.core
+            self.view = await self.store.call(core.open_view(account.id, "INBOX", True))
+            self.messages = await self.store.call(core.messages(self.view))
+        except _core.StoreError as error:
+            self.release()
+            self.view = None
+            if isinstance(error, _core.StoreFailed):
+                raise
+            self.log.warning("maildrop not opened", error=str(error))
+            self.wire.err("temporary failure, please try again", "SYS/TEMP")
+            return
+        self.log = self.log.bind(account=account.address)
+        self.context.counters.add("pop3_logins")
+        self.wire.authenticated()
+        self.wire.ok(f"{len(self.messages)} messages")
+
+    async def stat(self) -> None:
+        """STAT."""
+        count, octets = self._totals()
+        self.wire.ok(f"{count} {octets}")
+
+    async def list_(self, number: int | None = None) -> None:
+        """LIST."""
+        if number is not None:
+            if self._present(number):
+                self.wire.ok(f"{number} {self.messages[number - 1][1]}")
+            return
+        count, octets = self._totals()
+        self.wire.ok_list(
+            f"{count} messages ({octets} octets)",
+            [f"{n} {size}" for n, (_, size) in enumerate(self.messages, 1) if n not in self.deleted],
+        )
+
+    async def uidl(self, number: int | None = None) -> None:
+        """UIDL: UIDVALIDITY and UID name a message for ever."""
+        assert self.view is not None
+        validity = self.view.uid_validity
+        if number is not None:
+            if self._present(number):
+                self.wire.ok(f"{number} {validity}.{self.messages[number - 1][0]}")
+            return
+        self.wire.ok_list(
+            "unique ids follow",
+            [f"{n} {validity}.{uid}" for n, (uid, _) in enumerate(self.messages, 1) if n not in self.deleted],
+        )
+
+    async def retr(self, number: int) -> None:
+        """RETR, in chunks: a slow client holds one of them."""
+        if not self._present(number):
+            return
+        assert self.view is not None
+        uid, size = self.messages[number - 1]
+        core = self.store.core
+        chunk = await self._read_first(core.read_message(self.view, uid, 0, _CHUNK_OCTETS))
+        if chunk is None:
+            return
+        self.wire.begin_message(f"{size} octets")
+        offset = 0
+        while chunk:
+            self.wire.message(chunk)
+            offset += len(chunk)
+            if self.wire.output_pending >= _CHUNK_OCTETS:
+                await self.stream.drain(self.wire, timeouts.POP3_WRITE)
+            if offset >= size:
+                break
+            try:
+                chunk = await self.store.call(core.read_message(self.view, uid, offset, _CHUNK_OCTETS))
+            except _core.StoreError as error:
+                # The answer has begun: ending it properly would pass off a part as the whole.
+                self.log.error("pop3 message broke off", uid=uid, error=str(error))
+                self.stream.abort()
+                self.closing = True
+                return
+        self.wire.end_message()
+
+    async def top(self, number: int, lines: int) -> None:
+        """TOP."""
+        if not self._present(number):
+            return
+        assert self.view is not None
+        chunk = await self._read_first(self.store.core.read_top(self.view, self.messages[number - 1][0], lines))
+        if chunk is None:
+            return
+        self.wire.begin_message("top of message follows")
+        self.wire.message(chunk)
+        self.wire.end_message()
+
+    async def _read_first(self, ticket: int) -> bytes | None:
+        try:
+            octets: bytes = await self.store.call(ticket)
+        except _core.NotFound:
+            self.wire.err("the message has been removed by another session")
+            return None
+        return octets
+
+    async def dele(self, number: int) -> None:
+        """DELE: only noted; QUIT carries it out."""
+        if self._present(number):
+            self.deleted.add(number)
+            self.wire.ok(f"message {number} deleted")
+
+    async def noop(self) -> None:
+        """NOOP."""
+        self.wire.ok()
+
+    async def rset(self) -> None:
+        """RSET."""
+        self.deleted.clear()
+        self.wire.ok(f"{len(self.messages)} messages")
+
+    async def quit_(self) -> None:
+        """QUIT: the UPDATE state; +OK only once the removals are on disk."""
+        if self.view is not None and self.deleted:
+            uids = [self.messages[number - 1][0] for number in sorted(self.deleted)]
+            try:
+                await self.store.call(self.store.core.expunge_uids(self.view, uids), write=True)
+            except _core.StoreFailed:
+                raise
+            except _core.StoreError as error:
+                self.log.warning("pop3 removals failed", error=str(error))
+                self.wire.err("some deleted messages were not removed", "SYS/TEMP")
+                self.closing = True
+                return
+        self.release()
+        self.wire.ok("bye")
+        self.closing = True
+
+    def _totals(self) -> tuple[int, int]:
+        if not self.deleted:
+            return len(self.messages), sum(size for _, size in self.messages)
+        alive = [size for n, (_, size) in enumerate(self.messages, 1) if n not in self.deleted]
+        return len(alive), sum(alive)
+
+    def _present(self, number: int) -> bool:
+        if 1 <= number <= len(self.messages) and number not in self.deleted:
+            return True
+        self.wire.err("no such message")
+        return False
+
+
+_HANDLERS: dict[str, Callable[..., Awaitable[None]]] = {
+    "CAPA": Session.capa,
+    "DELE": Session.dele,
+    "LIST": Session.list_,
+    "NOOP": Session.noop,
+    "PASS": Session.password,
+    "QUIT": Session.quit_,
+    "RETR": Session.retr,
+    "RSET": Session.rset,
+    "STAT": Session.stat,
+    "STLS": Session.stls,
+    "TOP": Session.top,
+    "UIDL": Session.uidl,
+    "USER": Session.name_user,
+}
+
+
+def _lock_maildrop(runtime_folder: str, account: int) -> int | None:
+    """The exclusive lock of RFC 1939 §4, across workers: an flock, which the kernel drops with its holder."""
+    folder = os.path.join(runtime_folder, "pop3")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    descriptor = os.open(os.path.join(folder, f"{account}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerContext) -> None:
+    """Serves one accepted connection until it ends; catches and logs its own faults."""
+    wire = _core.Pop3Server(tls=context.certificates.current if listener.implicit_tls else None)
+    log = context.log.bind(service=listener.service, peer=stream.peer.host, session=context.session_id())
+    session = Session(stream, wire, context, log)
+    context.sessions.add(session)
+    try:
+        await session.run()
+    except (PeerTimeout, ConnectionLost) as error:
+        # RFC 1939 §3: without QUIT nothing is removed.
+        log.debug("pop3 connection ended", error=str(error))
+    except _core.TlsError as error:
+        log.info("pop3 tls failed", error=str(error))
+    except (OutcomeUnknown, _core.StoreFailed) as error:
+        log.error("pop3 store failed", error=str(error))
+    except Exception:
+        log.exception("pop3 session failed")
+    finally:
+        context.sessions.discard(session)
+        session.release()
+        await stream.close()
