@@ -5,8 +5,13 @@
 //! thread and holds no secret longer than the exchange that needs it (docs/protocol-cores.md).
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod body;
+pub mod buffer;
+pub mod chars;
+pub mod error;
 pub mod imap;
+pub mod line;
 pub mod pop3;
 pub mod sasl;
 pub mod smtp;
@@ -19,4 +24,15 @@ pub trait Core {
     fn receive_eof(&mut self);
     /// Octets waiting to be sent.
     fn output(&mut self) -> &mut Vec<u8>;
+}
+
+/// What a core's `next_event` answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next<E> {
+    /// One complete event.
+    Event(E),
+    /// Nothing complete waits: read more from the peer.
+    NeedData,
+    /// A decision is owed before the grammar can go on.
+    Paused,
 }
