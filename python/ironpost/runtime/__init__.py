@@ -1,0 +1,1 @@
+"""What sessions stand on: streams, listeners, limits, hints, logs. Knows no protocol."""
