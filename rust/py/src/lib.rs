@@ -1,5 +1,32 @@
-//! The extension module `ironpost._core`: conversion only, no logic.
+//! The extension module `ironpost._core`: conversion only, no logic. `python/ironpost/_core.pyi` is its contract.
+//!
+//! Each file has `register`, which adds its classes. To add one: `mod name;` below, `name::register(module)?;` in
+//! `_core`.
+
+mod convert;
+mod enter;
+mod errors;
+mod events;
+// mod pop3;
+mod signal;
+mod tls;
+mod wire;
+// Owners add here, one line each: mod smtp; mod imap; mod store; mod mime;
+
 use pyo3::prelude::*;
 
+/// "release" or "debug"; benchmarks refuse the latter.
+const BUILD_PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
+
 #[pymodule]
-mod _core {}
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("build_profile", BUILD_PROFILE)?;
+    errors::register(module)?;
+    signal::register(module)?;
+    events::register(module)?;
+    tls::register(module)?;
+    // pop3::register(module)?;
+    // Owners add here, one line each: smtp::register(module)?; ...
+    Ok(())
+}
