@@ -48,8 +48,6 @@ setup_build() {
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     .venv/bin/python -m pip install -q --disable-pip-version-check -U 'pip>=25.1'
     .venv/bin/python -m pip install -q --disable-pip-version-check --group dev
-    .venv/bin/python scripts/runtime_requirements.py | xargs -d '\n' .venv/bin/python -m pip install -q --disable-pip-version-check
-    .venv/bin/python scripts/link_development.py
 }
 
 case "${1:-}" in
