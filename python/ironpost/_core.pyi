@@ -5,8 +5,10 @@ bytes in by `receive`, one complete event out by `next_event`, decisions by comm
 A call that the state forbids raises `LocalMisuse`. Nothing here opens a socket or reads a protocol clock.
 """
 
-from collections.abc import Buffer, Sequence
+from collections.abc import Sequence
 from typing import Final, final
+
+from typing_extensions import Buffer
 
 __version__: Final[str]
 build_profile: Final[str]  # "release" or "debug"; benchmarks refuse the latter

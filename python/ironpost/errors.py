@@ -28,7 +28,7 @@ class MailError(IronpostError):
         code: int | None = None,
         enhanced: str = "",
         imap_code: str = "",
-        **fields: object,
+        fields: dict[str, str] | None = None,
     ) -> None:
         super().__init__(text)
         self.text = text
@@ -36,7 +36,7 @@ class MailError(IronpostError):
         self.code = code if code is not None else (451 if temporary else 550)
         self.enhanced = enhanced or ("4.3.0" if temporary else "5.0.0")
         self.imap_code = imap_code
-        self.fields = fields
+        self.fields = fields or {}
 
 
 class AuthenticationError(MailError):
@@ -46,32 +46,32 @@ class AuthenticationError(MailError):
 class AuthenticationFailed(AuthenticationError):
     """Unknown account or wrong password; the peer is never told which (RFC 4954 §6, RFC 5530 §3)."""
 
-    def __init__(self, **fields: object) -> None:
+    def __init__(self, **fields: str) -> None:
         super().__init__(
             "Authentication failed",
             temporary=False,
             code=535,
             enhanced="5.7.8",
             imap_code="AUTHENTICATIONFAILED",
-            **fields,
+            fields=fields,
         )
 
 
 class AuthenticationBusy(AuthenticationError):
     """Too many passwords are being checked already: the client may try again."""
 
-    def __init__(self, **fields: object) -> None:
+    def __init__(self, **fields: str) -> None:
         super().__init__(
-            "Temporary authentication failure, try again", code=454, enhanced="4.7.0", imap_code="UNAVAILABLE", **fields
+            "Temporary authentication failure, try again", code=454, enhanced="4.7.0", imap_code="UNAVAILABLE", fields=fields
         )
 
 
 class TooManyFailures(AuthenticationError):
     """Failed logins from this address or for this account have reached their limit; it opens by itself later."""
 
-    def __init__(self, **fields: object) -> None:
+    def __init__(self, **fields: str) -> None:
         super().__init__(
-            "Too many failed logins, try again later", code=454, enhanced="4.7.0", imap_code="UNAVAILABLE", **fields
+            "Too many failed logins, try again later", code=454, enhanced="4.7.0", imap_code="UNAVAILABLE", fields=fields
         )
 
 

@@ -1,8 +1,10 @@
 """What may stand in ironpost.toml: frozen dataclasses whose fields carry their kind, their default and their meaning.
 
-This file is data: `load` reads TOML through it and tells all faults, `render` makes the reference out of it. Nothing here
-opens a file. Relative paths are taken from the data directory.
+This file is data: `load` reads TOML through it and tells all faults, `render` makes the reference out of it. Nothing
+here opens a file. Relative paths are taken from the data directory.
 """
+
+# ruff: noqa: RUF009 - `table` is a `dataclasses.field` with our metadata
 
 from __future__ import annotations
 

@@ -22,10 +22,11 @@ GRAIN_SECONDS: Final = 0.25  # the table is walked at most this often
 class Deadlines:
     """The table. One for each Trio run, made by `current`."""
 
-    __slots__ = ("_next", "_scope", "table")
+    __slots__ = ("_next", "_scope", "draining", "table")
 
     def __init__(self) -> None:
         self.table: dict[MailStream, float] = {}  # stream to deadline on Trio's clock
+        self.draining = False
         self._next = inf
         self._scope: trio.CancelScope | None = None
 
@@ -40,6 +41,13 @@ class Deadlines:
     def forget(self, stream: MailStream) -> None:
         """`stream` waits no more."""
         self.table.pop(stream, None)
+
+    def drain(self) -> None:
+        """The server stops: ends all interruptible waits, now and from now on."""
+        self.draining = True
+        for stream in [stream for stream in self.table if stream.interruptible]:
+            del self.table[stream]
+            stream.expire()
 
     async def run(self) -> None:
         """Wakes those whose time has come, until the Trio run ends."""

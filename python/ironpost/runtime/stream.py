@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
 
-from ..errors import ConnectionLost, PeerTimeout
+from ..errors import ConnectionLost, PeerTimeout, ServerDraining
 from . import deadlines, timeouts
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Address(NamedTuple):
 class MailStream:
     """Owns the socket, which may come from `socket` or from `trio.socket`."""
 
-    __slots__ = ("_closed", "_deadlines", "_expired", "_local", "_socket", "_turns", "peer")
+    __slots__ = ("_closed", "_deadlines", "_expired", "_local", "_socket", "_turns", "interruptible", "peer")
 
     def __init__(self, socket: sockets.socket | trio.socket.SocketType, peer: Address | None = None) -> None:
         if not isinstance(socket, sockets.socket):
@@ -55,6 +55,7 @@ class MailStream:
         self._expired = False
         self._closed = False
         self._turns = 0
+        self.interruptible = False  # the wait under way may be ended because the server stops
         self._local: Address | None = None
         if peer is None:
             try:
@@ -79,10 +80,11 @@ class MailStream:
         """True when nothing of this connection leaves the machine."""
         return is_loopback(self.peer.host) and is_loopback(self.local.host)
 
-    async def fill(self, wire: Wire, limit_seconds: float) -> bool:
+    async def fill(self, wire: Wire, limit_seconds: float, *, interruptible: bool = False) -> bool:
         """One read, given to the wire; waits for it at most `limit_seconds`. False after the end of the peer's octets.
 
-        Raises PeerTimeout, ConnectionLost; `_core.TlsError` of the wire passes.
+        Raises PeerTimeout, ConnectionLost, and, for an `interruptible` wait, ServerDraining when the server stops;
+        `_core.TlsError` of the wire passes.
         """
         try:
             length = self._socket.recv_into(_view)
@@ -97,6 +99,9 @@ class MailStream:
                 await trio.lowlevel.checkpoint()
                 return length > 0
         except BlockingIOError:
+            self.interruptible = interruptible
+            if interruptible and self._deadlines.draining:
+                raise ServerDraining("the server stops") from None
             length = await self._wait_and_read(limit_seconds)
         except OSError as error:
             raise ConnectionLost(error.strerror or str(error)) from None
@@ -140,7 +145,7 @@ class MailStream:
             self._shut()
 
     def expire(self) -> None:
-        """Called by the table of deadlines: ends the wait under way."""
+        """Called by the table of deadlines, when the time is up or the server stops: ends the wait under way."""
         self._expired = True
         trio.lowlevel.notify_closing(self._socket)
 
@@ -166,6 +171,7 @@ class MailStream:
                 if deadline == inf:
                     deadline = trio.current_time() + limit_seconds
                 self._turns = 0
+                self.interruptible = False
                 await self._wait(trio.lowlevel.wait_writable, deadline, "nothing taken", limit_seconds)
                 continue
             except OSError as error:
@@ -186,6 +192,8 @@ class MailStream:
         except trio.ClosedResourceError:
             if self._expired:
                 self._expired = False
+                if self.interruptible and self._deadlines.draining:
+                    raise ServerDraining("the server stops") from None
                 raise PeerTimeout(f"{what} for {limit_seconds:g} s") from None
             raise ConnectionLost("closed on our side") from None
         finally:

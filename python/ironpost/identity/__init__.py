@@ -1,0 +1,1 @@
+"""Who someone is: passwords, SASL exchanges, verified logins."""

@@ -1,0 +1,130 @@
+"""Authenticator: is this password right? Costly checks off the loop and few at once; a cache of verified logins.
+
+The cache holds a keyed hash of (credential, its generation, password), so that a change of the password in any process
+ends all of its entries by itself: the generation is read from the directory for every login. Failures are never cached.
+An account with too many failures is closed only to addresses from which its owner has not logged in lately, so that
+nobody can lock him out from afar.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import trio
+
+from ..errors import AuthenticationBusy, AuthenticationFailed, DirectoryError, TooManyFailures
+from .hashing import Hasher
+
+if TYPE_CHECKING:
+    from ..config import IdentityConfig
+    from ..runtime.limits import Limits
+    from ..runtime.logging import Log
+    from ..state.directory import Account, Credential, Directory
+
+KNOWN_PLACES_MAX: Final = 100_000
+USER_CHARACTERS_MAX: Final = 320
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Authenticator:
+    """One per worker, used on its Trio thread."""
+
+    def __init__(self, directory: Directory, limits: Limits, config: IdentityConfig, log: Log) -> None:
+        self._directory = directory
+        self._limits = limits
+        self._log = log
+        self._key = secrets.token_bytes(32)
+        self._verified: OrderedDict[bytes, float] = OrderedDict()  # login to the time at which it is forgotten
+        self._places: OrderedDict[tuple[int, str], None] = OrderedDict()  # (account, host) of good logins
+        self._waiting = 0
+        self.configure(config)
+
+    def configure(self, config: IdentityConfig) -> None:
+        """Takes a new configuration. Logins verified so far stand."""
+        self._config = config
+        self.hasher = Hasher(config)
+        self._limiter = trio.CapacityLimiter(config.checks_at_once or len(os.sched_getaffinity(0)))
+
+    async def verify(self, user: str, password: str, peer_host: str) -> Account:
+        """The account, when the password is right.
+
+        Raises AuthenticationFailed, AuthenticationBusy (temporary), TooManyFailures (temporary).
+        """
+        now = trio.current_time()
+        name = user.strip().lower()[:USER_CHARACTERS_MAX]
+        limits = self._limits
+        if limits.login_closed_for_address(peer_host, now):
+            raise TooManyFailures(host=peer_host)
+        account = self._directory.login_account(user) if len(user) <= USER_CHARACTERS_MAX else None
+        name = account.address.lower() if account is not None else name
+        if limits.login_closed_for_account(name, now) and (
+            account is None or (account.id, peer_host) not in self._places
+        ):
+            raise TooManyFailures(host=peer_host, account=name)
+        credential = None if account is None else self._directory.credential(account.id)
+        if account is None or credential is None or not await self._right(account, credential, password, now):
+            if account is None or credential is None:
+                await self._slowly(self.hasher.check_nobody, password)
+            limits.login_failed(peer_host, name, trio.current_time())
+            raise AuthenticationFailed(host=peer_host, account=name)
+        limits.login_succeeded(name)
+        _remember(self._places, (account.id, peer_host), None, KNOWN_PLACES_MAX)
+        return account
+
+    async def _right(self, account: Account, credential: Credential, password: str, now: float) -> bool:
+        entry = self._entry(account.id, credential.generation, password)
+        until = self._verified.get(entry)
+        if until is not None:
+            if until > now:
+                self._verified.move_to_end(entry)
+                return True
+            del self._verified[entry]
+        if not await self._slowly(self.hasher.check, credential.verifiers, password):
+            return False
+        present = self._directory.credential(account.id)
+        if present is None or present.generation != credential.generation:
+            return False  # changed or removed while it was being checked: the old password is not good any more
+        if self.hasher.outdated(credential.verifiers):
+            entry = await self._renew(account, credential, password) or entry
+        if self._config.logins_cached:
+            until = trio.current_time() + self._config.logins_cached_for
+            _remember(self._verified, entry, until, self._config.logins_cached)
+        return True
+
+    async def _renew(self, account: Account, credential: Credential, password: str) -> bytes | None:
+        """The configured cost has changed: makes the verifiers anew, now that the password is at hand."""
+        try:
+            verifiers = await self._slowly(self.hasher.make, password)
+            await self._directory.set_verifiers(account.address, verifiers, generation=credential.generation)
+        except (AuthenticationBusy, DirectoryError) as error:
+            self._log.info("verifier not renewed", account=account.address, why=str(error))
+            return None
+        return self._entry(account.id, credential.generation + 1, password)
+
+    async def _slowly(self, function: Callable[..., V], *arguments: object) -> V:
+        """In a thread, one per core at once; too many waiting is told at once."""
+        if self._waiting >= self._config.checks_waiting + self._limiter.total_tokens:
+            raise AuthenticationBusy
+        self._waiting += 1
+        try:
+            return await trio.to_thread.run_sync(function, *arguments, limiter=self._limiter)
+        finally:
+            self._waiting -= 1
+
+    def _entry(self, account: int, generation: int, password: str) -> bytes:
+        facts = account.to_bytes(8, "big") + generation.to_bytes(8, "big")
+        return hmac.digest(self._key, facts + password.encode("utf-8", "surrogatepass"), hashlib.sha256)
+
+
+def _remember(memory: OrderedDict[K, V], name: K, value: V, most: int) -> None:
+    memory[name] = value
+    memory.move_to_end(name)
+    while len(memory) > most:
+        memory.popitem(last=False)

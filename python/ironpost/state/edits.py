@@ -1,0 +1,225 @@
+"""The rules of the directory's edits. Each checks, then writes, inside the writer's transaction.
+
+Records are msgpack maps with a version in "v". A refused edit raises DirectoryError before it writes anything.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import msgpack
+
+from ..errors import DirectoryError
+from . import addresses
+from .env import Transaction
+
+TABLES: Final = ("meta", "domains", "accounts", "ids", "tombstones", "aliases", "credentials")
+KEY_OCTETS_MAX: Final = 500  # LMDB's bound is 511
+FORMAT: Final = 1
+TARGETS_MAX: Final = 1000
+
+Tables = dict[str, Any]
+Verifier = dict[str, Any]  # {"kind": "argon2id", "hash": "$argon2id$..."}; a list of them, so that SCRAM can join
+
+
+def id_key(account: int) -> bytes:
+    """Key by account id."""
+    return account.to_bytes(8, "big")
+
+
+def add_domain(tables: Tables, txn: Transaction, domain: str) -> str:
+    """A new domain."""
+    name = addresses.valid_domain(domain)
+    if txn.get(name.encode(), db=tables["domains"]) is not None:
+        raise DirectoryError("exists", f"the domain {name} is there already")
+    _put(txn, tables["domains"], name.encode(), {"created": time.time()})
+    _touch(tables, txn)
+    return name
+
+
+def remove_domain(tables: Tables, txn: Transaction, domain: str) -> None:
+    """Only when nothing of it is left."""
+    name = addresses.valid_domain(domain)
+    if txn.get(name.encode(), db=tables["domains"]) is None:
+        raise DirectoryError("unknown", f"there is no domain {name}")
+    suffix = f"@{name}".encode()
+    for table in ("accounts", "aliases"):
+        with txn.cursor(db=tables[table]) as cursor:
+            left = sum(1 for row in cursor.iternext(keys=True, values=False) if bytes(row).endswith(suffix))
+        if left:
+            raise DirectoryError("in-use", f"the domain {name} still has {left} {table}; remove them first")
+    txn.delete(name.encode(), db=tables["domains"])
+    _touch(tables, txn)
+
+
+def add_account(tables: Tables, txn: Transaction, address: str, verifiers: list[Verifier]) -> tuple[int, str]:
+    """A new account: id and address."""
+    local, domain = addresses.valid_address(address, local_only=True)
+    name = addresses.key(local, domain)
+    if txn.get(domain.encode(), db=tables["domains"]) is None:
+        raise DirectoryError("no-domain", f"{domain} is not one of our domains (ironpost domain add {domain})")
+    if txn.get(name.encode(), db=tables["accounts"]) is not None:
+        raise DirectoryError("exists", f"the account {name} is there already")
+    if txn.get(name.encode(), db=tables["aliases"]) is not None:
+        raise DirectoryError("exists", f"{name} is an alias; remove it first")
+    meta = _load(txn, tables["meta"], b"accounts") or {"next": 1}
+    account = int(meta["next"])
+    full = f"{local}@{domain}"
+    _put(txn, tables["meta"], b"accounts", {"next": account + 1})
+    _put(txn, tables["accounts"], name.encode(), {"id": account, "address": full, "created": time.time()})
+    _put(txn, tables["ids"], id_key(account), {"name": name})
+    _put(txn, tables["credentials"], id_key(account), {"generation": 1, "verifiers": verifiers})
+    _touch(tables, txn)
+    return account, full
+
+
+def import_accounts(tables: Tables, txn: Transaction, rows: list[tuple[str, list[Verifier]]]) -> list[tuple[str, str]]:
+    """Many: each row succeeds or is refused by itself."""
+    outcomes = []
+    for address, verifiers in rows:
+        try:
+            add_account(tables, txn, address, verifiers)
+            outcomes.append(("", ""))
+        except DirectoryError as error:
+            outcomes.append((error.code, str(error)))
+    return outcomes
+
+
+def remove_account(tables: Tables, txn: Transaction, address: str) -> int:
+    """The address is free again at once; the id stays as a tombstone."""
+    name, row = _account(tables, txn, address)
+    account = int(row["id"])
+    txn.delete(name.encode(), db=tables["accounts"])
+    txn.delete(id_key(account), db=tables["credentials"])
+    _put(txn, tables["ids"], id_key(account), {"name": name, "removed": time.time()})
+    _put(txn, tables["tombstones"], id_key(account), {"name": name, "removed": time.time(), "purge": True})
+    _touch(tables, txn)
+    return account
+
+
+def drop_tombstone(tables: Tables, txn: Transaction, account: int) -> None:
+    """Nothing of the account is left in the store."""
+    txn.delete(id_key(account), db=tables["tombstones"])
+    txn.delete(id_key(account), db=tables["ids"])
+    _touch(tables, txn)
+
+
+def set_verifiers(
+    tables: Tables, txn: Transaction, address: str, verifiers: list[Verifier], generation: int | None
+) -> None:
+    """A new password, or the same one with another cost when `generation` is still the present one."""
+    _, row = _account(tables, txn, address)
+    name = id_key(row["id"])
+    present = _load(txn, tables["credentials"], name) or {"generation": 0}
+    if generation is not None and present["generation"] != generation:
+        raise DirectoryError("changed", "the password has been changed meanwhile")
+    _put(txn, tables["credentials"], name, {"generation": present["generation"] + 1, "verifiers": verifiers})
+    _touch(tables, txn)
+
+
+def add_alias(tables: Tables, txn: Transaction, address: str, targets: list[str]) -> tuple[str, tuple[str, ...]]:
+    """The alias with all its targets."""
+    full, name = _alias_name(tables, txn, address)
+    if txn.get(name.encode(), db=tables["accounts"]) is not None:
+        raise DirectoryError("exists", f"{name} is an account")
+    if not targets:
+        raise DirectoryError("no-target", "an alias needs at least one target")
+    row = _load(txn, tables["aliases"], name.encode()) or {"address": full, "targets": []}
+    for target in targets:
+        local, domain = addresses.valid_address(target)
+        target_name = f"{local}@{domain}"
+        if addresses.key(local, domain) == name:
+            raise DirectoryError("loop", f"{name} cannot lead to itself")
+        _refuse_unknown_target(tables, txn, local, domain)
+        if target_name not in row["targets"]:
+            row["targets"].append(target_name)
+    if len(row["targets"]) > TARGETS_MAX:
+        raise DirectoryError("too-many", f"an alias has at most {TARGETS_MAX} targets")
+    _refuse_loop(tables, txn, name, row["targets"])
+    _put(txn, tables["aliases"], name.encode(), row)
+    _touch(tables, txn)
+    return row["address"], tuple(row["targets"])
+
+
+def remove_alias(tables: Tables, txn: Transaction, address: str, targets: list[str]) -> None:
+    """Some targets, or all of it."""
+    if address.startswith("@"):
+        name = "@" + addresses.valid_domain(address[1:])
+    else:
+        name = addresses.key(*addresses.valid_address(address))
+    row = _load(txn, tables["aliases"], name.encode())
+    if row is None:
+        raise DirectoryError("unknown", f"there is no alias {name}")
+    gone = {addresses.key(*addresses.valid_address(target)) for target in targets}
+    keys = {addresses.key(*addresses.split(target)): target for target in row["targets"]}
+    for target in gone:
+        if target not in keys:
+            raise DirectoryError("unknown", f"{name} does not lead to {target}")
+    left = [target for key, target in keys.items() if key not in gone] if gone else []
+    if left:
+        _put(txn, tables["aliases"], name.encode(), {**row, "targets": left})
+    else:
+        txn.delete(name.encode(), db=tables["aliases"])
+    _touch(tables, txn)
+
+
+def _alias_name(tables: Tables, txn: Transaction, address: str) -> tuple[str, str]:
+    if address.startswith("@"):
+        domain = addresses.valid_domain(address[1:])
+        full = name = f"@{domain}"
+    else:
+        local, domain = addresses.valid_address(address)
+        full, name = f"{local}@{domain}", addresses.key(local, domain)
+    if txn.get(domain.encode(), db=tables["domains"]) is None:
+        raise DirectoryError("no-domain", f"{domain} is not one of our domains (ironpost domain add {domain})")
+    return full, name
+
+
+def _refuse_unknown_target(tables: Tables, txn: Transaction, local: str, domain: str) -> None:
+    if txn.get(domain.encode(), db=tables["domains"]) is None:
+        return  # another server's affair
+    plain = local.partition(addresses.DETAIL_SEPARATOR)[0]
+    for name in (addresses.key(local, domain), addresses.key(plain, domain)):
+        for table in ("accounts", "aliases"):
+            if txn.get(name.encode(), db=tables[table]) is not None:
+                return
+    raise DirectoryError("unknown", f"there is neither an account nor an alias {local}@{domain}")
+
+
+def _refuse_loop(tables: Tables, txn: Transaction, name: str, targets: list[str]) -> None:
+    """Follows the targets through other aliases; coming back to `name` is a loop."""
+    seen: set[str] = set()
+    pending = list(targets)
+    while pending:
+        key = addresses.key(*addresses.split(pending.pop()))
+        if key == name:
+            raise DirectoryError("loop", f"these targets lead back to {name}")
+        if key in seen:
+            continue
+        seen.add(key)
+        row = _load(txn, tables["aliases"], key.encode())
+        if row is not None:
+            pending += row["targets"]
+
+
+def _account(tables: Tables, txn: Transaction, address: str) -> tuple[str, Any]:
+    name = addresses.key(*addresses.valid_address(address))
+    row = _load(txn, tables["accounts"], name.encode())
+    if row is None:
+        raise DirectoryError("unknown", f"there is no account {name}")
+    return name, row
+
+
+def _touch(tables: Tables, txn: Transaction) -> None:
+    meta = _load(txn, tables["meta"], b"directory") or {"generation": 0}
+    _put(txn, tables["meta"], b"directory", {"format": FORMAT, "generation": meta["generation"] + 1})
+
+
+def _load(txn: Transaction, table: Any, name: bytes) -> Any:
+    value = txn.get(name, db=table)
+    return None if value is None else msgpack.unpackb(value)
+
+
+def _put(txn: Transaction, table: Any, name: bytes, record: dict[str, Any]) -> None:
+    txn.put(name, msgpack.packb({"v": 1, **record}), db=table)
