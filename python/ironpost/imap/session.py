@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 
 from .. import _core
+from ..errors import ConnectionLost, PeerTimeout, ServerDraining
 from ..runtime import timeouts
-from ..runtime.stream import ConnectionLost, PeerTimeout
 from ..store.client import OutcomeUnknown
 from . import capability, updates
 from .commands import append, authenticate
@@ -108,7 +108,7 @@ class Session:
         self.wire.respond(tag, "OK", code, text or f"{command} completed")
 
     def wake(self) -> None:
-        """Called from another task: something changed in the mailbox, or the server is stopping."""
+        """Called from another task: something may have changed in the mailbox of this IDLE."""
         self.woken = True
         if self.scope is not None:
             self.scope.cancel()
@@ -131,28 +131,29 @@ class Session:
 
     async def _read(self) -> None:
         await self.stream.drain(self.wire, timeouts.IMAP_WRITE)
-        if self.context.draining.is_set():
-            self._bye("UNAVAILABLE", "the server is stopping, please connect again")
-            return
         if self.account is None:
             limit = timeouts.IMAP_LOGIN
         elif self.append is not None:
             limit = timeouts.IMAP_LITERAL
         else:
             limit = timeouts.IMAP_IDLE
+        # Between commands the server may stop; in the middle of an APPEND or a login the client is heard out.
+        calm = self.append is None and self.exchange is None
+        if self.idle_tag is None:
+            await self.stream.fill(self.wire, limit, interruptible=calm)
+            return
         with trio.CancelScope() as scope:
-            # A hint that came between the last look and now must not be slept through.
             self.scope = scope
             if self.woken:
+                # A hint came between the last look and now: it must not be slept through.
                 scope.cancel()
             try:
-                await self.stream.fill(self.wire, limit)
+                await self.stream.fill(self.wire, limit, interruptible=calm)
             finally:
                 self.scope = None
         if self.woken:
             self.woken = False
-            if self.idle_tag is not None:
-                await updates.bring_up_to_date(self, "IDLE")
+            await updates.bring_up_to_date(self, "IDLE")
 
     async def _handle(self, event: object) -> None:
         match event:
@@ -245,11 +246,12 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
     )
     log = context.log.bind(service=listener.service, peer=stream.peer.host, session=context.session_id())
     session = Session(stream, wire, context, log)
-    context.sessions.add(session)
     try:
         await session.run()
     except PeerTimeout:
         await _farewell(session, "", "autologout; idle for too long")
+    except ServerDraining:
+        await _farewell(session, "UNAVAILABLE", "the server is stopping, please connect again")
     except ConnectionLost:
         log.debug("imap connection lost")
     except _core.TlsError as error:
@@ -263,7 +265,6 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
         log.exception("imap session failed")
         await _farewell(session, "SERVERBUG", f"internal failure, reference {log.reference}")
     finally:
-        context.sessions.discard(session)
         context.hints.unsubscribe(session)
         if session.append is not None:
             session.append.sink.discard()

@@ -8,10 +8,17 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import _core
+from ..errors import (
+    AuthenticationBusy,
+    AuthenticationFailed,
+    ConnectionLost,
+    PeerTimeout,
+    SaslError,
+    ServerDraining,
+    TooManyFailures,
+)
 from ..identity import sasl
-from ..identity.errors import AuthenticationBusy, AuthenticationFailed, TooManyFailures
 from ..runtime import timeouts
-from ..runtime.stream import ConnectionLost, PeerTimeout
 from ..store.client import OutcomeUnknown
 
 if TYPE_CHECKING:
@@ -38,7 +45,6 @@ class Session:
         "lock",
         "log",
         "messages",
-        "scope",
         "store",
         "stream",
         "user",
@@ -66,9 +72,6 @@ class Session:
         """Passwords cross only TLS, or a wire that never leaves this machine."""
         return self.wire.secure or self.stream.both_loopback
 
-    def wake(self) -> None:
-        """The server is stopping: POP3 sessions are short and are left to end by themselves within the drain."""
-
     async def run(self) -> None:
         """Serves until either side closes."""
         self.wire.greet(f"{self.context.config.hostname} ironpost POP3 ready")
@@ -76,9 +79,9 @@ class Session:
             event = self.wire.next_event()
             if event is _core.NEED_DATA:
                 await self.stream.drain(self.wire, timeouts.POP3_WRITE)
-                if self.context.draining.is_set():
-                    break
-                await self.stream.fill(self.wire, timeouts.POP3_IDLE)
+                limit = timeouts.POP3_LOGIN if self.view is None else timeouts.POP3_IDLE
+                # Before login nothing is lost when the server stops; a session with a maildrop may finish.
+                await self.stream.fill(self.wire, limit, interruptible=self.view is None)
                 continue
             match event:
                 case _core.Pop3Command(name, arguments):
@@ -181,7 +184,7 @@ class Session:
     async def _auth_step(self, data: bytes | None) -> None:
         try:
             outcome = self.exchange.step(data)
-        except sasl.SaslError as error:
+        except SaslError as error:
             self.exchange = None
             self.wire.err(str(error), "AUTH")
             return
@@ -385,10 +388,9 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
     wire = _core.Pop3Server(tls=context.certificates.current if listener.implicit_tls else None)
     log = context.log.bind(service=listener.service, peer=stream.peer.host, session=context.session_id())
     session = Session(stream, wire, context, log)
-    context.sessions.add(session)
     try:
         await session.run()
-    except (PeerTimeout, ConnectionLost) as error:
+    except (PeerTimeout, ConnectionLost, ServerDraining) as error:
         # RFC 1939 §3: without QUIT nothing is removed.
         log.debug("pop3 connection ended", error=str(error))
     except _core.TlsError as error:
@@ -398,6 +400,5 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
     except Exception:
         log.exception("pop3 session failed")
     finally:
-        context.sessions.discard(session)
         session.release()
         await stream.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ... import __version__
+from ...errors import AuthenticationBusy, AuthenticationFailed, SaslError, TooManyFailures
 from ...identity import sasl
-from ...identity.errors import AuthenticationBusy, AuthenticationFailed, TooManyFailures
 from ..capability import ENABLEABLE
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ async def response(session: Session, data: bytes | None) -> None:
 async def _step(session: Session, tag: str, data: bytes | None) -> None:
     try:
         outcome = session.exchange.step(data)
-    except sasl.SaslError as error:
+    except SaslError as error:
         session.exchange = None
         session.wire.respond(tag, "NO", "AUTHENTICATIONFAILED", str(error))
         return
