@@ -62,7 +62,11 @@ class AuthenticationBusy(AuthenticationError):
 
     def __init__(self, **fields: str) -> None:
         super().__init__(
-            "Temporary authentication failure, try again", code=454, enhanced="4.7.0", imap_code="UNAVAILABLE", fields=fields
+            "Temporary authentication failure, try again",
+            code=454,
+            enhanced="4.7.0",
+            imap_code="UNAVAILABLE",
+            fields=fields,
         )
 
 
@@ -71,7 +75,11 @@ class TooManyFailures(AuthenticationError):
 
     def __init__(self, **fields: str) -> None:
         super().__init__(
-            "Too many failed logins, try again later", code=454, enhanced="4.7.0", imap_code="UNAVAILABLE", fields=fields
+            "Too many failed logins, try again later",
+            code=454,
+            enhanced="4.7.0",
+            imap_code="UNAVAILABLE",
+            fields=fields,
         )
 
 

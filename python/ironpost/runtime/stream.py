@@ -135,14 +135,14 @@ class MailStream:
             if waiting:
                 await self._linger()
         finally:
-            self._shut()
+            self.shut()
 
     def abort(self) -> None:
         """Resets the connection: what was sent is not complete, and the peer must not believe that it is."""
         if not self._closed:
             with contextlib.suppress(OSError):  # the peer may have reset it before us
                 self._socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
-            self._shut()
+            self.shut()
 
     def expire(self) -> None:
         """Called by the table of deadlines, when the time is up or the server stops: ends the wait under way."""
@@ -214,7 +214,8 @@ class MailStream:
                     return
                 taken += length
 
-    def _shut(self) -> None:
+    def shut(self) -> None:
+        """Closes at once; nothing when it is closed already."""
         if not self._closed:
             self._closed = True
             trio.lowlevel.notify_closing(self._socket)
