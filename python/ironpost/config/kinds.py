@@ -201,6 +201,26 @@ class ListenAddresses(Kind):
         return tuple(dict.fromkeys(items))
 
 
+class Endpoints(Kind):
+    """A list of IP addresses with ports."""
+
+    right = 'a list of addresses with ports, such as ["127.0.0.1:5353", "[::1]:53"]'
+
+    def read(self, value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            raise Wrong(_told(value))
+        for item in value:
+            host, colon, port = item.rpartition(":") if isinstance(item, str) else ("", "", "")
+            bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+            if not colon or not is_address(bare) or (":" in bare) != (bare != host) or not _is_port(port):
+                raise Wrong(_told(value))
+        return tuple(value)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text) < 65_536
+
+
 def is_address(text: str) -> bool:
     """True for an IPv4 or IPv6 address."""
     try:

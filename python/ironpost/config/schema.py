@@ -167,6 +167,9 @@ class RelayConfig:
     deliveries_max: int = setting(kinds.Integer(1, 10_000), "deliveries under way at once", 100)
     deliveries_per_destination: int = setting(kinds.Integer(1, 1000), "of these to one destination", 10)
     port: int = setting(kinds.Integer(1, 65535), "port of MX hosts", 25)
+    nameservers: tuple[str, ...] = setting(
+        kinds.Endpoints(), "DNS servers to ask, as address:port; default: those of /etc/resolv.conf", ()
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""DNS for mail: dnspython on Trio, with a budget for each question."""

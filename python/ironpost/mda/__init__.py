@@ -1,0 +1,1 @@
+"""Final delivery: what becomes of a message whose recipients are known."""

@@ -1,0 +1,1 @@
+"""Mail to other servers: queue, retries, SMTP client, delivery reports."""

@@ -1,0 +1,1 @@
+"""Sessions of the SMTP family: MX, submission, LMTP."""

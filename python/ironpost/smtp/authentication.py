@@ -1,0 +1,87 @@
+"""AUTH in a submission session (RFC 4954): the exchange is `identity.sasl`'s, the verdict the authenticator's."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from ..errors import AuthenticationBusy, AuthenticationFailed, SaslError, TooManyFailures
+from ..identity import sasl
+from . import replies
+from .replies import Answer
+
+if TYPE_CHECKING:
+    from .. import _core
+    from .session import Session
+
+
+def begin(session: Session, event: _core.AuthBegin) -> Awaitable[None] | None:
+    """AUTH: refused where it is not offered, else the first step."""
+    if not session.policy.offers_auth:
+        _done(session, replies.AUTH_NOT_OFFERED)
+        return None
+    if not session.login_allowed:
+        _done(session, replies.AUTH_NEEDS_TLS)
+        return None
+    try:
+        session.exchange = sasl.start(event.mechanism, event.initial)
+    except SaslError as error:
+        _done(session, replies.AUTH_MECHANISM if error.code == 504 else replies.AUTH_MALFORMED)
+        return None
+    return _step(session, event.initial)
+
+
+def response(session: Session, event: _core.AuthResponse) -> Awaitable[None] | None:
+    """The client's answer to a challenge; None is its `*`."""
+    if event.data is None or session.exchange is None:
+        _done(session, replies.AUTH_CANCELLED)
+        return None
+    return _step(session, event.data)
+
+
+def _step(session: Session, data: bytes | None) -> Awaitable[None] | None:
+    assert session.exchange is not None
+    try:
+        outcome = session.exchange.step(data)
+    except SaslError:
+        _done(session, replies.AUTH_MALFORMED)
+        return None
+    if isinstance(outcome, bytes):
+        session.wire.auth_challenge(outcome)
+        return None
+    return _verify(session, outcome)
+
+
+async def _verify(session: Session, credentials: sasl.Credentials) -> None:
+    context = session.context
+    peer = session.stream.peer.host
+    if credentials.authzid and credentials.authzid.lower() != credentials.user.lower():
+        _done(session, replies.AUTH_FAILED)  # nobody may act for another
+        return
+    try:
+        account = await context.authenticator.verify(credentials.user, credentials.password, peer)
+    except AuthenticationFailed:
+        context.log.info("login failed", service=session.policy.name, peer=peer, user=credentials.user[:200])
+        session.bad_commands += 1
+        if session.bad_commands > session.settings.errors_per_session:
+            _done(session, replies.AUTH_TOO_MANY)
+            session.closing = True
+        else:
+            _done(session, replies.AUTH_FAILED)
+        return
+    except AuthenticationBusy:
+        _done(session, replies.AUTH_BUSY)
+        return
+    except TooManyFailures:
+        _done(session, replies.AUTH_TOO_MANY)
+        session.closing = True
+        return
+    session.account = account
+    session.peer_line = ""
+    context.counters.add("smtp_logins")
+    _done(session, replies.AUTH_OK)
+
+
+def _done(session: Session, answer: Answer) -> None:
+    session.exchange = None
+    session.wire.auth_done(answer.code == 235, answer.code, answer.enhanced, answer.text)

@@ -1,0 +1,1 @@
+"""Typed verbs over the message store of `ironpost._core`."""
