@@ -7,7 +7,7 @@ mod convert;
 mod enter;
 mod errors;
 mod events;
-// mod pop3;
+mod pop3;
 mod signal;
 mod tls;
 mod wire;
@@ -26,7 +26,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     signal::register(module)?;
     events::register(module)?;
     tls::register(module)?;
-    // pop3::register(module)?;
+    pop3::register(module)?;
     // Owners add here, one line each: smtp::register(module)?; ...
     Ok(())
 }
