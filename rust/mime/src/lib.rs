@@ -9,7 +9,11 @@
 pub mod bodystructure;
 pub mod envelope;
 pub mod headers;
+pub mod html;
+mod lexer;
+mod section;
 pub mod structure;
+mod table;
 pub mod transfer;
 
 pub mod address_list;
@@ -24,5 +28,6 @@ pub mod threading;
 
 pub use bodystructure::bodystructure;
 pub use envelope::envelope;
-pub use structure::{Leaf, Limits, SectionRange, Structure};
+pub use section::{Leaf, SectionRange};
+pub use structure::{Limits, Part, PartKind, Structure};
 pub use transfer::TransferEncoding;
