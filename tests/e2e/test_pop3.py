@@ -1,0 +1,94 @@
+"""POP3 against a running server: RFC 1939 with poplib and bare connections."""
+
+from __future__ import annotations
+
+import poplib
+
+import pytest
+
+from tests.support.server import DOMAIN, PASSWORD, Server
+
+MESSAGE = b"From: a@remote.test\r\nSubject: %d\r\n\r\nline one\r\n.dot\r\nlast\r\n"
+
+
+def fill(server: Server, user: str, count: int) -> None:
+    for number in range(count):
+        server.deliver(MESSAGE % number, user)
+
+
+def test_a_whole_session(running: Server, user: str) -> None:
+    fill(running, user, 3)
+    client = running.pop3(user)
+    count, octets = client.stat()
+    assert count == 3
+    assert octets == sum(int(entry.split()[1]) for entry in client.list()[1])
+    lines = client.retr(2)[1]
+    assert lines[-3:] == [b"line one", b".dot", b"last"]
+    assert b"Subject: 1" in lines
+    top = client.top(1, 1)[1]
+    assert top[-1] == b"line one"
+    ids = client.uidl()[1]
+    assert len({entry.split()[1] for entry in ids}) == 3
+    client.dele(1)
+    client.dele(3)
+    assert client.stat()[0] == 1
+    client.rset()
+    client.dele(1)
+    client.quit()
+    again = running.pop3(user)
+    assert [entry.split()[1] for entry in again.uidl()[1]] == [entry.split()[1] for entry in ids[1:]]
+    again.quit()
+
+
+def test_without_quit_nothing_is_removed(running: Server, user: str) -> None:
+    fill(running, user, 1)
+    client = running.pop3(user)
+    client.dele(1)
+    client.close()
+    again = running.pop3(user)
+    assert again.stat()[0] == 1
+    again.quit()
+
+
+def test_the_maildrop_is_locked(running: Server, user: str) -> None:
+    first = running.pop3(user)
+    with pytest.raises(poplib.error_proto, match="IN-USE"):
+        running.pop3(user)
+    first.quit()
+    running.pop3(user).quit()
+
+
+def test_stls_and_tls_port(running: Server, user: str) -> None:
+    client = running.pop3(None)
+    client.stls(running.tls())
+    client.user(f"{user}@{DOMAIN}")
+    client.pass_(PASSWORD)
+    client.quit()
+    secure = poplib.POP3_SSL("127.0.0.1", running.port("pop3s"), context=running.tls(), timeout=30)
+    secure.user(f"{user}@{DOMAIN}")
+    secure.pass_(PASSWORD)
+    secure.quit()
+
+
+def test_errors_keep_the_session(running: Server, user: str) -> None:
+    with running.raw("pop3") as client:
+        assert client.line().startswith(b"+OK")
+        for line in (b"FROB", b"STAT", b"PASS x", b"USER", b"x" * 600):
+            client.send(line + b"\r\n")
+            assert client.line().startswith(b"-ERR"), line
+        client.send(f"USER {user}@{DOMAIN}\r\nPASS {PASSWORD}\r\nSTAT\r\nRETR 1\r\nDELE 0\r\nTOP 1\r\nQUIT\r\n".encode())
+        answers = [client.line()[:3] for _ in range(7)]
+        assert answers == [b"+OK", b"+OK", b"+OK", b"-ER", b"-ER", b"-ER", b"+OK"]
+
+
+def test_wrong_password(running: Server, user: str) -> None:
+    with pytest.raises(poplib.error_proto, match="AUTH"):
+        running.pop3(user, "wrong")
+
+
+def test_capabilities(running: Server) -> None:
+    client = running.pop3(None)
+    capabilities = client.capa()
+    for name in ("TOP", "UIDL", "STLS", "PIPELINING", "RESP-CODES", "USER", "SASL"):
+        assert name in capabilities
+    client.quit()
