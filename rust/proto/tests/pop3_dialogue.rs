@@ -18,7 +18,9 @@ fn answer(core: &mut Server, event: &Event) {
             Command::Stat => core.ok("2 320").unwrap(),
             Command::List(None) => core.ok_list("2 messages (320 octets)", ["1 120", "2 200"]).unwrap(),
             Command::Uidl(None) => core.ok_list("", ["1 whqtswO00WBw418f9t5JxYwZ", "2 .odd"]).unwrap(),
-            Command::List(Some(number)) if *number > 2 => core.err("no such message, only 2 messages in maildrop", "").unwrap(),
+            Command::List(Some(number)) if *number > 2 => {
+                core.err("no such message, only 2 messages in maildrop", "").unwrap()
+            }
             Command::List(Some(number)) => core.ok(&format!("{number} 200")).unwrap(),
             Command::Uidl(Some(number)) => core.ok(&format!("{number} QhdPYR:00WBw1Ph7x7")).unwrap(),
             Command::Retr(_) => {
@@ -34,11 +36,15 @@ fn answer(core: &mut Server, event: &Event) {
             }
             Command::Dele(number) => core.ok(&format!("message {number} deleted")).unwrap(),
             Command::Noop | Command::Rset => core.ok("").unwrap(),
-            Command::Capa => core.ok_list("Capability list follows", ["TOP", "UIDL", "PIPELINING"]).unwrap(),
+            Command::Capa => core
+                .ok_list("Capability list follows", ["TOP", "UIDL", "PIPELINING"])
+                .unwrap(),
             Command::Stls => core.err("no TLS here", "").unwrap(),
             Command::Quit => core.ok("dewey POP3 server signing off").unwrap(),
         },
-        Event::AuthBegin { initial: Some(initial), .. } if initial == b"\0u\0p" => {
+        Event::AuthBegin {
+            initial: Some(initial), ..
+        } if initial == b"\0u\0p" => {
             core.authenticated().unwrap();
             core.ok("Maildrop locked and ready").unwrap();
         }
@@ -156,8 +162,10 @@ fn rfc_5034_section_4_exchanges() {
     let token = "A".repeat(12_000);
     let line = format!("AUTH XOAUTH2 {token}\r\n");
     let (events, _) = run(&[line.as_bytes()]);
-    assert!(matches!(&events[..], [Event::AuthBegin { mechanism, initial: Some(initial) }]
-        if mechanism == "XOAUTH2" && initial.len() == 9000));
+    assert!(
+        matches!(&events[..], [Event::AuthBegin { mechanism, initial: Some(initial) }]
+        if mechanism == "XOAUTH2" && initial.len() == 9000)
+    );
     let line = format!("AUTH XOAUTH2 {token}{token}\r\nNOOP\r\n");
     let kinds = kinds(line.as_bytes());
     assert_eq!(kinds, ["line-too-long", "sequence"]);
@@ -165,7 +173,16 @@ fn rfc_5034_section_4_exchanges() {
 
 fn kinds(input: &[u8]) -> Vec<&'static str> {
     let (events, _) = run(&[input]);
-    events.iter().filter_map(|event| if let Event::Bad { kind, .. } = event { Some(kind.name()) } else { None }).collect()
+    events
+        .iter()
+        .filter_map(|event| {
+            if let Event::Bad { kind, .. } = event {
+                Some(kind.name())
+            } else {
+                None
+            }
+        })
+        .collect()
 }
 
 #[test]
@@ -192,7 +209,18 @@ fn the_peers_faults() {
         assert_eq!(kinds(format!("{line}\r\n").as_bytes()), [kind], "{line:?}");
     }
     assert_eq!(kinds(b"USER \xff\r\n"), ["not-ascii"]);
-    for argument in ["", "0", "-1", "+1", "1 ", "4294967296", "99999999999999999999999", "1x", " 1", "1 2"] {
+    for argument in [
+        "",
+        "0",
+        "-1",
+        "+1",
+        "1 ",
+        "4294967296",
+        "99999999999999999999999",
+        "1x",
+        " 1",
+        "1 2",
+    ] {
         let expected: &[&str] = if argument == "1 " { &[] } else { &["syntax"] };
         let input = format!("USER a\r\nPASS secret phrase\r\nRETR {argument}\r\n");
         assert_eq!(kinds(input.as_bytes()), expected, "{argument:?}");
@@ -233,7 +261,10 @@ fn our_callers_faults() {
     assert!(core.ok_list("", ["a\nb"]).is_err());
     assert!(core.err("x", "not a code").is_err());
     core.ok_list("", []).unwrap();
-    assert_eq!(core.next_event(), Next::Event(Event::Command(Command::Pass("x".into()))));
+    assert_eq!(
+        core.next_event(),
+        Next::Event(Event::Command(Command::Pass("x".into())))
+    );
     assert!(core.ok("").is_err(), "not authenticated");
     core.authenticated().unwrap();
     assert!(core.authenticated().is_err());

@@ -150,6 +150,11 @@ impl Layer {
         self.outgoing.len() - self.outgoing_start
     }
 
+    /// Memory held in buffers of ours, in octets.
+    pub(crate) fn buffer_octets(&self) -> usize {
+        self.pending.capacity() + self.outgoing.capacity()
+    }
+
     /// Asks for close_notify behind all output.
     pub(crate) fn close(&mut self) {
         if self.closing == Closing::Open {
@@ -340,17 +345,15 @@ fn pump<R: Records>(
     result
 }
 
-/// After an error rustls holds its alert ready for the next call.
+/// After an error rustls holds its alert ready for the next call; called with nothing ready it would look at the input
+/// again, which it must not.
 fn collect_alert<R: Records>(connection: &mut R, buffer: &mut [u8], outgoing: &mut Vec<u8>) {
-    for _ in 0..4 {
-        match connection.process(buffer).state {
-            Ok(ConnectionState::EncodeTlsData(mut record)) => {
-                if encode(outgoing, |space| record.encode(space).map_err(too_small)).is_err() {
-                    return;
-                }
-            }
-            Ok(ConnectionState::TransmitTlsData(record)) => record.done(),
-            _ => return,
+    while connection.wants_write() {
+        let Ok(ConnectionState::EncodeTlsData(mut record)) = connection.process(buffer).state else {
+            return;
+        };
+        if encode(outgoing, |space| record.encode(space).map_err(too_small)).is_err() {
+            return;
         }
     }
 }

@@ -190,6 +190,12 @@ impl<C: Core> Wire<C> {
         self.before.len() + sealed
     }
 
+    /// Memory that the wire itself holds in buffers, in octets; for tests of idle cost.
+    pub fn buffer_octets(&self) -> usize {
+        let layer = self.layer.as_ref().map_or(0, |layer| layer.buffer_octets());
+        self.before.capacity() + self.queue.capacity() + layer
+    }
+
     /// Whether a handshake has finished.
     pub fn secure(&self) -> bool {
         self.layer.as_ref().is_some_and(|layer| layer.established())
