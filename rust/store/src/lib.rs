@@ -1,1 +1,26 @@
-//! ironpost-store
+//! The message store: packs for octets, LMDB for the index, one writer thread, group commit.
+//!
+//! What is durable when (docs/storage-format.md): bodies are written to a pack and synced, then the index transaction
+//! commits, then the ticket completes. Nothing is acknowledged before. A process may die at any instruction: opening
+//! the volume is the recovery.
+//!
+//! Several processes may have a volume open at once, each with one writer thread; within a process a volume is opened
+//! once. Everything here that may wait runs on threads of the store and answers by ticket ([`volume::Volume`]).
+
+pub mod card;
+pub mod completion;
+pub mod db;
+pub mod error;
+pub mod failpoints;
+pub mod ids;
+pub mod jobs;
+pub mod ops;
+pub mod pack;
+pub mod sink;
+pub mod volume;
+
+pub use error::{Result, StoreError};
+pub use ids::{AccountId, BlobId, MailboxId, ModSeq, PackId, QueueId, Ticket, Uid};
+pub use jobs::{ReadContext, ReadJob};
+pub use ops::{Op, Outcome};
+pub use volume::{Options, Volume};

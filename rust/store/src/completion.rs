@@ -1,0 +1,125 @@
+//! Finished tickets and the eventfd that tells of them.
+
+use std::collections::{HashSet, VecDeque};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use parking_lot::Mutex;
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::error::{Result, StoreError};
+use crate::ids::{AccountId, MailboxId, Ticket};
+use crate::ops::Outcome;
+
+/// What a ticket came to.
+pub type Finished = (Ticket, Result<Outcome>);
+
+/// The list of finished tickets. The eventfd is written only when the list goes from empty to non-empty.
+#[derive(Debug)]
+pub struct Completions {
+    descriptor: OwnedFd,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: Ticket,
+    /// Tickets whose result somebody still wants.
+    open: HashSet<Ticket>,
+    finished: VecDeque<Finished>,
+    dirty: HashSet<(AccountId, MailboxId)>,
+}
+
+impl Completions {
+    /// An empty list.
+    pub fn new() -> Result<Self> {
+        let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { descriptor, state: Mutex::default() })
+    }
+
+    /// The eventfd: readable while finished tickets wait.
+    #[must_use]
+    pub fn descriptor(&self) -> RawFd {
+        self.descriptor.as_raw_fd()
+    }
+
+    /// A new ticket.
+    pub(crate) fn issue(&self) -> Ticket {
+        let mut state = self.state.lock();
+        state.next += 1;
+        let ticket = state.next;
+        state.open.insert(ticket);
+        ticket
+    }
+
+    /// Takes a ticket back that was never handed out.
+    pub(crate) fn withdraw(&self, ticket: Ticket) {
+        self.state.lock().open.remove(&ticket);
+    }
+
+    /// The result is not wanted any more.
+    pub fn cancel(&self, ticket: Ticket) {
+        let mut state = self.state.lock();
+        if !state.open.remove(&ticket) {
+            state.finished.retain(|(finished, _)| *finished != ticket);
+        }
+    }
+
+    /// Tells results; those of cancelled tickets are dropped.
+    pub(crate) fn finish(&self, results: impl IntoIterator<Item = Finished>) {
+        self.finish_with(results, []);
+    }
+
+    /// As [`Self::finish`], with the pairs that the commit has changed.
+    pub(crate) fn finish_with(
+        &self,
+        results: impl IntoIterator<Item = Finished>,
+        dirty: impl IntoIterator<Item = (AccountId, MailboxId)>,
+    ) {
+        let wake = {
+            let mut state = self.state.lock();
+            let was_empty = state.finished.is_empty() && state.dirty.is_empty();
+            state.dirty.extend(dirty);
+            for (ticket, result) in results {
+                if state.open.remove(&ticket) {
+                    state.finished.push_back((ticket, result));
+                }
+            }
+            was_empty && !(state.finished.is_empty() && state.dirty.is_empty())
+        };
+        if wake {
+            // A full counter still reads as readable, so a failing write of 1 loses nothing.
+            let _ = rustix::io::write(&self.descriptor, &1_u64.to_ne_bytes());
+        }
+    }
+
+    /// Clears the eventfd and takes at most `limit` results; when more are left the eventfd stays readable.
+    pub fn take(&self, limit: usize) -> Vec<Finished> {
+        let mut state = self.state.lock();
+        let mut counter = [0; 8];
+        // EAGAIN: nothing was written since; that is what the loop of the caller expects now and then.
+        let _ = rustix::io::read(&self.descriptor, &mut counter);
+        let count = limit.min(state.finished.len());
+        let taken: Vec<Finished> = state.finished.drain(..count).collect();
+        if !state.finished.is_empty() {
+            let _ = rustix::io::write(&self.descriptor, &1_u64.to_ne_bytes());
+        }
+        taken
+    }
+
+    /// Takes the (account, mailbox) pairs that commits of this process have changed; mailbox 0 is the account's list
+    /// of mailboxes, account 0 the queue.
+    pub fn take_dirty(&self) -> Vec<(AccountId, MailboxId)> {
+        self.state.lock().dirty.drain().collect()
+    }
+
+    /// Tickets that wait for their result.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.state.lock().open.len()
+    }
+}
+
+/// The error for what comes after the volume was closed.
+pub(crate) fn closed() -> StoreError {
+    StoreError::Failed("the volume is closed".to_owned())
+}

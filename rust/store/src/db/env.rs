@@ -1,0 +1,81 @@
+//! Opens the LMDB environment: the only place that does, and so the only `unsafe` open.
+
+use std::path::Path;
+use std::time::Duration;
+
+use heed::{Env, EnvFlags, EnvOpenOptions, WithoutTls};
+
+use super::tables::TABLES_MAX;
+use crate::error::{Result, StoreError};
+
+/// Slots of the reader table, shared by all processes (lmdb.md 4.4).
+pub const READERS_MAX: u32 = 2048;
+
+/// Magic numbers of file systems on which LMDB's locks and map do not work (lmdb.md 4.21): NFS, SMB (three numbers),
+/// AFS, Coda, Ceph, 9P, and FUSE, which hides others.
+const NETWORK_FILE_SYSTEMS: [(u64, &str); 10] = [
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB2"),
+    (0x5346_414f, "AFS"),
+    (0x7375_7245, "Coda"),
+    (0x00c3_6400, "Ceph"),
+    (0x0102_1997, "9P"),
+    (0x6573_5546, "FUSE"),
+    (0x0bd0_0bd0, "Lustre"),
+];
+
+/// Refuses a network file system by name.
+pub fn refuse_network_file_system(path: &Path) -> Result<()> {
+    let kind = rustix::fs::statfs(path)?.f_type as u64 & 0xffff_ffff;
+    match NETWORK_FILE_SYSTEMS.iter().find(|(magic, _)| *magic == kind) {
+        Some((_, name)) => {
+            Err(StoreError::Open(format!("{} lies on a network file system ({name})", path.display())))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Opens the environment in the folder `path`, which exists.
+///
+/// `map_size` is the fixed reservation of address space; `sync` false is for tests of logic only. Another process that
+/// opens or closes at the same moment may make the open fail, so it is tried a few times.
+pub fn open(path: &Path, map_size: usize, sync: bool) -> Result<Env<WithoutTls>> {
+    /// Tries before the error is believed.
+    const TRIES: u32 = 5;
+    let mut attempt = 0;
+    loop {
+        let mut options = EnvOpenOptions::new().read_txn_without_tls();
+        options.map_size(map_size).max_readers(READERS_MAX).max_dbs(TABLES_MAX);
+        let mut flags = EnvFlags::NO_READ_AHEAD;
+        if !sync {
+            flags |= EnvFlags::NO_SYNC;
+        }
+        // SAFETY: NO_READ_AHEAD only advises the kernel; NO_SYNC gives up durability against power loss, which callers ask for in
+        // tests alone. Neither weakens LMDB's locks or page checks.
+        unsafe { options.flags(flags) };
+        // SAFETY: the files in this folder are written by LMDB alone: the folder belongs to the volume, lies on a local
+        // file system (checked before), and nothing of ours opens or truncates data.mdb or lock.mdb.
+        match unsafe { options.open(path) } {
+            Ok(env) => return Ok(env),
+            Err(heed::Error::Io(error))
+                if attempt + 1 < TRIES
+                    && matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted) =>
+            {
+                attempt += 1;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(heed::Error::EnvAlreadyOpened) => {
+                return Err(StoreError::Open("this process has the volume open already".to_owned()));
+            }
+            Err(heed::Error::Mdb(heed::MdbError::VersionMismatch | heed::MdbError::Invalid)) => {
+                return Err(StoreError::Open(format!(
+                    "{} is not an index of this release",
+                    path.join("data.mdb").display()
+                )));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

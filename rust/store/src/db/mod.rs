@@ -1,0 +1,8 @@
+//! The index: the only part of the store that knows LMDB.
+
+pub mod codec;
+pub mod env;
+pub mod keys;
+pub mod records;
+pub mod tables;
+pub mod uids;

@@ -1,0 +1,165 @@
+//! The tables. All are written by the writer thread alone (`apply/`), save `meta` at open and close.
+
+use heed::types::Bytes;
+use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
+
+use super::keys;
+use super::records::{
+    AccountRecord, BlobRecord, Counters, MailboxRecord, MessageRecord, NameRecord, PackRecord, QueueRecord,
+};
+use super::uids::UidChunk;
+use crate::error::{Result, StoreError};
+use crate::ids::{AccountId, BlobId, MailboxId, PackId, QueueId, Uid};
+
+/// One table: octets to octets; the codecs are in `records`.
+pub type Table = Database<Bytes, Bytes>;
+
+/// A read transaction; it may be begun on any thread and lasts one job.
+pub type ReadTxn<'e> = RoTxn<'e, WithoutTls>;
+
+/// Named databases at most; more than the tables, as room for later ones.
+pub const TABLES_MAX: u32 = 32;
+
+/// All tables of a volume.
+#[derive(Clone, Copy)]
+pub struct Tables {
+    /// Format, features, counters, writers.
+    pub meta: Table,
+    /// account → `AccountRecord`.
+    pub accounts: Table,
+    /// account, mailbox → `MailboxRecord`.
+    pub mailboxes: Table,
+    /// account, name → `NameRecord`.
+    pub names: Table,
+    /// mailbox, uid → `MessageRecord`.
+    pub messages: Table,
+    /// blob → card (`card.rs`).
+    pub cards: Table,
+    /// mailbox, uid / 4096 → `UidChunk`.
+    pub uidmap: Table,
+    /// account, modseq → `ChangeRecord`.
+    pub changes: Table,
+    /// account, number → keyword.
+    pub keywords: Table,
+    /// blob → `BlobRecord`.
+    pub blobs: Table,
+    /// pack → `PackRecord`.
+    pub packs: Table,
+    /// queue id, part → `QueueRecord`, or the rest of its state.
+    pub queue: Table,
+    /// due time, queue id → nothing.
+    pub due: Table,
+    /// name → `LeaseRecord`.
+    pub leases: Table,
+    /// mailbox → `DoomedRecord`: what is still to be purged.
+    pub doomed: Table,
+}
+
+impl std::fmt::Debug for Tables {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Tables")
+    }
+}
+
+impl Tables {
+    /// Opens all tables, creating what is missing, in one write transaction (lmdb.md 4.25).
+    pub fn create(env: &Env<WithoutTls>, txn: &mut RwTxn<'_>) -> Result<Self> {
+        let mut table = |name: &str| -> Result<Table> { Ok(env.create_database(txn, Some(name))?) };
+        Ok(Self {
+            meta: table("meta")?,
+            accounts: table("accounts")?,
+            mailboxes: table("mailboxes")?,
+            names: table("names")?,
+            messages: table("messages")?,
+            cards: table("cards")?,
+            uidmap: table("uidmap")?,
+            changes: table("changes")?,
+            keywords: table("keywords")?,
+            blobs: table("blobs")?,
+            packs: table("packs")?,
+            queue: table("queue")?,
+            due: table("due")?,
+            leases: table("leases")?,
+            doomed: table("doomed")?,
+        })
+    }
+
+    /// The volume's counters.
+    pub fn counters(&self, txn: &RoTxn<'_>) -> Result<Counters> {
+        match self.meta.get(txn, b"counters")? {
+            None => Ok(Counters::default()),
+            Some(bytes) => Counters::decode(bytes).ok_or_else(|| damaged("meta", "counters")),
+        }
+    }
+
+    /// One account, `None` when the store has not seen it.
+    pub fn account(&self, txn: &RoTxn<'_>, account: AccountId) -> Result<Option<AccountRecord>> {
+        let Some(bytes) = self.accounts.get(txn, &keys::account(account))? else { return Ok(None) };
+        AccountRecord::decode(bytes).map(Some).ok_or_else(|| damaged("accounts", account))
+    }
+
+    /// One mailbox by its number.
+    pub fn mailbox(&self, txn: &RoTxn<'_>, account: AccountId, mailbox: MailboxId) -> Result<Option<MailboxRecord>> {
+        let Some(bytes) = self.mailboxes.get(txn, &keys::mailbox(account, mailbox))? else { return Ok(None) };
+        MailboxRecord::decode(bytes).map(Some).ok_or_else(|| damaged("mailboxes", mailbox))
+    }
+
+    /// One name.
+    pub fn name(&self, txn: &RoTxn<'_>, account: AccountId, name: &str) -> Result<Option<NameRecord>> {
+        let Some(bytes) = self.names.get(txn, &keys::name(account, name))? else { return Ok(None) };
+        NameRecord::decode(bytes).map(Some).ok_or_else(|| damaged("names", name))
+    }
+
+    /// One message.
+    pub fn message(&self, txn: &RoTxn<'_>, mailbox: MailboxId, uid: Uid) -> Result<Option<MessageRecord>> {
+        let Some(bytes) = self.messages.get(txn, &keys::message(mailbox, uid))? else { return Ok(None) };
+        MessageRecord::decode(bytes).map(Some).ok_or_else(|| damaged("messages", format!("{mailbox}:{uid}")))
+    }
+
+    /// One row of the UID map; an absent row is an empty one.
+    pub fn uid_chunk(&self, txn: &RoTxn<'_>, mailbox: MailboxId, chunk: u32) -> Result<UidChunk> {
+        let Some(bytes) = self.uidmap.get(txn, &keys::uid_chunk(mailbox, chunk))? else {
+            return Ok(UidChunk::default());
+        };
+        UidChunk::decode(bytes).ok_or_else(|| damaged("uidmap", format!("{mailbox}:{chunk}")))
+    }
+
+    /// One blob.
+    pub fn blob(&self, txn: &RoTxn<'_>, blob: BlobId) -> Result<Option<BlobRecord>> {
+        let Some(bytes) = self.blobs.get(txn, &keys::blob(blob))? else { return Ok(None) };
+        BlobRecord::decode(bytes).map(Some).ok_or_else(|| damaged("blobs", blob))
+    }
+
+    /// One pack.
+    pub fn pack(&self, txn: &RoTxn<'_>, pack: PackId) -> Result<Option<PackRecord>> {
+        let Some(bytes) = self.packs.get(txn, &keys::pack(pack))? else { return Ok(None) };
+        PackRecord::decode(bytes).map(Some).ok_or_else(|| damaged("packs", pack))
+    }
+
+    /// One queue item with its whole state.
+    pub fn queue_item(&self, txn: &RoTxn<'_>, id: QueueId) -> Result<Option<QueueRecord>> {
+        let Some(bytes) = self.queue.get(txn, &keys::queue(id, 0))? else { return Ok(None) };
+        let mut record = QueueRecord::decode(bytes).ok_or_else(|| damaged("queue", id))?;
+        for part in 1..=record.parts {
+            let more = self.queue.get(txn, &keys::queue(id, part))?.ok_or_else(|| damaged("queue", id))?;
+            record.state.extend_from_slice(more);
+        }
+        Ok(Some(record))
+    }
+
+    /// The account's keywords as (number, keyword).
+    pub fn account_keywords(&self, txn: &RoTxn<'_>, account: AccountId) -> Result<Vec<(u8, Vec<u8>)>> {
+        let mut found = Vec::new();
+        for row in self.keywords.prefix_iter(txn, &keys::account(account))? {
+            let (key, value) = row?;
+            let number = key.get(4).copied().filter(|&number| number < 64);
+            found.push((number.ok_or_else(|| damaged("keywords", account))?, value.to_vec()));
+        }
+        Ok(found)
+    }
+}
+
+/// The error for a row that does not decode.
+pub fn damaged(table: &str, row: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt(format!("index table {table}, row {row}"))
+}

@@ -1,0 +1,366 @@
+//! Every write as plain data, so that an operation may cross a process one day; and what each answers.
+
+use crate::ids::{AccountId, MailboxId, ModSeq, QueueId, Uid};
+
+/// Flags of a message as names: system bits (`records::flag`) and keywords.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlagSet {
+    /// Bits of `records::flag`.
+    pub system: u8,
+    /// Keywords, without the backslash; compared without regard to ASCII case.
+    pub keywords: Vec<String>,
+}
+
+impl FlagSet {
+    /// From names such as `\Seen` or `$Forwarded`; `\Recent` is left out, an unknown `\Name` is an error holding it.
+    pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        use crate::db::records::flag;
+        let mut set = Self::default();
+        for name in names {
+            if let Some(system) = name.strip_prefix('\\') {
+                set.system |= match system.to_ascii_lowercase().as_str() {
+                    "seen" => flag::SEEN,
+                    "answered" => flag::ANSWERED,
+                    "flagged" => flag::FLAGGED,
+                    "deleted" => flag::DELETED,
+                    "draft" => flag::DRAFT,
+                    "recent" => 0,
+                    _ => return Err(name.to_owned()),
+                };
+            } else if !set.keywords.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+                set.keywords.push(name.to_owned());
+            }
+        }
+        Ok(set)
+    }
+}
+
+/// How STORE combines (RFC 9051 §6.4.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlagMode {
+    /// `+FLAGS`.
+    Add,
+    /// `-FLAGS`.
+    Remove,
+    /// `FLAGS`.
+    Replace,
+}
+
+/// One recipient of a submission.
+#[derive(Clone, Debug, Default)]
+pub struct Delivery {
+    /// The account; an unknown one is made.
+    pub account: AccountId,
+    /// The mailbox; an unknown one is made.
+    pub mailbox: String,
+    /// Trace headers ending in CRLF, or nothing; at most 16 KiB.
+    pub prefix: Vec<u8>,
+    /// Flags to begin with.
+    pub flags: FlagSet,
+}
+
+/// One item for the outgoing queue.
+#[derive(Clone, Debug, Default)]
+pub struct Enqueue {
+    /// When it is due, microseconds since 1970.
+    pub due: u64,
+    /// Trace headers ending in CRLF, or nothing; at most 16 KiB.
+    pub prefix: Vec<u8>,
+    /// The relay's own state.
+    pub state: Vec<u8>,
+}
+
+/// A new state for a queue item.
+#[derive(Clone, Debug, Default)]
+pub struct Requeue {
+    /// Which.
+    pub id: QueueId,
+    /// When it is due, microseconds since 1970.
+    pub due: u64,
+    /// The relay's own state.
+    pub state: Vec<u8>,
+}
+
+/// Deliveries and queue changes as one transaction. Deliveries and enqueues share the body given beside the op.
+#[derive(Clone, Debug, Default)]
+pub struct Submit {
+    /// Recipients.
+    pub deliveries: Vec<Delivery>,
+    /// Internal date in Unix seconds; the present when `None`.
+    pub internal_date: Option<i64>,
+    /// New queue items.
+    pub enqueue: Vec<Enqueue>,
+    /// Queue items that are done.
+    pub dequeue: Vec<QueueId>,
+    /// Queue items that go on later.
+    pub requeue: Vec<Requeue>,
+}
+
+/// A write. Ranges of UIDs are ascending and disjoint; UIDs without a message are passed over.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// Answers [`Outcome::Submitted`].
+    Submit(Submit),
+    /// APPEND; answers [`Outcome::Stored`], `NotFound` without the mailbox.
+    Append {
+        /// Whose.
+        account: AccountId,
+        /// Where to.
+        mailbox: String,
+        /// Flags to begin with.
+        flags: FlagSet,
+        /// Unix seconds; the present when `None`.
+        internal_date: Option<i64>,
+        /// Minutes east of UTC.
+        internal_zone: i16,
+    },
+    /// Makes the account with its usual mailboxes if it is unknown; answers [`Outcome::None`].
+    EnsureAccount {
+        /// Whose.
+        account: AccountId,
+    },
+    /// CREATE, superior names too; answers [`Outcome::Mailbox`].
+    CreateMailbox {
+        /// Whose.
+        account: AccountId,
+        /// Full name.
+        name: String,
+        /// For example `\Sent`, or empty.
+        special_use: String,
+    },
+    /// DELETE; answers [`Outcome::None`].
+    DeleteMailbox {
+        /// Whose.
+        account: AccountId,
+        /// Full name.
+        name: String,
+    },
+    /// RENAME; answers [`Outcome::None`].
+    RenameMailbox {
+        /// Whose.
+        account: AccountId,
+        /// Present name.
+        old: String,
+        /// Wanted name.
+        new: String,
+    },
+    /// SUBSCRIBE and UNSUBSCRIBE; answers [`Outcome::None`].
+    Subscribe {
+        /// Whose.
+        account: AccountId,
+        /// Full name, with or without a mailbox.
+        name: String,
+        /// Wanted state.
+        subscribed: bool,
+    },
+    /// STORE; answers [`Outcome::Flags`].
+    StoreFlags {
+        /// Whose.
+        account: AccountId,
+        /// Where.
+        mailbox: MailboxId,
+        /// Which.
+        uids: Vec<(Uid, Uid)>,
+        /// How.
+        mode: FlagMode,
+        /// What.
+        flags: FlagSet,
+    },
+    /// Sets \Seen; answers [`Outcome::None`].
+    MarkSeen {
+        /// Whose.
+        account: AccountId,
+        /// Where.
+        mailbox: MailboxId,
+        /// Which.
+        uids: Vec<(Uid, Uid)>,
+    },
+    /// COPY and MOVE; answers [`Outcome::Copied`], `NotFound` without the target.
+    Copy {
+        /// Whose.
+        account: AccountId,
+        /// Where from.
+        mailbox: MailboxId,
+        /// Which.
+        uids: Vec<(Uid, Uid)>,
+        /// Where to.
+        target: String,
+        /// MOVE: the originals go in the same transaction.
+        remove: bool,
+    },
+    /// EXPUNGE and UID EXPUNGE: removes messages with \Deleted; answers [`Outcome::Count`].
+    Expunge {
+        /// Whose.
+        account: AccountId,
+        /// Where.
+        mailbox: MailboxId,
+        /// Only these; all when `None`.
+        uids: Option<Vec<(Uid, Uid)>>,
+    },
+    /// Removes messages whatever their flags; answers [`Outcome::Count`].
+    ExpungeUids {
+        /// Whose.
+        account: AccountId,
+        /// Where.
+        mailbox: MailboxId,
+        /// Which.
+        uids: Vec<(Uid, Uid)>,
+    },
+    /// Takes the \Recent messages for one session; answers [`Outcome::Recent`].
+    ClaimRecent {
+        /// Whose.
+        account: AccountId,
+        /// Where.
+        mailbox: MailboxId,
+    },
+    /// Removes an account: marked at once, purged in bounded steps; answers [`Outcome::None`].
+    RemoveAccount {
+        /// Whose.
+        account: AccountId,
+    },
+    /// One bounded step of purging; the writer's own. Answers [`Outcome::Count`]: rows still doomed, 0 when done.
+    Purge,
+}
+
+impl Op {
+    /// True when the operation frees space: such ones go first when space is short, and pass `min_free`.
+    #[must_use]
+    pub fn frees_space(&self) -> bool {
+        match self {
+            Self::Submit(submit) => submit.deliveries.is_empty() && submit.enqueue.is_empty(),
+            Self::Append { .. } | Self::Copy { remove: false, .. } | Self::CreateMailbox { .. } => false,
+            _ => true,
+        }
+    }
+}
+
+/// Where a message has been stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredMessage {
+    /// Whose.
+    pub account: AccountId,
+    /// Where.
+    pub mailbox: MailboxId,
+    /// UIDVALIDITY of the mailbox.
+    pub uid_validity: u32,
+    /// Its UID.
+    pub uid: Uid,
+}
+
+/// A mailbox for LIST and STATUS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MailboxInfo {
+    /// 0: a subscribed name without a mailbox.
+    pub id: MailboxId,
+    /// Full name.
+    pub name: String,
+    /// For example `\Sent`, or empty.
+    pub special_use: String,
+    /// On the subscription list.
+    pub subscribed: bool,
+    /// UIDVALIDITY.
+    pub uid_validity: u32,
+    /// UIDNEXT.
+    pub uid_next: Uid,
+    /// Messages.
+    pub messages: u32,
+    /// Without \Seen.
+    pub unseen: u32,
+    /// With \Deleted.
+    pub deleted: u32,
+    /// \Recent to the next session.
+    pub recent: u32,
+    /// Octets.
+    pub size: u64,
+    /// Modseq of the latest change.
+    pub highest_modseq: ModSeq,
+}
+
+/// Flags of one message after a STORE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlagState {
+    /// Which.
+    pub uid: Uid,
+    /// System bits.
+    pub system: u8,
+    /// Keywords by their numbers in the account.
+    pub keywords: u64,
+    /// The message's modseq now.
+    pub modseq: ModSeq,
+    /// False when the message had these flags before.
+    pub changed: bool,
+}
+
+/// Messages copied or moved (RFC 4315 COPYUID).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// UIDVALIDITY of the target.
+    pub uid_validity: u32,
+    /// The target.
+    pub mailbox: MailboxId,
+    /// Pairs (source UID, target UID), ascending.
+    pub uids: Vec<(Uid, Uid)>,
+}
+
+/// What consistency checking found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Broken invariants; empty: clean. At most 1,000 are told.
+    pub problems: Vec<String>,
+    /// Accounts.
+    pub accounts: u64,
+    /// Mailboxes.
+    pub mailboxes: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Blobs, prefixes included.
+    pub blobs: u64,
+    /// Pack files.
+    pub packs: u64,
+    /// Queue items.
+    pub queue: u64,
+}
+
+/// What an operation, or a read job, answers.
+pub enum Outcome {
+    /// Done.
+    None,
+    /// Where each delivery went, and the new queue items, in the order given.
+    Submitted(Vec<StoredMessage>, Vec<QueueId>),
+    /// Where the message went.
+    Stored(StoredMessage),
+    /// The mailbox.
+    Mailbox(MailboxInfo),
+    /// Flags of the messages named, ascending by UID.
+    Flags(Vec<FlagState>),
+    /// What was copied.
+    Copied(Copied),
+    /// How many.
+    Count(u64),
+    /// UIDs from the first up to but without the second are \Recent to the asking session alone.
+    Recent(Uid, Uid),
+    /// What checking found.
+    Check(CheckReport),
+    /// Octets.
+    Bytes(Vec<u8>),
+    /// Whatever a read job makes; the binding knows what it asked for.
+    Boxed(Box<dyn std::any::Any + Send>),
+}
+
+impl std::fmt::Debug for Outcome {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => formatter.write_str("None"),
+            Self::Submitted(messages, queue) => write!(formatter, "Submitted({messages:?}, {queue:?})"),
+            Self::Stored(message) => write!(formatter, "Stored({message:?})"),
+            Self::Mailbox(mailbox) => write!(formatter, "Mailbox({mailbox:?})"),
+            Self::Flags(flags) => write!(formatter, "Flags({flags:?})"),
+            Self::Copied(copied) => write!(formatter, "Copied({copied:?})"),
+            Self::Count(count) => write!(formatter, "Count({count})"),
+            Self::Recent(from, until) => write!(formatter, "Recent({from}, {until})"),
+            Self::Check(report) => write!(formatter, "Check({report:?})"),
+            Self::Bytes(bytes) => write!(formatter, "Bytes({} octets)", bytes.len()),
+            Self::Boxed(_) => formatter.write_str("Boxed"),
+        }
+    }
+}
