@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -21,6 +21,7 @@ from .. import _core
 from ..errors import ConnectionLost, PeerTimeout
 from ..runtime import timeouts
 from ..runtime.stream import MailStream, is_loopback
+from .outcome import Outcome
 from .settings import TLS_IMPLICIT, TLS_NONE, TLS_OPPORTUNISTIC, TLS_VERIFY
 
 if TYPE_CHECKING:
@@ -33,25 +34,6 @@ PASSWORD_OCTETS_MAX: Final = 4096
 REPLY_CHARACTERS_MAX: Final = 400  # of a peer's reply kept for reports and lists
 
 Read = Callable[[int, int], Awaitable[bytes]]  # (offset, length) of prefix and body
-
-
-class Outcome(NamedTuple):
-    """What became of one recipient in one attempt."""
-
-    code: int
-    enhanced: str
-    text: str
-    dsn_passed_on: bool = False  # the peer took over the duty to report
-
-    @property
-    def delivered(self) -> bool:
-        """The peer has taken responsibility."""
-        return 200 <= self.code < 300
-
-    @property
-    def permanent(self) -> bool:
-        """Trying again is of no use."""
-        return 500 <= self.code < 600
 
 
 class HopFailed(Exception):
@@ -123,7 +105,7 @@ class Connection:
         try:
             greeting = await self._reply("greeting", timeouts.CLIENT_GREETING)
             if greeting.code != 220:
-                raise HopFailed(_temporary(_outcome(greeting)))
+                raise HopFailed(_outcome(greeting).temporary())
             await self._hello(hostname)
             if tls not in (TLS_NONE, TLS_IMPLICIT):
                 await self._start_tls(hostname, tls)
@@ -143,7 +125,7 @@ class Connection:
             self._wire.helo(hostname)
             reply = await self._reply("HELO", timeouts.CLIENT_HELLO)
         if reply.code // 100 != 2:
-            raise HopFailed(_temporary(_outcome(reply)))
+            raise HopFailed(_outcome(reply).temporary())
 
     async def _start_tls(self, hostname: str, tls: str) -> None:
         must = tls != TLS_OPPORTUNISTIC
@@ -155,7 +137,7 @@ class Connection:
         reply = await self._reply("STARTTLS", timeouts.CLIENT_HELLO)
         if reply.code != 220:
             if must:
-                raise HopFailed(_temporary(_outcome(reply)))
+                raise HopFailed(_outcome(reply).temporary())
             return
         self._wire.begin_tls(await _tls_config(self.hop, verify=tls == TLS_VERIFY), self.hop.name)
         await self._hello(hostname)
@@ -180,7 +162,7 @@ class Connection:
             raise HopFailed(Outcome(454, "4.7.0", f"{self.hop.name} offers neither AUTH PLAIN nor LOGIN"))
         reply = await self._reply("AUTH", timeouts.CLIENT_AUTH)
         if reply.code != 235:  # the administrator can mend it, so the mail is kept
-            raise HopFailed(_temporary(_outcome(reply)))
+            raise HopFailed(_outcome(reply).temporary())
 
     async def send(self, message: Message) -> list[Outcome]:
         """One outcome for each recipient of the message's state. Never raises for what the peer does.
@@ -253,7 +235,7 @@ class Connection:
             go = await self._reply("DATA", timeouts.CLIENT_DATA_INIT)
             if go.code != 354:
                 for index in accepted:
-                    outcomes[index] = _outcome(go) if go.code >= 400 else _temporary(_outcome(go))
+                    outcomes[index] = _outcome(go) if go.code >= 400 else _outcome(go).temporary()
                 accepted = []
         if not accepted:
             wire.reset()
@@ -375,13 +357,6 @@ def _outcome(reply: _core.Reply) -> Outcome:
         code = 451
     enhanced = reply.enhanced if reply.enhanced[:1] == str(code)[0] else f"{code // 100}.0.0"
     return Outcome(code, enhanced, text)
-
-
-def _temporary(outcome: Outcome) -> Outcome:
-    """The same words as a temporary failure: it concerns the host, not the message."""
-    if 400 <= outcome.code < 500:
-        return outcome
-    return Outcome(450, "4" + outcome.enhanced[1:], f"{outcome.code} {outcome.text}")
 
 
 async def _connect(hop: Hop) -> MailStream:

@@ -8,7 +8,7 @@ from random import Random
 
 from ..store.queue import QueueRecipient, QueueState
 from . import dsn
-from .client import Outcome
+from .outcome import Outcome
 from .scheduler import Backoff
 
 

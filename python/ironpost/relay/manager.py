@@ -21,8 +21,9 @@ from ..mda.deliver import Plan
 from ..store.client import OutcomeUnknown
 from ..store.queue import QueueState, QueueStateError, unpack
 from . import destination, dsn
-from .client import Connection, HopFailed, Message, Outcome
+from .client import Connection, HopFailed, Message
 from .conclude import Conclusion, conclude
+from .outcome import Outcome
 from .scheduler import Offer, Scheduler
 from .settings import RelaySettings, settings_of
 

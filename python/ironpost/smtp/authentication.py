@@ -23,10 +23,9 @@ def begin(session: Session, event: _core.AuthBegin) -> Awaitable[None] | None:
     if not session.login_allowed:
         _done(session, replies.AUTH_NEEDS_TLS)
         return None
-    try:
-        session.exchange = sasl.start(event.mechanism, event.initial)
-    except SaslError as error:
-        _done(session, replies.AUTH_MECHANISM if error.code == 504 else replies.AUTH_MALFORMED)
+    session.exchange = sasl.start(event.mechanism)
+    if session.exchange is None:
+        _done(session, replies.AUTH_MECHANISM)
         return None
     return _step(session, event.initial)
 
@@ -43,8 +42,8 @@ def _step(session: Session, data: bytes | None) -> Awaitable[None] | None:
     assert session.exchange is not None
     try:
         outcome = session.exchange.step(data)
-    except SaslError:
-        _done(session, replies.AUTH_MALFORMED)
+    except SaslError as error:
+        _done(session, replies.AUTH_FAILED if error.code == 535 else replies.AUTH_MALFORMED)
         return None
     if isinstance(outcome, bytes):
         session.wire.auth_challenge(outcome)
@@ -55,9 +54,6 @@ def _step(session: Session, data: bytes | None) -> Awaitable[None] | None:
 async def _verify(session: Session, credentials: sasl.Credentials) -> None:
     context = session.context
     peer = session.stream.peer.host
-    if credentials.authzid and credentials.authzid.lower() != credentials.user.lower():
-        _done(session, replies.AUTH_FAILED)  # nobody may act for another
-        return
     try:
         account = await context.authenticator.verify(credentials.user, credentials.password, peer)
     except AuthenticationFailed:

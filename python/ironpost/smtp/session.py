@@ -7,8 +7,6 @@ peer has a named limit; nothing raised here reaches the listener, save cancellat
 
 from __future__ import annotations
 
-import itertools
-import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,7 +41,6 @@ _POLICIES: Final[dict[str, Policy]] = {
     "submission": SubmissionPolicy("submission"),
     "submissions": SubmissionPolicy("submissions"),
 }
-_counter = itertools.count(1)
 
 
 async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerContext) -> None:
@@ -67,7 +64,7 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
     except (ConnectionLost, _core.TlsError) as error:
         context.log.info("connection lost", service=listener.service, peer=stream.peer.host, why=str(error) or "reset")
     except Exception:
-        reference = session.make_id()
+        reference = context.session_id()
         context.log.exception("session failed", service=listener.service, peer=stream.peer.host, reference=reference)
         await session.farewell(replies.INTERNAL.with_(id=reference))
     finally:
@@ -134,7 +131,10 @@ class Session:
         wire.greet(220, f"{self.settings.hostname} {'LMTP' if self.policy.lmtp else 'ESMTP'} ironpost")
         await stream.drain(wire, timeouts.SMTP_WRITE)
         while True:
-            more = await stream.fill(wire, timeouts.SMTP_DATA if self.in_body else timeouts.SMTP_COMMAND)
+            if self.in_body:
+                more = await stream.fill(wire, timeouts.SMTP_DATA)
+            else:  # between transactions the server may stop without harm
+                more = await stream.fill(wire, timeouts.SMTP_COMMAND, interruptible=self.transaction is None)
             await self._take_events()
             if wire.output_pending:
                 await stream.drain(wire, timeouts.SMTP_WRITE)
@@ -184,11 +184,6 @@ class Session:
     def answer(self, answer: Answer) -> None:
         """Replies to the pending event."""
         self.wire.reply(answer.code, answer.enhanced, answer.text)
-
-    def make_id(self) -> str:
-        """An id for Received, reply and log: sortable by time, unique in this installation."""
-        number = next(_counter) & 0xFFFF
-        return f"{time.time_ns() // 1_000_000:x}{self.context.worker & 0xFF:02x}{number:04x}"
 
     def drop_transaction(self) -> None:
         """Forgets the transaction and what was gathered of its message."""
@@ -419,7 +414,7 @@ class Session:
         if transaction is None or transaction.sink is None:
             self._answer_message(replies.NO_RECIPIENTS, 1)
             return
-        identifier = self.make_id()
+        identifier = self.context.session_id()
         refusal = self._refuse_body(transaction.sink, event)
         if refusal is None:
             answer = await self._store(transaction, identifier)
