@@ -47,7 +47,7 @@ def test_imaplib_round(running: Server, user: str) -> None:
         assert client.select("INBOX") == ("OK", [b"1"])
         (_, body), _ = client.fetch("1", "(UID FLAGS BODY.PEEK[])")[1]
         assert body == MESSAGE
-        assert client.store("1", "+FLAGS", "(\\Flagged)")[1][0]
+        assert b"\\Flagged" in client.store("1", "+FLAGS", "(\\Flagged)")[1][0]
         assert client.search(None, "FLAGGED", "SUBJECT", "first")[1] == [b"1"]
         assert client.search(None, "UNFLAGGED")[1] == [b""]
         assert client.create("Work/2026")[0] == "OK"
@@ -74,9 +74,7 @@ def test_fetch_items(imap: Imap) -> None:
     answer = b"\n".join(imap.do("FETCH 1 (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE)"))
     assert b"RFC822.SIZE %d" % len(MESSAGE) in answer
     assert b'ENVELOPE ("Mon, 2 Nov 2026 10:00:00 +0100" "number 1" (("A" NIL "a" "remote.test"))' in answer
-    assert b'BODY ("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 11 1)' in answer.replace(b"TEXT", b"text").replace(
-        b"PLAIN", b"plain"
-    ).replace(b"US-ASCII", b"us-ascii").replace(b"CHARSET", b"charset").replace(b"7BIT", b"7bit")
+    assert b'body ("text" "plain" ("charset" "us-ascii") nil nil "7bit" 11 1)' in answer.lower()
     answer = b"\n".join(imap.do("FETCH 1 BODY.PEEK[HEADER.FIELDS (SUBJECT)]"))
     assert b"Subject: number 1" in answer
     answer = b"\n".join(imap.do("FETCH 1 BODY.PEEK[TEXT]<5.4>"))
@@ -186,7 +184,7 @@ def test_status(imap: Imap) -> None:
     assert b"MESSAGES 3" in answer
     assert b"UIDNEXT 4" in answer
     assert b"UNSEEN 3" in answer
-    assert b"SIZE %d" % (3 * len(MESSAGE) + 9) in answer or re.search(rb"SIZE \d+", answer)
+    assert b"SIZE %d" % (3 * len(MESSAGE)) in answer
 
 
 def test_append_limits_and_missing_mailbox(running: Server, imap: Imap) -> None:
