@@ -74,7 +74,7 @@ def subjects(server: Server, user: str) -> list[str]:
 def test_curl(running: Server, tmp_path: Path) -> None:
     curl = need("curl")
     running.add_account(f"curl@{DOMAIN}")
-    certificate = str(running.folder / "tls" / "cert.pem")
+    certificate = str(running.folder / "tls" / "chain.pem")
     common = ["--silent", "--show-error", "--cacert", certificate, "--user", f"curl@{DOMAIN}:{PASSWORD}", "--max-time", "60"]
     mail = tmp_path / "mail"
     mail.write_bytes(MESSAGE % b"by curl")
@@ -126,7 +126,7 @@ def test_msmtp(running: Server, tmp_path: Path) -> None:
         f"""defaults
 tls on
 tls_starttls on
-tls_trust_file {running.folder}/tls/cert.pem
+tls_trust_file {running.folder}/tls/chain.pem
 account default
 host localhost
 port {running.port("submission")}
@@ -154,7 +154,7 @@ Port {running.port("imaps")}
 User mbsync@{DOMAIN}
 Pass "{PASSWORD}"
 SSLType IMAPS
-CertificateFile {running.folder}/tls/cert.pem
+CertificateFile {running.folder}/tls/chain.pem
 
 IMAPStore far
 Account server
@@ -201,7 +201,7 @@ def test_fetchmail(running: Server, tmp_path: Path) -> None:
         config = private(
             tmp_path / f"fetchmailrc.{protocol}",
             f"""poll localhost protocol {protocol} port {running.port(service)}
-user "fetchmail@{DOMAIN}" password "{PASSWORD}" ssl sslcertck sslcertfile "{running.folder}/tls/cert.pem"
+user "fetchmail@{DOMAIN}" password "{PASSWORD}" ssl sslcertck sslcertfile "{running.folder}/tls/chain.pem"
 mda "/bin/sh -c 'cat >>{target}'" no rewrite
 """,
         )
@@ -215,7 +215,7 @@ def test_mutt(running: Server, tmp_path: Path) -> None:
     running.add_account(f"mutt@{DOMAIN}")
     running.deliver(MESSAGE % b"for mutt", "mutt")
     certificates = tmp_path / "certificates"
-    shutil.copy(running.folder / "tls" / "cert.pem", certificates)
+    shutil.copy(running.folder / "tls" / "chain.pem", certificates)
     config = private(
         tmp_path / "muttrc",
         f"""set imap_user="mutt@{DOMAIN}" imap_pass="{PASSWORD}"

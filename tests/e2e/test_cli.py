@@ -51,11 +51,11 @@ def test_config_check_tells_all_faults_at_once(tmp_path: Path) -> None:
     ironpost("init", str(folder), "--domain", DOMAIN, "--port-base", "20000")
     ironpost("config", "check", str(folder))
     with (folder / "ironpost.toml").open("a") as file:
-        file.write('\n[limits]\nmessage_octets_max = "huge"\nrecipient_max = 5\n[identity]\nargon2_passes = -1\n')
+        file.write('\n[limits]\nmessage_octets_max = "huge"\nrecipient_max = 5\n[identity]\nargon2_time = -1\n')
     done = ironpost("config", "check", str(folder), check=False)
     assert done.returncode != 0
     text = done.stdout + done.stderr
-    for part in ("limits.message_octets_max", "limits.recipient_max", "recipients_max", "identity.argon2_passes"):
+    for part in ("limits.message_octets_max", "limits.recipient_max", "recipients_max", "identity.argon2_time"):
         assert part in text, part
 
 

@@ -68,7 +68,7 @@ class Server:
         ironpost("init", str(folder), "--domain", DOMAIN, "--hostname", "mail.example.test", "--port-base", str(self.base))
         text = (folder / "ironpost.toml").read_text()
         # Tests log in often: the cheapest hash that the schema allows.
-        self.write_config(text + "\n[identity]\nargon2_memory_kib = 1024\nargon2_passes = 1\n" + config)
+        self.write_config(text + "\n[identity]\nargon2_memory = 8192\nargon2_time = 1\n" + config)
         for account in accounts:
             self.add_account(f"{account}@{DOMAIN}")
 
@@ -156,7 +156,7 @@ class Server:
 
     def tls(self) -> ssl.SSLContext:
         """Trusts this server's own certificate and no other."""
-        return ssl.create_default_context(cafile=str(self.folder / "tls" / "cert.pem"))
+        return ssl.create_default_context(cafile=str(self.folder / "tls" / "chain.pem"))
 
     def smtp(self, service: str = "smtp") -> smtplib.SMTP:
         """A client of a plaintext SMTP service."""

@@ -171,7 +171,7 @@ def _wait_ready(server: subprocess.Popen[str]) -> None:
 
 
 def _show(plan: _Plan) -> None:
-    tls = ssl.create_default_context(cafile=str(plan.folder / "tls" / "cert.pem"))
+    tls = ssl.create_default_context(cafile=str(plan.folder / "tls" / "chain.pem"))
     message = email.message.EmailMessage()
     message["From"] = plan.address("alice")
     message["To"] = plan.address("bob")
@@ -209,7 +209,7 @@ def _show(plan: _Plan) -> None:
 def _print_settings(plan: _Plan) -> None:
     print(
         f"""
-Settings for a mail client (the certificate is self-signed: {plan.folder / "tls" / "cert.pem"})
+Settings for a mail client (the certificate is self-signed: {plan.folder / "tls" / "chain.pem"})
   incoming  IMAP  localhost  port {_PORT_BASE + 993} TLS  or {_PORT_BASE + 143} STARTTLS
             POP3  localhost  port {_PORT_BASE + 995} TLS  or {_PORT_BASE + 110} STARTTLS
   outgoing  SMTP  localhost  port {_PORT_BASE + 465} TLS  or {_PORT_BASE + 587} STARTTLS

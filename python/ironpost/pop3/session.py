@@ -208,7 +208,7 @@ class Session:
             self.log.info("login failed", user=user[:200])
             self.wire.err("wrong user name or password", "AUTH")
             return
-        self.lock = _lock_maildrop(self.context.runtime_folder, account.id)
+        self.lock = _lock_maildrop(str(self.context.config.runtime_folder), account.id)
         if self.lock is None:
             self.wire.err("the maildrop is in use by another session", "IN-USE")
             return
