@@ -192,7 +192,9 @@ def _show(plan: _Plan) -> None:
             _, found = mailbox.search(None, "HEADER", "Message-ID", f'"{message["Message-ID"]}"')
             if not found[0]:
                 raise QuickstartError("the message was accepted but IMAP does not show it")
-            print(f"IMAP:       {plan.address('bob')} has it as message {found[0].decode()} of {(counts[0] or b'').decode()}")
+            print(
+                f"IMAP:       {plan.address('bob')} has it as message {found[0].decode()} of {(counts[0] or b'').decode()}"
+            )
         drop = poplib.POP3_SSL("localhost", _PORT_BASE + 995, context=tls, timeout=_CLIENT_SECONDS)
         drop.user(plan.address("bob"))
         drop.pass_(plan.password("bob"))
@@ -217,4 +219,7 @@ Settings for a mail client (the certificate is self-signed: {plan.folder / "tls"
     )
     for user in _USERS:
         print(f"  user name {plan.address(user)}   password {plan.password(user)}")
-    print(f"\nData is in {plan.folder}; Ctrl-C stops the server, `make run` starts it again with the same mail.", flush=True)
+    print(
+        f"\nData is in {plan.folder}; Ctrl-C stops the server, `make run` starts it again with the same mail.",
+        flush=True,
+    )

@@ -45,7 +45,7 @@ def parse(text: str, directory: Path, *, source: str = FILE_NAME) -> Config:
         raise ConfigError(source, [ConfigFault("syntax", str(error), "see https://toml.io")]) from None
     faults: list[ConfigFault] = []
     config: Config = _section(Config, document, "", faults)
-    config = dataclasses.replace(config, directory=directory.absolute())
+    config = dataclasses.replace(config, directory=directory.absolute(), source=text)
     config = dataclasses.replace(config, listeners=_listeners(config, faults))
     _check_routes(config, faults)
     if faults:

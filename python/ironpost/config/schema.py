@@ -199,6 +199,7 @@ class Config:
     routes: tuple[RouteConfig, ...] = array(RouteConfig, "static routes: smarthosts and tests")
     log: LogConfig = table(LogConfig, "lines on standard error")
     directory: Path = Path()
+    source: str = ""
 
     def path(self, relative: str) -> Path:
         """A path of the configuration, from the data directory."""

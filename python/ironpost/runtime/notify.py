@@ -102,7 +102,7 @@ class HintBus:
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
         receiver = sockets.socket(sockets.AF_UNIX, sockets.SOCK_DGRAM | sockets.SOCK_NONBLOCK | sockets.SOCK_CLOEXEC)
-        _at(receiver.bind, str(path))
+        at_path(receiver.bind, str(path))
         path.chmod(0o600)
         return receiver
 
@@ -338,7 +338,7 @@ class HintBus:
     def _connect(self, peer: _Peer) -> None:
         sender = sockets.socket(sockets.AF_UNIX, sockets.SOCK_DGRAM | sockets.SOCK_NONBLOCK | sockets.SOCK_CLOEXEC)
         try:
-            _at(sender.connect, peer.path)
+            at_path(sender.connect, peer.path)
         except OSError:
             sender.close()
             raise
@@ -356,7 +356,7 @@ def socket_path(folder: Path, slot: int) -> Path:
     return folder / f"hints-{slot}.sock"
 
 
-def _at(call: Callable[[str], object], path: str) -> None:
+def at_path(call: Callable[[str], object], path: str) -> None:
     """Binds or connects; a path beyond the 107 octets of sun_path goes through the folder's descriptor."""
     if len(os.fsencode(path)) <= 107:
         call(path)

@@ -1,0 +1,1 @@
+"""One worker: opens the store, serves connections, and may hold the roles of relay, janitor and control."""

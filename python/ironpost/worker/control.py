@@ -1,0 +1,144 @@
+"""DIR/run/control.sock: requests of the command line, answered by the worker that holds the control lock.
+
+A frame is four octets of length, big-endian, and a msgpack map: {op, args} in, {ok, result} or {ok, error, kind} out.
+The socket is mode 0600 in a folder of mode 0700, and only its owner and root are heard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket as sockets
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgpack
+import trio
+
+from ..errors import DirectoryError, UserError
+from ..runtime.notify import at_path
+from .operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from ..runtime.logging import Log
+    from .operations import OperationContext
+
+FRAME_OCTETS_MAX: Final = 64 << 20
+CLIENTS_MAX: Final = 32
+IDLE_SECONDS: Final = 600.0  # between two requests: an import hashes passwords meanwhile
+SOCKET_NAME: Final = "control.sock"
+
+
+async def serve(folder: Path, context: OperationContext, log: Log) -> None:
+    """Answers until cancelled. The caller holds the control lock, so a socket that lies there is stale."""
+    path = folder / SOCKET_NAME
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM | sockets.SOCK_CLOEXEC) as listener:
+        previous = os.umask(0o177)
+        try:
+            at_path(listener.bind, str(path))
+        finally:
+            os.umask(previous)
+        listener.listen(CLIENTS_MAX)
+        listener.setblocking(False)
+        limiter = trio.CapacityLimiter(CLIENTS_MAX)
+        try:
+            async with trio.open_nursery() as nursery:
+                while True:
+                    await trio.lowlevel.wait_readable(listener)
+                    try:
+                        connection, _ = listener.accept()
+                    except OSError as error:
+                        log.debug("control connection lost", why=str(error))
+                        continue
+                    connection.setblocking(False)
+                    nursery.start_soon(_client, trio.socket.from_stdlib_socket(connection), context, log, limiter)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+
+
+async def _client(
+    connection: trio.socket.SocketType, context: OperationContext, log: Log, limiter: trio.CapacityLimiter
+) -> None:
+    stream = trio.SocketStream(connection)
+    async with limiter:
+        try:
+            if not _allowed(connection):
+                return
+            while True:
+                with trio.fail_after(IDLE_SECONDS):
+                    request = await _receive(stream)
+                if request is None:
+                    return
+                answer = await perform(context, log, request)
+                with trio.fail_after(IDLE_SECONDS):
+                    await stream.send_all(frame(answer))
+        except (trio.BrokenResourceError, trio.TooSlowError, ValueError, msgpack.UnpackException) as error:
+            log.debug("control client gone", why=str(error))
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                await stream.aclose()
+
+
+async def perform(context: OperationContext, log: Log, request: dict[str, Any]) -> dict[str, Any]:
+    """One request to its answer; a fault of ours is logged and told by a reference."""
+    from ironpost import _core
+
+    name = str(request.get("op"))
+    operation = OPERATIONS.get(name)
+    if operation is None:
+        return {"ok": False, "kind": "unknown-operation", "error": f"the server does not know the operation {name}"}
+    try:
+        result = await operation(context, request.get("args") or {})
+    except DirectoryError as error:
+        return {"ok": False, "kind": error.code, "error": str(error)}
+    except UserError as error:
+        return {"ok": False, "kind": "refused", "error": str(error)}
+    except _core.StoreError as error:
+        return {"ok": False, "kind": "store", "error": f"store: {error}"}
+    except Exception as error:
+        log.exception("operation failed", operation=name)
+        return {"ok": False, "kind": "internal", "error": f"{name} failed: {type(error).__name__} (see the log)"}
+    if name.split(".")[0] in ("domain", "account", "alias") and not name.endswith((".list", ".existing")):
+        log.info("directory changed", operation=name)
+    return {"ok": True, "result": result}
+
+
+def frame(message: dict[str, Any]) -> bytes:
+    """A message with its length before it."""
+    octets: bytes = msgpack.packb(message)
+    return struct.pack(">I", len(octets)) + octets
+
+
+async def _receive(stream: trio.SocketStream) -> dict[str, Any] | None:
+    head = await _exactly(stream, 4)
+    if head is None:
+        return None
+    (length,) = struct.unpack(">I", head)
+    if length > FRAME_OCTETS_MAX:
+        raise ValueError("frame too long")
+    body = await _exactly(stream, length)
+    message = None if body is None else msgpack.unpackb(body)
+    if message is not None and not isinstance(message, dict):
+        raise ValueError("a request is a map")
+    return message
+
+
+async def _exactly(stream: trio.SocketStream, length: int) -> bytes | None:
+    parts = bytearray()
+    while len(parts) < length:
+        chunk = await stream.receive_some(min(65_536, length - len(parts)))
+        if not chunk:
+            return None
+        parts += chunk
+    return bytes(parts)
+
+
+def _allowed(connection: trio.socket.SocketType) -> bool:
+    """Our own user and root (SO_PEERCRED)."""
+    octets = connection.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, struct.calcsize("3i"))
+    _, user, _ = struct.unpack("3i", octets)
+    return user in (0, os.geteuid())

@@ -1,0 +1,198 @@
+"""What the command line may ask: one table of operations, carried out by a worker of the running server, or by the
+command itself when no server runs. Arguments and results are plain data (msgpack).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from .. import __version__
+from ..errors import UserError
+from ..identity import accounts
+
+if TYPE_CHECKING:
+    from ..config import Config
+    from ..identity.hashing import Hasher
+    from ..runtime.notify import HintBus
+    from ..state.directory import Directory
+    from ..store.client import StoreClient
+
+IMPORT_ROWS_MAX: Final = 1000  # of one request
+STATUS_SECONDS: Final = 5.0
+
+
+class OperationContext(Protocol):
+    """What operations need; a worker's context and the command line's own both fit."""
+
+    @property
+    def config(self) -> Config: ...
+    @property
+    def directory(self) -> Directory: ...
+    @property
+    def store(self) -> StoreClient: ...
+    @property
+    def hints(self) -> HintBus: ...
+    @property
+    def hasher(self) -> Hasher: ...
+    async def server_status(self) -> dict[str, Any]:
+        """What the supervisor knows, or {"running": False}."""
+
+
+Arguments = dict[str, Any]
+Operation = Callable[[Any, Arguments], Awaitable[Any]]
+
+
+async def domain_add(context: OperationContext, arguments: Arguments) -> str:
+    """{domain} -> its key."""
+    return await context.directory.add_domain(arguments["domain"])
+
+
+async def domain_list(context: OperationContext, arguments: Arguments) -> list[str]:
+    """-> all, sorted."""
+    return context.directory.domains()
+
+
+async def domain_remove(context: OperationContext, arguments: Arguments) -> None:
+    """{domain}."""
+    await context.directory.remove_domain(arguments["domain"])
+
+
+async def account_add(context: OperationContext, arguments: Arguments) -> dict[str, Any]:
+    """{address, password} -> {id, address}."""
+    hasher = context.hasher
+    account = await accounts.add_account(context.directory, hasher, arguments["address"], arguments["password"])
+    return account._asdict()
+
+
+async def account_list(context: OperationContext, arguments: Arguments) -> list[dict[str, Any]]:
+    """{domain?} -> [{id, address}]."""
+    return [account._asdict() for account in context.directory.accounts(arguments.get("domain"))]
+
+
+async def account_remove(context: OperationContext, arguments: Arguments) -> int:
+    """{address} -> id; the janitor purges the mail later."""
+    return await context.directory.remove_account(arguments["address"])
+
+
+async def account_password(context: OperationContext, arguments: Arguments) -> None:
+    """{address, password}."""
+    await accounts.set_password(context.directory, context.hasher, arguments["address"], arguments["password"])
+
+
+async def account_existing(context: OperationContext, arguments: Arguments) -> list[str]:
+    """{addresses} -> those that are accounts."""
+    return sorted(context.directory.existing(arguments["addresses"]))
+
+
+async def account_import(context: OperationContext, arguments: Arguments) -> list[tuple[str, str]]:
+    """{rows: [(address, verifiers)]} -> [(code, text)], in one commit; a refused row stops no other."""
+    rows = arguments["rows"]
+    if len(rows) > IMPORT_ROWS_MAX:
+        raise UserError(f"at most {IMPORT_ROWS_MAX} rows at once")
+    return await context.directory.import_accounts([(address, verifiers) for address, verifiers in rows])
+
+
+async def alias_add(context: OperationContext, arguments: Arguments) -> dict[str, Any]:
+    """{alias, targets} -> {address, targets}."""
+    return (await context.directory.add_alias(arguments["alias"], arguments["targets"]))._asdict()
+
+
+async def alias_list(context: OperationContext, arguments: Arguments) -> list[dict[str, Any]]:
+    """-> [{address, targets}]."""
+    return [alias._asdict() for alias in context.directory.aliases()]
+
+
+async def alias_remove(context: OperationContext, arguments: Arguments) -> None:
+    """{alias, targets?}."""
+    await context.directory.remove_alias(arguments["alias"], arguments.get("targets") or [])
+
+
+async def status(context: OperationContext, arguments: Arguments) -> dict[str, Any]:
+    """-> everything that `ironpost status` shows."""
+    result: dict[str, Any] = {"version": __version__, "directory": str(context.config.directory), "running": False}
+    result.update(await context.server_status())
+    result["domains"] = len(context.directory.domains())
+    result["accounts"] = context.directory.count_accounts()
+    if result["running"]:
+        store = context.store
+        result["queue"] = await store.call(store.core.queue_size())
+        result["store"] = {
+            **store.core.metrics(),
+            "free_bytes": store.core.free_bytes(),
+            "failed": store.core.failed(),
+            "recovery": store.core.recovery,
+        }
+    result["time"] = time.time()
+    return result
+
+
+async def store_check(context: OperationContext, arguments: Arguments) -> dict[str, Any]:
+    """{full} -> the report; accounts unknown to the directory are told, and nothing deletes them."""
+    store = context.store
+    report = await store.call(store.core.check(bool(arguments.get("full"))))
+    known = context.directory.known_ids()
+    strange = [account for account in await store.call(store.core.accounts()) if account not in known]
+    return {
+        "problems": list(report.problems),
+        "unknown_accounts": strange,
+        "accounts": report.accounts,
+        "mailboxes": report.mailboxes,
+        "messages": report.messages,
+        "blobs": report.blobs,
+        "packs": report.packs,
+        "queue": report.queue,
+        "recovery": store.core.recovery,
+    }
+
+
+async def store_stat(context: OperationContext, arguments: Arguments) -> dict[str, Any]:
+    """-> counters of this worker's store, and the free disk."""
+    core = context.store.core
+    return {**core.metrics(), "free_bytes": core.free_bytes(), "recovery": core.recovery, "failed": core.failed()}
+
+
+async def queue_list(context: OperationContext, arguments: Arguments) -> Any:
+    """{after?, limit?}: the relay's affair."""
+    from ..relay import control
+
+    return await control.queue_list(context, **arguments)  # type: ignore[arg-type]
+
+
+async def queue_retry(context: OperationContext, arguments: Arguments) -> Any:
+    """{identifier?}."""
+    from ..relay import control
+
+    return await control.queue_retry(context, **arguments)  # type: ignore[arg-type]
+
+
+async def queue_remove(context: OperationContext, arguments: Arguments) -> Any:
+    """{identifier}."""
+    from ..relay import control
+
+    return await control.queue_remove(context, **arguments)  # type: ignore[arg-type]
+
+
+OPERATIONS: Final[dict[str, Operation]] = {
+    "account.add": account_add,
+    "account.existing": account_existing,
+    "account.import": account_import,
+    "account.list": account_list,
+    "account.password": account_password,
+    "account.remove": account_remove,
+    "alias.add": alias_add,
+    "alias.list": alias_list,
+    "alias.remove": alias_remove,
+    "domain.add": domain_add,
+    "domain.list": domain_list,
+    "domain.remove": domain_remove,
+    "queue.list": queue_list,
+    "queue.remove": queue_remove,
+    "queue.retry": queue_retry,
+    "status": status,
+    "store.check": store_check,
+    "store.stat": store_stat,
+}
+# Those that must open the store when no server runs; the others are content with the directory.
+NEED_STORE: Final = frozenset(name for name in OPERATIONS if name.startswith(("queue.", "store.")))
