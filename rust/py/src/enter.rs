@@ -13,7 +13,6 @@ pub(crate) fn instant<R>(call: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
 }
 
 /// For calls that wait or work long: detached from the interpreter, never on the loop's thread.
-#[expect(dead_code, reason = "the store's open, close and check use it")]
 pub(crate) fn long<R: Send>(py: Python<'_>, call: impl FnOnce() -> R + Send) -> PyResult<R> {
     py.detach(|| catch_unwind(AssertUnwindSafe(call)))
         .map_err(|panic| internal_error(&*panic))

@@ -43,7 +43,6 @@ impl<C: Core> WireState<C> {
     }
 
     /// Client side; with `tls` implicit TLS from the first octet.
-    #[expect(dead_code, reason = "the SMTP client uses it")]
     pub(crate) fn client(core: C, tls: Option<&TlsClientConfig>, server_name: &str) -> PyResult<Self> {
         let wire = match tls {
             None => Wire::plain(core),

@@ -69,6 +69,8 @@ pub(crate) struct Layer {
     outgoing: Vec<u8>,
     outgoing_start: usize,
     established: bool,
+    /// The peer has sent close_notify: whatever it sends behind it is dropped (RFC 8446 §6.1).
+    ended: bool,
     closing: Closing,
     fault: Option<TlsFault>,
     server_name: Option<Box<str>>,
@@ -94,6 +96,7 @@ impl Layer {
             outgoing: Vec::new(),
             outgoing_start: 0,
             established: false,
+            ended: false,
             closing: Closing::Open,
             fault: None,
             server_name,
@@ -172,6 +175,9 @@ impl Layer {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
+        if self.ended {
+            return Ok(());
+        }
         // A short rest and a short addition stay in the connection's own vector, so that a peer that sends octet by
         // octet costs no copying; else the work is done in the shared scratch memory.
         let small = !self.pending.is_empty() && self.pending.len() + data.len() <= 2 * RECORD_OCTETS_MAX;
@@ -197,6 +203,11 @@ impl Layer {
 
     /// Runs the connection over `buffer`, whose consumed front is removed.
     fn process(&mut self, buffer: &mut Vec<u8>, deliver: &mut dyn FnMut(Incoming<'_>)) -> Result<(), TlsFault> {
+        let mut ended = false;
+        let deliver = &mut |incoming: Incoming<'_>| {
+            ended |= matches!(incoming, Incoming::End);
+            deliver(incoming);
+        };
         let result = match &mut self.connection {
             Connection::Server(connection) => {
                 let result = pump(connection, buffer, &mut self.outgoing, deliver);
@@ -207,6 +218,10 @@ impl Layer {
             }
             Connection::Client(connection) => pump(connection, buffer, &mut self.outgoing, deliver),
         };
+        self.ended |= ended;
+        if self.ended {
+            buffer.clear();
+        }
         self.established = self.established || !self.common().is_handshaking();
         if let Err(fault) = &result {
             self.fault = Some(fault.clone());
@@ -321,7 +336,6 @@ fn pump<R: Records>(
             }
             Ok(ConnectionState::TransmitTlsData(record)) => record.done(),
             Ok(ConnectionState::PeerClosed) => deliver(Incoming::End),
-            // What follows close_notify is ignored (RFC 8446 §6.1).
             Ok(ConnectionState::Closed) => {
                 start = buffer.len();
                 break Ok(());

@@ -234,6 +234,42 @@ fn closing_stands_behind_all_output_and_reaches_the_core() {
 }
 
 #[test]
+fn what_follows_close_notify_is_dropped_and_costs_no_memory() {
+    for together in [false, true] {
+        let (mut server, mut client) = pair();
+        run(&mut client, &mut server, 65_536).unwrap();
+        client.close_tls();
+        let mut last = drain(&mut client, 65_536);
+        if together {
+            last.extend_from_slice(&[7; 1000]);
+        }
+        server.receive(&last).unwrap();
+        for _ in 0..10 {
+            server.receive(&[7; 100_000]).unwrap();
+        }
+        assert!(server.core().eof && server.core().received.is_empty());
+        assert_eq!(server.buffer_octets(), 0);
+        server.core_mut().output.extend_from_slice(b"221 bye\r\n");
+        server.close_tls();
+        client.receive(&drain(&mut server, 65_536)).unwrap();
+        assert_eq!(client.core().received, b"221 bye\r\n");
+    }
+}
+
+#[test]
+fn octet_by_octet_is_linear_in_the_size_of_a_record() {
+    let (mut server, mut client) = pair();
+    run(&mut client, &mut server, 65_536).unwrap();
+    client.core_mut().output.extend_from_slice(&vec![b'x'; 400_000]);
+    let sealed = drain(&mut client, 65_536);
+    for octet in &sealed {
+        server.receive(std::slice::from_ref(octet)).unwrap();
+        assert!(server.buffer_octets() <= 65_536);
+    }
+    assert_eq!(server.core().received.len(), 400_000);
+}
+
+#[test]
 fn tickets_resume_and_leave_with_the_reply() {
     let (server_config, client_config) = (server_config(), client_config());
     for round in 0..3 {
