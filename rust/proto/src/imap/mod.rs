@@ -1,6 +1,30 @@
 //! IMAP4rev1 and IMAP4rev2 (RFC 3501, RFC 9051): types, grammar, server core.
+//!
+//! Octets go through `framer` (where does a command end), `command` (the table of commands) and its families, which read
+//! them with `lexer`. `state` says what may come; `server` joins them; `response` writes what we say.
 
+pub mod command;
+mod command_auth;
+mod command_mailbox;
+mod command_message;
+mod date_time;
+pub mod event;
+pub mod fault;
 pub mod fetch_att;
+pub mod flags;
+mod framer;
+pub mod lexer;
+mod literal;
+pub mod mailbox_name;
 pub mod quoting;
+mod response;
 pub mod search_key;
 pub mod sequence;
+pub mod server;
+pub mod state;
+
+pub use command::{Arguments, Command, ListArguments, StoreMode};
+pub use event::{AppendBegin, BodyEnd, Event, ImapBad};
+pub use fault::{BadKind, Fault};
+pub use mailbox_name::mailbox_matches;
+pub use server::{ImapServer, Settings};

@@ -1,5 +1,8 @@
-//! What a SEARCH asks for (RFC 9051 §6.4.4): the types; the parser stands beside them.
+//! What a SEARCH asks for (RFC 9051 §6.4.4, RFC 3501 §6.4.4, RFC 4731): the types, then the parser as a table of keys.
 
+use super::date_time::date;
+use super::fault::{BadKind, Fault};
+use super::lexer::{Lexer, utf8};
 use super::sequence::SequenceSet;
 
 /// A calendar date without zone (RFC 9051 §9, `date`).
@@ -123,4 +126,411 @@ pub struct SearchProgram {
     pub returns: SearchReturn,
     /// What to find.
     pub key: SearchKey,
+}
+
+/// Search keys in one program, lists and operators counted; a hand-written search has a dozen.
+pub const SEARCH_KEYS_MAX: usize = 1024;
+
+/// Above this no setting lets keys nest: the parser's own stack depends on it.
+const DEPTH_MAX: usize = 128;
+
+impl SearchProgram {
+    /// Reads `[SP "RETURN" ...] SP ["CHARSET" SP charset SP] search-key *(SP search-key)` up to the end of the command
+    /// (RFC 9051 §6.4.4). Keys nest at most `depth_max` deep and number at most [`SEARCH_KEYS_MAX`].
+    pub fn parse(lexer: &mut Lexer<'_>, depth_max: usize) -> Result<Self, Fault> {
+        lexer.space()?;
+        let mut returns = SearchReturn::default();
+        if word_follows(lexer, "RETURN") {
+            returns = search_return(lexer)?;
+            lexer.space()?;
+        }
+        if word_follows(lexer, "CHARSET") {
+            lexer.space()?;
+            let charset = lexer.astring()?;
+            if !(charset.eq_ignore_ascii_case(b"UTF-8") || charset.eq_ignore_ascii_case(b"US-ASCII")) {
+                return Err(Fault::new(
+                    BadKind::BadCharset,
+                    "only UTF-8 and US-ASCII are understood",
+                ));
+            }
+            lexer.space()?;
+        }
+        let mut parser = KeyParser {
+            lexer,
+            depth_left: depth_max.min(DEPTH_MAX),
+            keys_left: SEARCH_KEYS_MAX,
+        };
+        let mut keys = vec![parser.key()?];
+        while parser.lexer.eat(b' ') {
+            keys.push(parser.key()?);
+        }
+        Ok(Self {
+            returns,
+            key: conjunction(keys),
+        })
+    }
+}
+
+/// Reads a word and nothing else when the next word is that one.
+fn word_follows(lexer: &mut Lexer<'_>, word: &str) -> bool {
+    let mut attempt = lexer.clone();
+    let found = attempt.atom().is_ok_and(|found| found.eq_ignore_ascii_case(word));
+    if found {
+        *lexer = attempt;
+    }
+    found
+}
+
+/// `SP "(" [search-return-opt *(SP search-return-opt)] ")"`; nothing inside means ALL.
+fn search_return(lexer: &mut Lexer<'_>) -> Result<SearchReturn, Fault> {
+    let mut returns = SearchReturn {
+        extended: true,
+        ..SearchReturn::default()
+    };
+    lexer.space()?;
+    lexer.open()?;
+    if lexer.eat(b')') {
+        returns.all = true;
+        return Ok(returns);
+    }
+    loop {
+        match lexer.atom()?.to_ascii_uppercase().as_str() {
+            "MIN" => returns.min = true,
+            "MAX" => returns.max = true,
+            "ALL" => returns.all = true,
+            "COUNT" => returns.count = true,
+            "SAVE" => return Err(Fault::syntax("saved search results are not supported")),
+            _ => return Err(Fault::syntax("unknown SEARCH return option")),
+        }
+        if !lexer.another()? {
+            return Ok(returns);
+        }
+    }
+}
+
+fn conjunction(mut keys: Vec<SearchKey>) -> SearchKey {
+    match (keys.len(), keys.pop()) {
+        (1, Some(key)) => key,
+        (_, last) => {
+            keys.extend(last);
+            SearchKey::And(keys)
+        }
+    }
+}
+
+struct KeyParser<'lexer, 'data> {
+    lexer: &'lexer mut Lexer<'data>,
+    depth_left: usize,
+    keys_left: usize,
+}
+
+type ParseKey = fn(&mut KeyParser<'_, '_>) -> Result<SearchKey, Fault>;
+
+/// One row per search key: its name, and what reads its arguments.
+const KEYS: &[(&str, ParseKey)] = &[
+    ("ALL", |_| Ok(SearchKey::All)),
+    ("ANSWERED", |_| {
+        Ok(SearchKey::Flag {
+            flag: SystemFlag::Answered,
+            set: true,
+        })
+    }),
+    ("DELETED", |_| {
+        Ok(SearchKey::Flag {
+            flag: SystemFlag::Deleted,
+            set: true,
+        })
+    }),
+    ("DRAFT", |_| {
+        Ok(SearchKey::Flag {
+            flag: SystemFlag::Draft,
+            set: true,
+        })
+    }),
+    ("FLAGGED", |_| {
+        Ok(SearchKey::Flag {
+            flag: SystemFlag::Flagged,
+            set: true,
+        })
+    }),
+    ("SEEN", |_| {
+        Ok(SearchKey::Flag {
+            flag: SystemFlag::Seen,
+            set: true,
+        })
+    }),
+    ("UNANSWERED", |_| {
+        Ok(SearchKey::Flag {
+            flag: SystemFlag::Answered,
+            set: false,
+        })
+    }),
+    ("UNDELETED", |_| {
+        Ok(SearchKey::Flag {
+            flag: SystemFlag::Deleted,
+            set: false,
+        })
+    }),
+    ("UNDRAFT", |_| {
+        Ok(SearchKey::Flag {
+            flag: SystemFlag::Draft,
+            set: false,
+        })
+    }),
+    ("UNFLAGGED", |_| {
+        Ok(SearchKey::Flag {
+            flag: SystemFlag::Flagged,
+            set: false,
+        })
+    }),
+    ("UNSEEN", |_| {
+        Ok(SearchKey::Flag {
+            flag: SystemFlag::Seen,
+            set: false,
+        })
+    }),
+    ("KEYWORD", |parser| {
+        Ok(SearchKey::Keyword {
+            keyword: parser.keyword()?,
+            set: true,
+        })
+    }),
+    ("UNKEYWORD", |parser| {
+        Ok(SearchKey::Keyword {
+            keyword: parser.keyword()?,
+            set: false,
+        })
+    }),
+    ("NEW", |_| Ok(SearchKey::New)),
+    ("OLD", |_| Ok(SearchKey::Old)),
+    ("RECENT", |_| Ok(SearchKey::Recent)),
+    ("BCC", |parser| parser.header("bcc")),
+    ("CC", |parser| parser.header("cc")),
+    ("FROM", |parser| parser.header("from")),
+    ("SUBJECT", |parser| parser.header("subject")),
+    ("TO", |parser| parser.header("to")),
+    ("HEADER", |parser| {
+        parser.lexer.space()?;
+        let name = utf8(parser.lexer.astring()?)?.to_ascii_lowercase();
+        parser.header(&name)
+    }),
+    ("BODY", |parser| Ok(SearchKey::Body(parser.text()?))),
+    ("TEXT", |parser| Ok(SearchKey::Text(parser.text()?))),
+    ("BEFORE", |parser| Ok(SearchKey::Before(parser.date()?))),
+    ("ON", |parser| Ok(SearchKey::On(parser.date()?))),
+    ("SINCE", |parser| Ok(SearchKey::Since(parser.date()?))),
+    ("SENTBEFORE", |parser| Ok(SearchKey::SentBefore(parser.date()?))),
+    ("SENTON", |parser| Ok(SearchKey::SentOn(parser.date()?))),
+    ("SENTSINCE", |parser| Ok(SearchKey::SentSince(parser.date()?))),
+    ("LARGER", |parser| Ok(SearchKey::Larger(parser.size()?))),
+    ("SMALLER", |parser| Ok(SearchKey::Smaller(parser.size()?))),
+    ("UID", |parser| {
+        parser.lexer.space()?;
+        Ok(SearchKey::Uid(SequenceSet::parse(parser.lexer)?))
+    }),
+    ("NOT", |parser| {
+        parser.lexer.space()?;
+        Ok(SearchKey::Not(Box::new(parser.key()?)))
+    }),
+    ("OR", |parser| {
+        parser.lexer.space()?;
+        let first = parser.key()?;
+        parser.lexer.space()?;
+        Ok(SearchKey::Or(Box::new(first), Box::new(parser.key()?)))
+    }),
+];
+
+impl KeyParser<'_, '_> {
+    /// `search-key`
+    fn key(&mut self) -> Result<SearchKey, Fault> {
+        self.keys_left = self
+            .keys_left
+            .checked_sub(1)
+            .ok_or(Fault::new(BadKind::Limit, "too many search keys"))?;
+        self.depth_left = self
+            .depth_left
+            .checked_sub(1)
+            .ok_or(Fault::new(BadKind::Limit, "search keys nest too deep"))?;
+        let key = self.key_inside();
+        self.depth_left += 1;
+        key
+    }
+
+    fn key_inside(&mut self) -> Result<SearchKey, Fault> {
+        match self.lexer.peek() {
+            Some(b'(') => {
+                self.lexer.open()?;
+                let mut keys = Vec::new();
+                loop {
+                    keys.push(self.key()?);
+                    if !self.lexer.another()? {
+                        return Ok(conjunction(keys));
+                    }
+                }
+            }
+            Some(b'0'..=b'9' | b'*' | b'$') => Ok(SearchKey::Sequence(SequenceSet::parse(self.lexer)?)),
+            _ => {
+                let word = self.lexer.atom()?;
+                let row = KEYS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name));
+                row.map_or(Err(Fault::syntax("unknown search key")), |(_, parse)| parse(self))
+            }
+        }
+    }
+
+    fn keyword(&mut self) -> Result<Vec<u8>, Fault> {
+        self.lexer.space()?;
+        Ok(self.lexer.atom()?.as_bytes().to_vec())
+    }
+
+    fn text(&mut self) -> Result<String, Fault> {
+        self.lexer.space()?;
+        utf8(self.lexer.astring()?)
+    }
+
+    fn header(&mut self, name: &str) -> Result<SearchKey, Fault> {
+        Ok(SearchKey::Header {
+            name: name.as_bytes().to_vec(),
+            text: self.text()?,
+        })
+    }
+
+    fn date(&mut self) -> Result<Date, Fault> {
+        self.lexer.space()?;
+        date(self.lexer)
+    }
+
+    fn size(&mut self) -> Result<u64, Fault> {
+        self.lexer.space()?;
+        self.lexer.number64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn parse(text: &str) -> Result<SearchProgram, Fault> {
+        let line = format!(" {text}\r\n");
+        let mut lexer = Lexer::new(line.as_bytes());
+        let program = SearchProgram::parse(&mut lexer, 32)?;
+        lexer.end()?;
+        Ok(program)
+    }
+
+    fn header(name: &str, text: &str) -> SearchKey {
+        SearchKey::Header {
+            name: name.as_bytes().to_vec(),
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn examples_of_the_rfc() {
+        let date = Date {
+            year: 1994,
+            month: 2,
+            day: 1,
+        };
+        let expected = SearchKey::And(vec![
+            SearchKey::Flag {
+                flag: SystemFlag::Flagged,
+                set: true,
+            },
+            SearchKey::Since(date),
+            SearchKey::Not(Box::new(header("from", "Smith"))),
+        ]);
+        let program = parse("FLAGGED SINCE 1-Feb-1994 NOT FROM \"Smith\"").unwrap();
+        assert_eq!(
+            program,
+            SearchProgram {
+                returns: SearchReturn::default(),
+                key: expected
+            }
+        );
+        let program = parse("RETURN (MIN COUNT) FLAGGED").unwrap();
+        let returns = SearchReturn {
+            extended: true,
+            min: true,
+            count: true,
+            ..SearchReturn::default()
+        };
+        assert_eq!(program.returns, returns);
+        assert!(parse("RETURN () ALL").unwrap().returns.all);
+        let literal = "\u{441}\u{430}".len();
+        assert_eq!(
+            parse(&format!("CHARSET UTF-8 TEXT {{{literal}}}\r\n\u{441}\u{430}"))
+                .unwrap()
+                .key,
+            SearchKey::Text("\u{441}\u{430}".to_owned())
+        );
+    }
+
+    #[test]
+    fn all_simple_keys_parse_in_any_case() {
+        for (name, _) in KEYS {
+            let line = match *name {
+                "KEYWORD" | "UNKEYWORD" => format!("{name} $Junk"),
+                "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" | "BODY" | "TEXT" => format!("{name} \"x y\""),
+                "HEADER" => "HEADER X-Foo \"\"".to_owned(),
+                "BEFORE" | "ON" | "SINCE" | "SENTBEFORE" | "SENTON" | "SENTSINCE" => format!("{name} \"1-Jan-2020\""),
+                "LARGER" | "SMALLER" => format!("{name} 4294967296"),
+                "UID" => "UID 1:*".to_owned(),
+                "NOT" => "NOT ALL".to_owned(),
+                "OR" => "OR ALL (SEEN 2:4)".to_owned(),
+                _ => (*name).to_owned(),
+            };
+            assert!(parse(&line).is_ok(), "{line}");
+            if !line.contains('"') {
+                assert_eq!(parse(&line.to_lowercase()).is_ok(), parse(&line).is_ok(), "{line}");
+            }
+        }
+        assert_eq!(parse("HEADER Message-ID <x>").unwrap().key, header("message-id", "<x>"));
+    }
+
+    #[test]
+    fn refused() {
+        for bad in [
+            "",
+            "FOO",
+            "NOT",
+            "OR ALL",
+            "()",
+            "(ALL",
+            "ALL)",
+            "ALL  SEEN",
+            "FROM",
+            "LARGER x",
+            "LARGER -1",
+            "UID 0",
+            "0",
+            "$",
+            "RETURN ALL",
+            "RETURN (SAVE) ALL",
+            "RETURN (FOO) ALL",
+            "RETURN (ALL)",
+            "CHARSET UTF-8",
+            "KEYWORD \"x\"",
+            "SINCE 31-Feb-2020",
+            "TEXT {1}\r\n\u{e9}",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(parse("CHARSET KOI8-R ALL").unwrap_err().kind, BadKind::BadCharset);
+    }
+
+    #[test]
+    fn bounds() {
+        assert!(parse(&format!("{}ALL", "NOT ".repeat(31))).is_ok());
+        assert_eq!(
+            parse(&format!("{}ALL", "NOT ".repeat(32))).unwrap_err().kind,
+            BadKind::Limit
+        );
+        assert_eq!(parse(&"(".repeat(60_000)).unwrap_err().kind, BadKind::Limit);
+        assert!(parse(&format!("ALL{}", " ALL".repeat(1023))).is_ok());
+        assert_eq!(
+            parse(&format!("ALL{}", " ALL".repeat(1024))).unwrap_err().kind,
+            BadKind::Limit
+        );
+    }
 }

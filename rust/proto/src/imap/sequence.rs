@@ -1,4 +1,11 @@
 //! Sequence sets (RFC 9051 §9, `sequence-set`): numbers, ranges and `*`.
+//!
+//! `$`, the saved search result (RFC 5182), is refused: results are not kept yet.
+
+use std::fmt;
+
+use super::fault::Fault;
+use super::lexer::Lexer;
 
 /// One end of a range: a number from 1, or `*`, the largest in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +38,7 @@ impl SequenceSet {
             .ranges
             .iter()
             .map(|&(first, last)| (number(first), number(last)))
-            .map(|(first, last)| (first.min(last), first.max(last)))
+            .map(|(first, last)| (first.min(last).max(1), first.max(last)))
             .filter(|&(_, last)| last > 0)
             .collect();
         ranges.sort_unstable();
@@ -43,5 +50,97 @@ impl SequenceSet {
             }
         }
         merged
+    }
+
+    /// Reads `seq-number / seq-range *("," ...)`; zero is refused.
+    pub fn parse(lexer: &mut Lexer<'_>) -> Result<Self, Fault> {
+        let mut ranges = Vec::new();
+        loop {
+            let first = SequenceNumber::parse(lexer)?;
+            let last = if lexer.eat(b':') {
+                SequenceNumber::parse(lexer)?
+            } else {
+                first
+            };
+            ranges.push((first, last));
+            if !lexer.eat(b',') {
+                return Ok(Self { ranges });
+            }
+        }
+    }
+}
+
+impl SequenceNumber {
+    fn parse(lexer: &mut Lexer<'_>) -> Result<Self, Fault> {
+        match lexer.peek() {
+            Some(b'*') => {
+                lexer.eat(b'*');
+                Ok(Self::Largest)
+            }
+            Some(b'$') => Err(Fault::syntax("saved search results are not supported")),
+            Some(octet) if octet.is_ascii_digit() => lexer.nz_number().map(Self::Number),
+            _ => Err(Fault::syntax("expected a sequence set")),
+        }
+    }
+}
+
+impl fmt::Display for SequenceNumber {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(formatter, "{number}"),
+            Self::Largest => formatter.write_str("*"),
+        }
+    }
+}
+
+impl fmt::Display for SequenceSet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (first, last)) in self.ranges.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str(",")?;
+            }
+            if first == last {
+                write!(formatter, "{first}")?;
+            } else {
+                write!(formatter, "{first}:{last}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn set(text: &str) -> Result<SequenceSet, Fault> {
+        SequenceSet::parse(&mut Lexer::new(text.as_bytes()))
+    }
+
+    #[test]
+    fn prints_what_it_parsed() {
+        for text in ["1", "*", "1:*", "*:4", "2,4:7,9,12:*", "4294967295"] {
+            assert_eq!(set(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn refuses() {
+        for text in ["", "0", "1:0", "a", "$", "4294967296", ",1", "1,", "1:", "-1"] {
+            assert!(set(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn resolves() {
+        assert_eq!(
+            set("2,4:7,9,12:*").unwrap().resolve(15),
+            [(2, 2), (4, 7), (9, 9), (12, 15)]
+        );
+        assert_eq!(set("3:*").unwrap().resolve(2), [(2, 3)]);
+        assert_eq!(set("*").unwrap().resolve(0), []);
+        assert_eq!(set("7:2,3,8").unwrap().resolve(5), [(2, 8)]);
+        assert_eq!(set("5:*").unwrap().resolve(0), [(1, 5)]);
     }
 }

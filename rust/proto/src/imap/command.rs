@@ -1,0 +1,267 @@
+//! Commands: the table of all of them, and what a parsed one holds (RFC 9051 §6).
+//!
+//! A new command is one row here and one function in its family's file.
+
+use super::command_auth::{authenticate, enable, id, login};
+use super::command_mailbox::{create, examine_or_select, list, lsub, mailbox, rename, status};
+use super::command_message::{append, copy, fetch, search, store, uid_expunge};
+use super::fault::{BadKind, Fault};
+use super::fetch_att::FetchAttribute;
+use super::lexer::Lexer;
+use super::mailbox_name::NameEncoding;
+use super::search_key::SearchProgram;
+use super::sequence::SequenceSet;
+use super::state::{Allowed, Phase};
+
+/// A complete, well-formed command that the state allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// As the client wrote it.
+    pub tag: String,
+    /// Upper case; `UID FETCH` and the like are names of their own.
+    pub name: &'static str,
+    /// What came behind it.
+    pub arguments: Arguments,
+}
+
+/// Arguments, by shape. Mailbox names are Unicode with INBOX in upper case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arguments {
+    /// NOOP and the like; APPEND, whose arguments came with its literal.
+    None,
+    /// LOGIN.
+    Login {
+        /// User name.
+        user: String,
+        /// Password.
+        password: String,
+    },
+    /// AUTHENTICATE (RFC 4959 for the initial response).
+    Authenticate {
+        /// Upper case.
+        mechanism: String,
+        /// Decoded; empty for `=`.
+        initial: Option<Vec<u8>>,
+    },
+    /// ENABLE: names in upper case.
+    Enable(Vec<String>),
+    /// ID: `None` for NIL.
+    Id(Option<Vec<(String, Option<String>)>>),
+    /// SELECT and EXAMINE.
+    Select {
+        /// Which.
+        mailbox: String,
+        /// Parameters in upper case (RFC 4466).
+        parameters: Vec<String>,
+    },
+    /// CREATE.
+    Create {
+        /// Without a final separator.
+        mailbox: String,
+        /// E.g. `\Sent` (RFC 6154).
+        special_use: Option<&'static str>,
+    },
+    /// DELETE, SUBSCRIBE, UNSUBSCRIBE.
+    Mailbox(String),
+    /// RENAME.
+    Rename {
+        /// From.
+        old: String,
+        /// To.
+        new: String,
+    },
+    /// LIST.
+    List(ListArguments),
+    /// LSUB.
+    Lsub {
+        /// Goes before the pattern.
+        reference: String,
+        /// With `*` and `%`.
+        pattern: String,
+    },
+    /// STATUS.
+    Status {
+        /// Which.
+        mailbox: String,
+        /// Upper case.
+        items: Vec<&'static str>,
+    },
+    /// SEARCH and UID SEARCH.
+    Search(SearchProgram),
+    /// FETCH and UID FETCH; the latter does not add UID to the items.
+    Fetch {
+        /// Which messages.
+        set: SequenceSet,
+        /// What of them.
+        items: Vec<FetchAttribute>,
+    },
+    /// STORE and UID STORE.
+    Store {
+        /// Which messages.
+        set: SequenceSet,
+        /// Add, remove or replace.
+        mode: StoreMode,
+        /// No untagged FETCH is wanted.
+        silent: bool,
+        /// Canonical.
+        flags: Vec<String>,
+    },
+    /// COPY, MOVE and their UID forms.
+    Copy {
+        /// Which messages.
+        set: SequenceSet,
+        /// Where to.
+        mailbox: String,
+    },
+    /// UID EXPUNGE.
+    Set(SequenceSet),
+}
+
+/// LIST, plain or extended (RFC 9051 §6.3.9, RFC 5258, RFC 5819).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListArguments {
+    /// Goes before each pattern.
+    pub reference: String,
+    /// With `*` and `%`.
+    pub patterns: Vec<String>,
+    /// Upper case.
+    pub select_options: Vec<&'static str>,
+    /// Upper case.
+    pub return_options: Vec<&'static str>,
+    /// Of RETURN (STATUS (...)), upper case.
+    pub status_items: Vec<&'static str>,
+}
+
+/// What STORE does with its flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreMode {
+    /// `+FLAGS`.
+    Add,
+    /// `-FLAGS`.
+    Remove,
+    /// `FLAGS`.
+    Replace,
+}
+
+/// What the parsers need to know of the connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// How names are encoded.
+    pub encoding: NameEncoding,
+    /// Nesting of search keys.
+    pub search_depth_max: usize,
+}
+
+/// One command: its name, where it is allowed, and what reads its arguments.
+#[derive(Debug)]
+pub struct Row {
+    /// Upper case.
+    pub name: &'static str,
+    /// In which phases.
+    pub allowed: Allowed,
+    parse: Parse,
+}
+
+type Parse = fn(&mut Lexer<'_>, &Context) -> Result<Arguments, Fault>;
+
+const fn row(name: &'static str, allowed: Allowed, parse: Parse) -> Row {
+    Row { name, allowed, parse }
+}
+
+fn nothing(_: &mut Lexer<'_>, _: &Context) -> Result<Arguments, Fault> {
+    Ok(Arguments::None)
+}
+
+/// All commands, the frequent ones first.
+pub static COMMANDS: &[Row] = &[
+    row("UID FETCH", Allowed::Selected, fetch),
+    row("FETCH", Allowed::Selected, fetch),
+    row("NOOP", Allowed::Always, nothing),
+    row("IDLE", Allowed::Authenticated, nothing),
+    row("UID STORE", Allowed::Selected, store),
+    row("STORE", Allowed::Selected, store),
+    row("UID SEARCH", Allowed::Selected, search),
+    row("SEARCH", Allowed::Selected, search),
+    row("STATUS", Allowed::Authenticated, status),
+    row("SELECT", Allowed::Authenticated, examine_or_select),
+    row("EXAMINE", Allowed::Authenticated, examine_or_select),
+    row("LIST", Allowed::Authenticated, list),
+    row("LSUB", Allowed::Authenticated, lsub),
+    row("APPEND", Allowed::Authenticated, append),
+    row("UID COPY", Allowed::Selected, copy),
+    row("COPY", Allowed::Selected, copy),
+    row("UID MOVE", Allowed::Selected, copy),
+    row("MOVE", Allowed::Selected, copy),
+    row("UID EXPUNGE", Allowed::Selected, uid_expunge),
+    row("EXPUNGE", Allowed::Selected, nothing),
+    row("CLOSE", Allowed::Selected, nothing),
+    row("UNSELECT", Allowed::Selected, nothing),
+    row("CHECK", Allowed::Selected, nothing),
+    row("CREATE", Allowed::Authenticated, create),
+    row("DELETE", Allowed::Authenticated, mailbox),
+    row("RENAME", Allowed::Authenticated, rename),
+    row("SUBSCRIBE", Allowed::Authenticated, mailbox),
+    row("UNSUBSCRIBE", Allowed::Authenticated, mailbox),
+    row("NAMESPACE", Allowed::Authenticated, nothing),
+    row("ENABLE", Allowed::Authenticated, enable),
+    row("CAPABILITY", Allowed::Always, nothing),
+    row("ID", Allowed::Always, id),
+    row("LOGIN", Allowed::NotAuthenticated, login),
+    row("AUTHENTICATE", Allowed::NotAuthenticated, authenticate),
+    row("STARTTLS", Allowed::NotAuthenticated, nothing),
+    row("LOGOUT", Allowed::Always, nothing),
+];
+
+const UNKNOWN: Fault = Fault::new(BadKind::UnknownCommand, "unknown command");
+
+/// Reads `tag SP command-name` and checks that the phase allows the command; arguments are left to [`Row::arguments`].
+///
+/// Used on complete commands, and on their beginnings when a literal is announced.
+pub fn identify<'data>(lexer: &mut Lexer<'data>, phase: Phase) -> Result<(&'data str, &'static Row), Fault> {
+    let tag = lexer.tag()?;
+    lexer.space()?;
+    let word = lexer.atom()?;
+    let row = if word.eq_ignore_ascii_case("UID") {
+        lexer.space()?;
+        let word = lexer.atom()?;
+        let of_uid = |row: &&Row| {
+            row.name
+                .strip_prefix("UID ")
+                .is_some_and(|name| name.eq_ignore_ascii_case(word))
+        };
+        COMMANDS.iter().find(of_uid)
+    } else {
+        COMMANDS.iter().find(|row| row.name.eq_ignore_ascii_case(word))
+    };
+    let row = row.ok_or(UNKNOWN)?;
+    if row.allowed.allows(phase) {
+        return Ok((tag, row));
+    }
+    let text = match row.allowed {
+        Allowed::NotAuthenticated => "not allowed after login",
+        Allowed::Selected if phase == Phase::Authenticated => "no mailbox is selected",
+        _ => "please log in first",
+    };
+    Err(Fault::new(BadKind::State, text))
+}
+
+impl Row {
+    /// Reads the arguments up to the end of the command.
+    pub fn arguments(&self, lexer: &mut Lexer<'_>, context: &Context) -> Result<Arguments, Fault> {
+        let arguments = (self.parse)(lexer, context)?;
+        lexer.end()?;
+        Ok(arguments)
+    }
+}
+
+/// Parses a complete command, its CRLF included.
+pub fn parse(command: &[u8], phase: Phase, context: &Context) -> Result<Command, Fault> {
+    let mut lexer = Lexer::new(command);
+    let (tag, row) = identify(&mut lexer, phase)?;
+    let arguments = row.arguments(&mut lexer, context)?;
+    Ok(Command {
+        tag: tag.to_owned(),
+        name: row.name,
+        arguments,
+    })
+}

@@ -1,0 +1,85 @@
+//! What the IMAP core tells its session.
+
+use super::command::Command;
+use super::fault::{BadKind, Fault};
+
+/// One complete event; it owns its data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A command: answer it with `respond` under its tag.
+    Command(Command),
+    /// AUTHENTICATE: challenge, or answer under `auth_tag`.
+    AuthBegin {
+        /// Upper case.
+        mechanism: String,
+        /// Decoded initial response (RFC 4959), empty for `=`.
+        initial: Option<Vec<u8>>,
+    },
+    /// A line of the exchange, decoded; `None` when the client cancelled with `*`.
+    AuthResponse(Option<Vec<u8>>),
+    /// An APPEND announces its message: accept or refuse.
+    AppendBegin(AppendBegin),
+    /// Octets of the message wait: feed or discard them.
+    BodyReady,
+    /// The message has passed; the command itself follows as `Command`, or `Bad` when its end is malformed.
+    BodyEnd(BodyEnd),
+    /// DONE: answer the IDLE under its tag.
+    IdleDone,
+    /// Malformed or not allowed now; the session goes on once it is answered.
+    Bad(ImapBad),
+    /// Nothing more comes.
+    Closed(&'static str),
+}
+
+/// What stands before an APPEND's message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppendBegin {
+    /// As the client wrote it.
+    pub tag: String,
+    /// Unicode, INBOX in upper case.
+    pub mailbox: String,
+    /// Canonical.
+    pub flags: Vec<String>,
+    /// Unix seconds and the zone's offset in minutes.
+    pub internal_date: Option<(i64, i32)>,
+    /// Octets announced.
+    pub size: u64,
+    /// The client waits for consent.
+    pub synchronising: bool,
+    /// literal8: NUL is allowed (RFC 3516 §4.4).
+    pub binary: bool,
+}
+
+/// What was seen in a message literal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BodyEnd {
+    /// Octets.
+    pub size: u64,
+    /// A CR without LF.
+    pub bare_cr: bool,
+    /// An LF without CR.
+    pub bare_lf: bool,
+    /// A NUL.
+    pub nul: bool,
+}
+
+/// A command that was refused by the core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImapBad {
+    /// Where one could be read.
+    pub tag: Option<String>,
+    /// Which fault.
+    pub kind: BadKind,
+    /// Words for the client.
+    pub text: &'static str,
+}
+
+impl ImapBad {
+    pub(super) fn new(tag: Option<String>, fault: Fault) -> Self {
+        Self {
+            tag,
+            kind: fault.kind,
+            text: fault.text,
+        }
+    }
+}
