@@ -12,11 +12,15 @@ pub mod completion;
 pub mod db;
 pub mod error;
 pub mod failpoints;
+pub mod fetch;
 pub mod ids;
 pub mod jobs;
 pub mod ops;
 pub mod pack;
+pub mod reader;
+pub mod search;
 pub mod sink;
+pub mod view;
 pub mod volume;
 
 pub use error::{Result, StoreError};

@@ -1,0 +1,286 @@
+//! A FETCH in progress: bounded stretches of response octets, large bodies in pieces, no transaction between two of them.
+//!
+//! \Seen that the same FETCH sets is not told in its lines: the session marks first or afterwards and refreshes the view,
+//! which then tells the flags (RFC 9051 §6.4.5 asks for a FETCH response, not for its place).
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ironpost_proto::imap::fetch_att::FetchAttribute;
+use ironpost_proto::imap::sequence::SequenceSet;
+use parking_lot::Mutex;
+
+use super::items::{FetchPlan, Written, write_content, write_fact};
+use super::message::{Access, Content, Facts};
+use crate::error::{Result, StoreError};
+use crate::ids::Uid;
+use crate::view::MailboxView;
+use crate::view::lines::{KeywordNames, write_numbered};
+use crate::view::rows::{each_row, keyword_names};
+use crate::view::uids::UidSet;
+
+/// A stretch ends after this long even when it has few octets, so that its transaction is short.
+const STRETCH_LIMIT: Duration = Duration::from_millis(200);
+/// Octets of a body that a stretch takes at least once it has begun to.
+const PIECE_OCTETS_MIN: u64 = 4096;
+
+/// A FETCH over one view.
+#[derive(Debug)]
+pub struct FetchCursor {
+    view: Arc<MailboxView>,
+    plan: FetchPlan,
+    wanted: UidSet,
+    done: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Messages below this have been answered.
+    next: Uid,
+    /// The message whose answer has begun.
+    open: Option<Open>,
+    /// The first fault; told after the others have been answered.
+    fault: Option<StoreError>,
+    /// No message is left.
+    exhausted: bool,
+}
+
+/// A message whose answer has begun.
+#[derive(Debug)]
+struct Open {
+    facts: Facts,
+    content: Content,
+    /// The next item.
+    item: usize,
+    /// What is still owed of an announced literal.
+    owed: Option<Owed>,
+}
+
+#[derive(Debug)]
+enum Owed {
+    Octets(Range<u64>),
+    Decoded(Vec<u8>, usize),
+}
+
+impl FetchCursor {
+    /// Prepares a FETCH; nothing is read yet.
+    #[must_use]
+    pub fn new(view: Arc<MailboxView>, set: &SequenceSet, uid: bool, attributes: &[FetchAttribute]) -> Self {
+        let wanted = view.resolve(set, uid);
+        let done = AtomicBool::new(wanted.is_empty());
+        Self { view, plan: FetchPlan::new(attributes, uid), wanted, done, state: Mutex::default() }
+    }
+
+    /// True when nothing is left to answer, faults included.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
+
+    /// The view that it reads.
+    #[must_use]
+    pub fn view(&self) -> &Arc<MailboxView> {
+        &self.view
+    }
+
+    /// The next stretch, about `limit` octets at most.
+    ///
+    /// # Errors
+    /// After all other messages have been answered: Corrupt when one was damaged and left out, Refused with
+    /// [`super::items::UNKNOWN_ENCODING`] when BINARY met an unknown encoding. Index errors at once.
+    pub fn stretch(&self, access: &Access<'_>, limit: usize) -> Result<Vec<u8>> {
+        let limit = limit.max(1);
+        let started = Instant::now();
+        let mut state = self.state.lock();
+        let mut out = Vec::with_capacity(limit.min(128 * 1024) + 512);
+        // What the message rows name may be newer than the view's list.
+        let keywords = keyword_names(&access.context.tables, access.txn, self.view.account)?;
+        if state.open.is_some() {
+            self.go_on(access, &mut state, &keywords, limit, &mut out);
+        }
+        if state.open.is_none() && out.len() < limit && !state.exhausted {
+            self.messages(access, &mut state, &keywords, limit, started, &mut out)?;
+        }
+        if state.exhausted && state.open.is_none() {
+            match state.fault.take() {
+                None => self.done.store(true, Ordering::Release),
+                Some(fault) if out.is_empty() => {
+                    self.done.store(true, Ordering::Release);
+                    return Err(fault);
+                }
+                // The octets go first; the next call tells the fault.
+                fault => state.fault = fault,
+            }
+        }
+        Ok(out)
+    }
+
+    /// Answers messages until the stretch is full.
+    fn messages(
+        &self,
+        access: &Access<'_>,
+        state: &mut State,
+        keywords: &KeywordNames,
+        limit: usize,
+        started: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let told = self.view.told();
+        let from = state.next;
+        let mut number_of = Numbers::new(&told.uids);
+        let mut stopped = false;
+        let mut looked_at = 0_u32;
+        each_row(&access.context.tables, access.txn, self.view.mailbox, self.wanted.iter_range(from, Uid::MAX), |uid, row| {
+            state.next = uid.saturating_add(1);
+            let Some(number) = number_of.of(uid) else {
+                return Ok(true);
+            };
+            let facts = Facts { uid, recent: told.recent.contains(uid), row: *row };
+            let start = out.len();
+            write_numbered(out, number, b"FETCH (");
+            if self.plan.rows_suffice() {
+                self.plan.write_row(&facts, keywords, out);
+                out.extend_from_slice(b")\r\n");
+            } else {
+                let mut open = Open { facts, content: Content::new(row), item: 0, owed: None };
+                match self.advance(access, &mut open, keywords, limit, out) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        state.open = Some(open);
+                        stopped = true;
+                        return Ok(false);
+                    }
+                    Err(fault) => {
+                        // Nothing of it has left us yet, so that the message can be left out as a whole.
+                        out.truncate(start);
+                        keep_first(&mut state.fault, fault);
+                    }
+                }
+            }
+            looked_at += 1;
+            let late = looked_at % 16 == 0 && started.elapsed() > STRETCH_LIMIT;
+            stopped = out.len() >= limit || late || uid == Uid::MAX;
+            Ok(!stopped)
+        })?;
+        // UID 4,294,967,295 leaves no next one to go on from.
+        if !stopped || state.next == Uid::MAX && state.open.is_none() && !self.wanted.contains(Uid::MAX) {
+            state.exhausted = true;
+        }
+        if state.next > self.wanted.last().unwrap_or(0) {
+            state.exhausted = true;
+        }
+        Ok(())
+    }
+
+    /// Goes on with the message whose answer an earlier stretch has begun.
+    fn go_on(&self, access: &Access<'_>, state: &mut State, keywords: &KeywordNames, limit: usize, out: &mut Vec<u8>) {
+        let Some(mut open) = state.open.take() else {
+            return;
+        };
+        let start = out.len();
+        match self.advance(access, &mut open, keywords, limit, out) {
+            Ok(true) => {}
+            Ok(false) => state.open = Some(open),
+            Err(fault) => {
+                // The literal has been announced and the client counts octets: the damaged rest is made of spaces, the
+                // items not yet begun are left out, and the command fails in the end.
+                keep_first(&mut state.fault, fault);
+                let owed = match &open.owed {
+                    Some(Owed::Octets(range)) => range.end - range.start,
+                    Some(Owed::Decoded(octets, from)) => (octets.len() - from) as u64,
+                    None => 0,
+                };
+                if owed == 0 {
+                    // An item was begun in this stretch: its name goes, and the space before it.
+                    out.truncate(start);
+                }
+                out.resize(out.len() + owed as usize, b' ');
+                out.extend_from_slice(b")\r\n");
+            }
+        }
+    }
+
+    /// Writes items of a message until it is complete (true) or the stretch is full in the midst of a literal (false).
+    fn advance(
+        &self,
+        access: &Access<'_>,
+        open: &mut Open,
+        keywords: &KeywordNames,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool> {
+        loop {
+            if let Some(owed) = &mut open.owed {
+                let room = (limit.saturating_sub(out.len()) as u64).max(PIECE_OCTETS_MIN);
+                let left = match owed {
+                    Owed::Octets(range) => {
+                        let piece = range.start..range.end.min(range.start.saturating_add(room));
+                        let before = out.len();
+                        open.content.read(access, piece.clone(), out)?;
+                        if (out.len() - before) as u64 != piece.end - piece.start {
+                            out.truncate(before);
+                            return Err(StoreError::Corrupt(format!("message {}: its body is short", open.facts.uid)));
+                        }
+                        range.start = piece.end;
+                        !range.is_empty()
+                    }
+                    Owed::Decoded(octets, from) => {
+                        let piece = *from..octets.len().min(from.saturating_add(room as usize));
+                        *from = piece.end;
+                        out.extend_from_slice(octets.get(piece).unwrap_or_default());
+                        *from < octets.len()
+                    }
+                };
+                if left {
+                    return Ok(false);
+                }
+                open.owed = None;
+            }
+            let Some(item) = self.plan.item(open.item) else {
+                out.extend_from_slice(b")\r\n");
+                return Ok(true);
+            };
+            if open.item > 0 {
+                out.push(b' ');
+            }
+            open.item += 1;
+            if !write_fact(item, &open.facts, keywords, out) {
+                open.owed = match write_content(item, access, &mut open.content, out)? {
+                    Written::Whole => None,
+                    Written::Octets(range) => Some(Owed::Octets(range)),
+                    Written::Decoded(octets) => Some(Owed::Decoded(octets, 0)),
+                };
+            }
+        }
+    }
+}
+
+/// Message numbers of ascending UIDs: the next one costs a step, only a jump costs a look-up.
+struct Numbers<'a> {
+    uids: &'a UidSet,
+    last: Option<(Uid, u32)>,
+}
+
+impl<'a> Numbers<'a> {
+    fn new(uids: &'a UidSet) -> Self {
+        Self { uids, last: None }
+    }
+
+    fn of(&mut self, uid: Uid) -> Option<u32> {
+        let number = match self.last {
+            Some((last, number)) if last.checked_add(1) == Some(uid) && self.uids.contains(uid) => number + 1,
+            _ => self.uids.rank(uid)?,
+        };
+        self.last = Some((uid, number));
+        Some(number)
+    }
+}
+
+fn keep_first(kept: &mut Option<StoreError>, fault: StoreError) {
+    if kept.is_none() {
+        *kept = Some(fault);
+    }
+}

@@ -1,0 +1,412 @@
+//! The read jobs: what each reads and answers. They run on the reader pool (`jobs.rs`); a transaction lasts one job,
+//! and a long job takes several.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use ironpost_proto::imap::search_key::SearchProgram;
+
+use crate::db::keys;
+use crate::db::records::{AccountRecord, MailboxRecord, QueueRecord};
+use crate::db::tables::{ReadTxn, Tables, damaged};
+use crate::db::uids::UidChunk;
+use crate::error::{Result, StoreError};
+use crate::fetch::FetchCursor;
+use crate::fetch::message::{Access, Content};
+use crate::ids::{AccountId, MailboxId, QueueId, Uid};
+use crate::jobs::{ReadContext, ReadJob};
+use crate::ops::{MailboxInfo, Outcome};
+use crate::search;
+use crate::view::rows::each_row;
+use crate::view::{MailboxView, Refreshed};
+use crate::volume::Follow;
+
+/// Octets that one read answers at most, whatever was asked for.
+pub const READ_OCTETS_MAX: u64 = 8 << 20;
+/// Queue items that one read answers at most.
+pub const QUEUE_ITEMS_MAX: usize = 10_000;
+
+/// A view, and whether \Recent is to be claimed for it.
+#[derive(Debug)]
+pub struct Opened {
+    /// The view.
+    pub view: Arc<MailboxView>,
+    /// `Op::ClaimRecent` is due.
+    pub claim_recent: bool,
+}
+
+/// One item of the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueItem {
+    /// Its number.
+    pub id: QueueId,
+    /// The row with the whole state.
+    pub record: QueueRecord,
+}
+
+/// Opens a view; answers `Boxed(Opened)`, `NotFound` without the mailbox.
+#[must_use]
+pub fn open_view(account: AccountId, name: String, read_only: bool) -> ReadJob {
+    Box::new(move |context| {
+        // Taken before the transaction begins, so that the view can only seem older than it is.
+        let transaction = context.last_transaction();
+        let txn = context.begin()?;
+        let (view, claim_recent) =
+            MailboxView::open(&context.tables, &txn, account, &name, read_only, transaction)?;
+        Ok(Outcome::Boxed(Box::new(Opened { view: Arc::new(view), claim_recent })))
+    })
+}
+
+/// Brings a view up to date; answers `Boxed(Refreshed)`, `NotFound` when the mailbox is gone.
+#[must_use]
+pub fn refresh(view: Arc<MailboxView>, expunges: bool, uids: bool) -> ReadJob {
+    Box::new(move |context| {
+        let transaction = context.last_transaction();
+        let txn = context.begin()?;
+        let refreshed: Refreshed = view.refresh(&context.tables, &txn, expunges, uids, transaction)?;
+        Ok(Outcome::Boxed(Box::new(refreshed)))
+    })
+}
+
+/// Whether there may be anything new for a view. Instant: a memory read, and one hot row when that differs.
+///
+/// # Errors
+/// Corrupt for a damaged row.
+pub fn stale(context: &ReadContext, view: &MailboxView) -> Result<bool> {
+    let transaction = context.last_transaction();
+    if !view.outdated(transaction) {
+        return Ok(false);
+    }
+    let txn = context.begin()?;
+    view.account_changed(&context.tables, &txn, transaction)
+}
+
+/// UID and size of a message number; `None` beyond the end, or when the message is gone. Instant: one hot row.
+///
+/// # Errors
+/// Corrupt for a damaged row.
+pub fn message(context: &ReadContext, view: &MailboxView, number: u32) -> Result<Option<(Uid, u32)>> {
+    let Some(uid) = view.told().uids.select(number) else {
+        return Ok(None);
+    };
+    let txn = context.begin()?;
+    Ok(context.tables.message(&txn, view.mailbox, uid)?.map(|row| (uid, row.size)))
+}
+
+/// Whether the store knows the account already. Instant: one hot row.
+///
+/// # Errors
+/// Corrupt for a damaged row.
+pub fn knows_account(context: &ReadContext, account: AccountId) -> Result<bool> {
+    let txn = context.begin()?;
+    Ok(context.tables.account(&txn, account)?.is_some_and(|record: AccountRecord| record.mailboxes > 0 || record.removing))
+}
+
+/// The second half of a STORE; answers the untagged lines as `Bytes`, none when `silent`.
+#[must_use]
+pub fn answer_store(view: Arc<MailboxView>, silent: bool, uids: bool) -> Follow {
+    Box::new(move |context, outcome| {
+        let Outcome::Flags(flags) = outcome else {
+            return Ok(outcome);
+        };
+        view.remember_own(&flags);
+        if silent {
+            return Ok(Outcome::Bytes(Vec::new()));
+        }
+        let txn = context.begin()?;
+        Ok(Outcome::Bytes(view.stored_lines(&context.tables, &txn, &flags, uids)?))
+    })
+}
+
+/// The second half of a ClaimRecent.
+#[must_use]
+pub fn answer_claim(view: Arc<MailboxView>) -> Follow {
+    Box::new(move |_, outcome| {
+        if let Outcome::Recent(from, until) = outcome {
+            view.claimed(from, until);
+        }
+        Ok(Outcome::None)
+    })
+}
+
+/// Whether any of the view's wanted messages lacks \Seen: ranges of those that do.
+///
+/// # Errors
+/// Corrupt for a damaged row.
+pub fn unseen_of(context: &ReadContext, view: &MailboxView, wanted: &crate::view::uids::UidSet) -> Result<crate::view::uids::UidSet> {
+    let txn = context.begin()?;
+    let sets = crate::view::rows::index_sets(&context.tables, &txn, view.mailbox)?;
+    Ok(wanted.intersection(&sets.present).difference(&sets.seen))
+}
+
+/// The next stretch of a FETCH; answers `Bytes`.
+#[must_use]
+pub fn fetch(cursor: Arc<FetchCursor>, limit: usize) -> ReadJob {
+    Box::new(move |context| {
+        let txn = context.begin()?;
+        Ok(Outcome::Bytes(cursor.stretch(&Access { context, txn: &txn }, limit)?))
+    })
+}
+
+/// SEARCH; answers the line as `Bytes`. Setting `cancelled` ends it early.
+#[must_use]
+pub fn search(
+    view: Arc<MailboxView>,
+    program: SearchProgram,
+    uid: bool,
+    tag: String,
+    cancelled: Arc<AtomicBool>,
+) -> ReadJob {
+    Box::new(move |context| search::run(context, &view, &program, uid, &tag, &cancelled).map(Outcome::Bytes))
+}
+
+/// UID and size of every message of a view, in order; answers `Boxed(Vec<(Uid, u32)>)`. A message that is gone keeps its
+/// place with size 0.
+#[must_use]
+pub fn messages(view: Arc<MailboxView>) -> ReadJob {
+    Box::new(move |context| {
+        let txn = context.begin()?;
+        let told = view.told();
+        let mut uids = told.uids.iter();
+        let mut listed = Vec::with_capacity(told.uids.len() as usize);
+        each_row(&context.tables, &txn, view.mailbox, told.uids.iter(), |uid, row| {
+            for gone in uids.by_ref().take_while(|&before| before != uid) {
+                listed.push((gone, 0));
+            }
+            listed.push((uid, row.size));
+            Ok(true)
+        })?;
+        listed.extend(uids.map(|gone| (gone, 0)));
+        Ok(Outcome::Boxed(Box::new(listed)))
+    })
+}
+
+/// Octets of a message; answers `Bytes`, `NotFound` when it is gone.
+#[must_use]
+pub fn read_message(view: Arc<MailboxView>, uid: Uid, offset: u64, length: u64) -> ReadJob {
+    Box::new(move |context| {
+        let txn = context.begin()?;
+        let mut content = content(context, &txn, view.mailbox, uid)?;
+        let end = offset.saturating_add(length.min(READ_OCTETS_MAX));
+        let mut out = Vec::new();
+        content.read(&Access { context, txn: &txn }, offset..end, &mut out)?;
+        Ok(Outcome::Bytes(out))
+    })
+}
+
+/// Header, empty line and the first `lines` lines of the body (RFC 1939 §7, TOP); answers `Bytes`.
+#[must_use]
+pub fn read_top(view: Arc<MailboxView>, uid: Uid, lines: u32) -> ReadJob {
+    /// Octets looked at in one step.
+    const STEP_OCTETS: u64 = 64 * 1024;
+    Box::new(move |context| {
+        let txn = context.begin()?;
+        let access = Access { context, txn: &txn };
+        let mut content = content(context, &txn, view.mailbox, uid)?;
+        let mut position = content.prefix_octets() + content.structure(&access)?.header_len() as u64;
+        let mut out = Vec::new();
+        content.read(&access, 0..position, &mut out)?;
+        let mut left = lines;
+        while left > 0 && position < content.octets() {
+            let before = out.len();
+            content.read(&access, position..position.saturating_add(STEP_OCTETS), &mut out)?;
+            let step = out.get(before..).unwrap_or_default();
+            if step.is_empty() {
+                break;
+            }
+            position += step.len() as u64;
+            let mut end = None;
+            for line_end in memchr::memchr_iter(b'\n', step) {
+                left -= 1;
+                if left == 0 {
+                    end = Some(before + line_end + 1);
+                    break;
+                }
+            }
+            if let Some(end) = end {
+                out.truncate(end);
+            }
+        }
+        Ok(Outcome::Bytes(out))
+    })
+}
+
+/// All mailboxes and subscribed names of an account, by name; answers `Boxed(Vec<MailboxInfo>)`.
+#[must_use]
+pub fn list_mailboxes(account: AccountId) -> ReadJob {
+    Box::new(move |context| {
+        let txn = context.begin()?;
+        let mut listed = Vec::new();
+        for row in context.tables.names.prefix_iter(&txn, &keys::account(account))? {
+            let (_, value) = row?;
+            let name = crate::db::records::NameRecord::decode(value).ok_or_else(|| damaged("names", account))?;
+            let record = match name.mailbox {
+                0 => None,
+                id => Some(
+                    context.tables.mailbox(&txn, account, id)?.ok_or_else(|| damaged("mailboxes", id))?,
+                ),
+            };
+            listed.push(info(&context.tables, &txn, name.mailbox, name.name, name.subscribed, record)?);
+        }
+        Ok(Outcome::Boxed(Box::new(listed)))
+    })
+}
+
+/// One mailbox; answers `Mailbox`, `NotFound` when there is none of that name.
+#[must_use]
+pub fn mailbox(account: AccountId, name: String) -> ReadJob {
+    Box::new(move |context| {
+        let txn = context.begin()?;
+        let found = context.tables.name(&txn, account, &name)?.filter(|found| found.mailbox != 0);
+        let found = found.ok_or_else(|| StoreError::NotFound(format!("mailbox {name:?}")))?;
+        let record = context.tables.mailbox(&txn, account, found.mailbox)?;
+        let record = record.ok_or_else(|| damaged("mailboxes", found.mailbox))?;
+        let info = info(&context.tables, &txn, found.mailbox, found.name, found.subscribed, Some(record))?;
+        Ok(Outcome::Mailbox(info))
+    })
+}
+
+/// All accounts, ascending; answers `Boxed(Vec<AccountId>)`.
+#[must_use]
+pub fn accounts() -> ReadJob {
+    Box::new(move |context| {
+        let txn = context.begin()?;
+        let mut listed: Vec<AccountId> = Vec::new();
+        for row in context.tables.accounts.iter(&txn)? {
+            let (key, _) = row?;
+            listed.push(keys::u32_at(key, 0).ok_or_else(|| damaged("accounts", "key"))?);
+        }
+        Ok(Outcome::Boxed(Box::new(listed)))
+    })
+}
+
+/// Items due at `now` (microseconds since 1970), by due time; answers `Boxed(Vec<QueueItem>)`.
+#[must_use]
+pub fn queue_due(now: u64, limit: usize) -> ReadJob {
+    Box::new(move |context| {
+        let txn = context.begin()?;
+        let last = keys::due(now, QueueId::MAX);
+        let bounds = (Bound::Unbounded, Bound::Included(&last[..]));
+        let mut items = Vec::new();
+        for row in context.tables.due.range(&txn, &bounds)?.take(limit.min(QUEUE_ITEMS_MAX)) {
+            let (key, _) = row?;
+            let id = keys::u64_at(key, 8).ok_or_else(|| damaged("due", "key"))?;
+            let record = context.tables.queue_item(&txn, id)?.ok_or_else(|| damaged("queue", id))?;
+            items.push(QueueItem { id, record });
+        }
+        Ok(Outcome::Boxed(Box::new(items)))
+    })
+}
+
+/// The earliest due time in microseconds since 1970; answers `Boxed(Option<u64>)`.
+#[must_use]
+pub fn queue_next_due() -> ReadJob {
+    Box::new(move |context| {
+        let txn = context.begin()?;
+        let due: Option<u64> = match context.tables.due.first(&txn)? {
+            None => None,
+            Some((key, _)) => Some(keys::u64_at(key, 0).ok_or_else(|| damaged("due", "key"))?),
+        };
+        Ok(Outcome::Boxed(Box::new(due)))
+    })
+}
+
+/// Items with numbers above `after`, ascending; answers `Boxed(Vec<QueueItem>)`.
+#[must_use]
+pub fn queue_list(after: QueueId, limit: usize) -> ReadJob {
+    Box::new(move |context| {
+        let txn = context.begin()?;
+        let first = keys::queue(after.saturating_add(1), 0);
+        let bounds = (Bound::Included(&first[..]), Bound::Unbounded);
+        let mut items = Vec::new();
+        for row in context.tables.queue.range(&txn, &bounds)? {
+            let (key, _) = row?;
+            // Parts beyond the first belong to the item before.
+            if key.get(8..10) != Some(&[0, 0][..]) {
+                continue;
+            }
+            if items.len() >= limit.min(QUEUE_ITEMS_MAX) {
+                break;
+            }
+            let id = keys::u64_at(key, 0).ok_or_else(|| damaged("queue", "key"))?;
+            let record = context.tables.queue_item(&txn, id)?.ok_or_else(|| damaged("queue", id))?;
+            items.push(QueueItem { id, record });
+        }
+        Ok(Outcome::Boxed(Box::new(items)))
+    })
+}
+
+/// Octets of a queue item, prefix and body together; answers `Bytes`, `NotFound` when it is gone.
+#[must_use]
+pub fn queue_read(id: QueueId, offset: u64, length: u64) -> ReadJob {
+    Box::new(move |context| {
+        let txn = context.begin()?;
+        let item = context.tables.queue_item(&txn, id)?;
+        let item = item.ok_or_else(|| StoreError::NotFound(format!("queue item {id}")))?;
+        let mut content = Content::of_blob(item.blob, item.prefix, item.prefix_len, item.size);
+        let end = offset.saturating_add(length.min(READ_OCTETS_MAX));
+        let mut out = Vec::new();
+        content.read(&Access { context, txn: &txn }, offset..end, &mut out)?;
+        Ok(Outcome::Bytes(out))
+    })
+}
+
+/// How many items the queue has; answers `Count`.
+#[must_use]
+pub fn queue_size() -> ReadJob {
+    Box::new(move |context| {
+        let txn = context.begin()?;
+        // One row of `due` for each item; rows of `queue` may be several.
+        Ok(Outcome::Count(context.tables.due.len(&txn)?))
+    })
+}
+
+fn content(context: &ReadContext, txn: &ReadTxn<'_>, mailbox: MailboxId, uid: Uid) -> Result<Content> {
+    let row = context.tables.message(txn, mailbox, uid)?;
+    row.map(|row| Content::new(&row)).ok_or_else(|| StoreError::NotFound(format!("message {uid}")))
+}
+
+fn info(
+    tables: &Tables,
+    txn: &ReadTxn<'_>,
+    id: MailboxId,
+    name: String,
+    subscribed: bool,
+    record: Option<MailboxRecord>,
+) -> Result<MailboxInfo> {
+    let record = record.unwrap_or_default();
+    let recent = if record.recent_from < record.uid_next { recent(tables, txn, id, record.recent_from)? } else { 0 };
+    Ok(MailboxInfo {
+        id,
+        name,
+        special_use: record.special_use,
+        subscribed,
+        uid_validity: record.uid_validity,
+        uid_next: record.uid_next,
+        messages: record.messages,
+        unseen: record.unseen,
+        deleted: record.deleted,
+        recent,
+        size: record.size,
+        highest_modseq: record.highest_modseq,
+    })
+}
+
+/// How many messages have UIDs from `from` on.
+fn recent(tables: &Tables, txn: &ReadTxn<'_>, mailbox: MailboxId, from: Uid) -> Result<u32> {
+    let (first, last) =
+        (keys::uid_chunk(mailbox, from / keys::UIDS_PER_CHUNK), keys::uid_chunk(mailbox, u32::MAX));
+    let mut count = 0;
+    for row in tables.uidmap.range(txn, &(Bound::Included(&first[..]), Bound::Included(&last[..])))? {
+        let (key, value) = row?;
+        let chunk = UidChunk::decode(value).ok_or_else(|| damaged("uidmap", mailbox))?;
+        let number = keys::u32_at(key, 4).ok_or_else(|| damaged("uidmap", mailbox))?;
+        count += if number == from / keys::UIDS_PER_CHUNK {
+            chunk.present.iter().filter(|&position| position >= from % keys::UIDS_PER_CHUNK).count() as u32
+        } else {
+            chunk.present.count()
+        };
+    }
+    Ok(count)
+}

@@ -1,0 +1,78 @@
+//! SEARCH and ESEARCH answers (RFC 9051 §7.3.4, RFC 3501 §7.2.5, RFC 4731).
+
+use ironpost_proto::imap::quoting::{write_number, write_string};
+use ironpost_proto::imap::search_key::SearchReturn;
+
+use crate::view::ranges::write_set;
+use crate::view::uids::UidSet;
+
+/// Renders what was found, as UIDs or as message numbers of `numbered`.
+#[must_use]
+pub fn render(found: &UidSet, numbered: &UidSet, uid: bool, returns: SearchReturn, tag: &str) -> Vec<u8> {
+    let number = |member: u32| if uid { Some(member) } else { numbered.rank(member) };
+    let mut out = Vec::new();
+    if !returns.extended {
+        out.extend_from_slice(b"* SEARCH");
+        for found in found.iter().filter_map(number) {
+            out.push(b' ');
+            write_number(&mut out, u64::from(found));
+        }
+        out.extend_from_slice(b"\r\n");
+        return out;
+    }
+    out.extend_from_slice(b"* ESEARCH (TAG ");
+    write_string(&mut out, tag.as_bytes());
+    out.push(b')');
+    if uid {
+        out.extend_from_slice(b" UID");
+    }
+    let item = |out: &mut Vec<u8>, name: &[u8], value: Option<u32>| {
+        if let Some(value) = value {
+            out.extend_from_slice(name);
+            write_number(out, u64::from(value));
+        }
+    };
+    // MIN, MAX and ALL are left out when nothing was found; COUNT then says 0.
+    if returns.min {
+        item(&mut out, b" MIN ", found.first().and_then(number));
+    }
+    if returns.max {
+        item(&mut out, b" MAX ", found.last().and_then(number));
+    }
+    if returns.count {
+        item(&mut out, b" COUNT ", Some(found.len()));
+    }
+    let nothing_named = !(returns.min || returns.max || returns.count);
+    if (returns.all || nothing_named) && !found.is_empty() {
+        out.extend_from_slice(b" ALL ");
+        write_set(&mut out, found.iter().filter_map(number));
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(found: &[u32], uid: bool, returns: SearchReturn) -> String {
+        let numbered = UidSet::from_ascending([10, 20, 21, 22, 40]);
+        let found = UidSet::from_ascending(found.iter().copied());
+        String::from_utf8_lossy(&render(&found, &numbered, uid, returns, "a1")).into_owned()
+    }
+
+    #[test]
+    fn answers_in_both_forms() {
+        let plain = SearchReturn::default();
+        assert_eq!(text(&[], false, plain), "* SEARCH\r\n");
+        assert_eq!(text(&[10, 22], false, plain), "* SEARCH 1 4\r\n");
+        assert_eq!(text(&[10, 22], true, plain), "* SEARCH 10 22\r\n");
+        let all = SearchReturn { extended: true, all: true, ..plain };
+        assert_eq!(text(&[10, 20, 21, 40], false, all), "* ESEARCH (TAG \"a1\") ALL 1:3,5\r\n");
+        assert_eq!(text(&[10, 20, 21, 40], true, all), "* ESEARCH (TAG \"a1\") UID ALL 10,20:21,40\r\n");
+        assert_eq!(text(&[], true, all), "* ESEARCH (TAG \"a1\") UID\r\n");
+        let counts = SearchReturn { extended: true, min: true, max: true, count: true, all: false };
+        assert_eq!(text(&[20, 40], false, counts), "* ESEARCH (TAG \"a1\") MIN 2 MAX 5 COUNT 2\r\n");
+        assert_eq!(text(&[], false, counts), "* ESEARCH (TAG \"a1\") COUNT 0\r\n");
+    }
+}

@@ -1,0 +1,198 @@
+//! SEARCH over a view: sets first, then hot rows, then headers, then text (RFC 9051 §6.4.4).
+//!
+//! Runs in one job, but in stretches: no transaction lives much longer than [`STRETCH_LIMIT`] (lmdb.md 4.6). A message
+//! that cannot be read is not found; `store check` names it.
+
+pub mod answer;
+pub mod needle;
+pub mod plan;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ironpost_mime::{encoded_word, headers, text};
+use ironpost_proto::imap::search_key::{Date, SearchProgram};
+
+use self::needle::{Needle, fold_onto};
+use self::plan::{Facts, Sets, Test};
+use crate::db::records::MessageRecord;
+use crate::error::{Result, StoreError};
+use crate::fetch::internal_date::calendar_day;
+use crate::fetch::message::{Access, Content};
+use crate::ids::Uid;
+use crate::jobs::ReadContext;
+use crate::view::MailboxView;
+use crate::view::rows::{each_row, index_sets, keyword_names};
+use crate::view::uids::UidSet;
+
+/// After this long a search begins a new transaction.
+const STRETCH_LIMIT: Duration = Duration::from_millis(500);
+
+/// Runs a search and renders its answer; gives up with `NotFound` once `cancelled` is set.
+///
+/// # Errors
+/// Corrupt for a damaged index row.
+pub fn run(
+    context: &ReadContext,
+    view: &MailboxView,
+    program: &SearchProgram,
+    uid: bool,
+    tag: &str,
+    cancelled: &AtomicBool,
+) -> Result<Vec<u8>> {
+    let (numbered, recent) = {
+        let told = view.told();
+        (told.uids.clone(), told.recent.clone())
+    };
+    let found = find(context, view, program, &numbered, &recent, cancelled)?;
+    Ok(answer::render(&found, &numbered, uid, program.returns, tag))
+}
+
+fn find(
+    context: &ReadContext,
+    view: &MailboxView,
+    program: &SearchProgram,
+    numbered: &UidSet,
+    recent: &UidSet,
+    cancelled: &AtomicBool,
+) -> Result<UidSet> {
+    let tables = &context.tables;
+    let (index, names) = {
+        let txn = context.begin()?;
+        (index_sets(tables, &txn, view.mailbox)?, keyword_names(tables, &txn, view.account)?)
+    };
+    // Messages that the client has not been told of are not found, nor those that are gone.
+    let all = numbered.intersection(&index.present);
+    let keyword_bit = |keyword: &[u8]| {
+        let number = names.iter().position(|name| name.as_bytes().eq_ignore_ascii_case(keyword))?;
+        1_u64.checked_shl(number as u32)
+    };
+    let sets = Sets {
+        all: &all,
+        numbered,
+        seen: &index.seen,
+        deleted: &index.deleted,
+        recent,
+        keyword_bit: &keyword_bit,
+    };
+    let test = Test::prepare(&program.key, &sets);
+    if let Test::Member(found) = test {
+        return Ok(found);
+    }
+    let candidates = test.candidates(&all);
+    let mut found = Vec::new();
+    let mut next: Option<Uid> = Some(0);
+    while let Some(from) = next.take() {
+        let txn = context.begin()?;
+        let access = Access { context, txn: &txn };
+        let started = Instant::now();
+        let mut looked_at = 0_u32;
+        let cheap = test.cost() <= plan::Cost::Row;
+        each_row(tables, &txn, view.mailbox, candidates.iter_range(from, Uid::MAX), |uid, row| {
+            let mut message = Message { access: &access, uid, row, content: Content::new(row), header: None };
+            match test.holds(&mut message) {
+                Ok(true) => found.push(uid),
+                Ok(false) | Err(StoreError::Corrupt(_)) => {}
+                Err(error) => return Err(error),
+            }
+            looked_at += 1;
+            if (!cheap || looked_at % 256 == 0) && started.elapsed() > STRETCH_LIMIT {
+                next = uid.checked_add(1);
+                return Ok(false);
+            }
+            Ok(!cancelled.load(Ordering::Relaxed))
+        })?;
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(StoreError::NotFound("nobody waits for this search any more".to_owned()));
+        }
+    }
+    Ok(UidSet::from_ascending(found))
+}
+
+/// One candidate; what is dear is read when a test asks for it.
+struct Message<'a> {
+    access: &'a Access<'a>,
+    uid: Uid,
+    row: &'a MessageRecord,
+    content: Content,
+    header: Option<Vec<u8>>,
+}
+
+impl Message<'_> {
+    fn header(&mut self) -> Result<&[u8]> {
+        if self.header.is_none() {
+            let end = self.content.prefix_octets() + self.content.structure(self.access)?.header_len() as u64;
+            let mut header = Vec::new();
+            self.content.read(self.access, 0..end, &mut header)?;
+            self.header = Some(header);
+        }
+        Ok(self.header.as_deref().unwrap_or_default())
+    }
+}
+
+impl Facts for Message<'_> {
+    type Error = StoreError;
+
+    fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    fn flags(&self) -> u8 {
+        self.row.flags
+    }
+
+    fn keywords(&self) -> u64 {
+        self.row.keywords
+    }
+
+    fn size(&self) -> u64 {
+        u64::from(self.row.size)
+    }
+
+    fn internal_day(&self) -> Date {
+        calendar_day(self.row.internal_date, i32::from(self.row.internal_zone))
+    }
+
+    fn sent_day(&mut self) -> Result<Option<Date>> {
+        let date = self.content.from_card(self.access, |card| Some(card.date))?;
+        Ok(date.map(|(seconds, zone)| calendar_day(seconds, i32::from(zone))))
+    }
+
+    fn header_holds(&mut self, name: &[u8], needle: &Needle) -> Result<bool> {
+        Ok(headers::fields(self.header()?)
+            .filter(|field| field.name.eq_ignore_ascii_case(name))
+            .any(|field| needle.is_empty() || needle.is_in(&encoded_word::decode(field.value))))
+    }
+
+    fn text_holds(&mut self, needle: &Needle, header: bool) -> Result<bool> {
+        if needle.is_empty() {
+            return Ok(true);
+        }
+        let mut folded = String::new();
+        let mut found = false;
+        if header {
+            let mut prefix = Vec::new();
+            self.content.read(self.access, 0..self.content.prefix_octets(), &mut prefix)?;
+            found = needle.is_in(&String::from_utf8_lossy(&prefix));
+        }
+        if found {
+            return Ok(true);
+        }
+        let mut blob = Vec::new();
+        self.content.read(self.access, self.content.prefix_octets()..self.content.octets(), &mut blob)?;
+        let structure = self.content.structure(self.access)?;
+        let mut look = |piece: &str| {
+            if !found {
+                folded.clear();
+                fold_onto(piece, &mut folded);
+                found = needle.is_in_folded(&folded);
+            }
+        };
+        if header {
+            text::searchable(&blob, structure, &mut look);
+        } else {
+            text::searchable_body(&blob, structure, &mut look);
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,285 @@
+//! A SEARCH key made ready for one mailbox: sets where the index answers, tests ordered by what they cost.
+//!
+//! Sub-trees that UID sets answer alone (ALL, SEEN, DELETED, UID, sequence numbers, RECENT and their combinations) are
+//! folded into one set before any message is looked at. What is left is tested message by message, the cheapest first
+//! (RFC 9051 §6.4.4).
+
+use ironpost_proto::imap::search_key::{Date, SearchKey, SystemFlag};
+
+use super::needle::Needle;
+use crate::view::uids::UidSet;
+
+/// The sets of a mailbox that keys refer to, all at one moment.
+pub struct Sets<'a> {
+    /// Every message that may be found.
+    pub all: &'a UidSet,
+    /// What the client numbers, for sequence sets.
+    pub numbered: &'a UidSet,
+    /// With \Seen.
+    pub seen: &'a UidSet,
+    /// With \Deleted.
+    pub deleted: &'a UidSet,
+    /// Recent in this session.
+    pub recent: &'a UidSet,
+    /// Bit of a keyword in the rows; `None` when nobody has used it.
+    pub keyword_bit: &'a dyn Fn(&[u8]) -> Option<u64>,
+}
+
+/// What a test may ask of one message; the later ones cost more.
+pub trait Facts {
+    /// Why a fact could not be had.
+    type Error;
+    /// The UID.
+    fn uid(&self) -> u32;
+    /// The system flags.
+    fn flags(&self) -> u8;
+    /// The keyword bits.
+    fn keywords(&self) -> u64;
+    /// Octets, RFC822.SIZE.
+    fn size(&self) -> u64;
+    /// The internal date's own calendar day.
+    fn internal_day(&self) -> Date;
+    /// The Date field's own calendar day; `None` when there is none that can be read.
+    fn sent_day(&mut self) -> Result<Option<Date>, Self::Error>;
+    /// Whether a header field of that name (lower case) holds the text.
+    fn header_holds(&mut self, name: &[u8], needle: &Needle) -> Result<bool, Self::Error>;
+    /// Whether the decoded text holds it; with `header` the message's header counts too.
+    fn text_holds(&mut self, needle: &Needle, header: bool) -> Result<bool, Self::Error>;
+}
+
+/// How two calendar days are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DayTest {
+    /// Earlier than.
+    Before,
+    /// The same.
+    On,
+    /// The same or later.
+    Since,
+}
+
+impl DayTest {
+    fn holds(self, day: Date, bound: Date) -> bool {
+        match self {
+            Self::Before => day < bound,
+            Self::On => day == bound,
+            Self::Since => day >= bound,
+        }
+    }
+}
+
+/// A prepared key.
+#[derive(Debug)]
+pub enum Test {
+    /// One of these.
+    Member(UidSet),
+    /// A system flag.
+    Flag(u8),
+    /// A keyword.
+    Keyword(u64),
+    /// The internal date.
+    Internal(DayTest, Date),
+    /// More octets than.
+    Larger(u64),
+    /// Fewer octets than.
+    Smaller(u64),
+    /// The Date field.
+    Sent(DayTest, Date),
+    /// A header field.
+    Header(Vec<u8>, Needle),
+    /// The body's text.
+    Body(Needle),
+    /// Header or body.
+    Text(Needle),
+    /// The opposite.
+    Not(Box<Test>),
+    /// All of them, cheapest first.
+    All(Vec<Test>),
+    /// Any of them, cheapest first.
+    Any(Vec<Test>),
+}
+
+/// What a test has to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cost {
+    /// A set in memory.
+    Set,
+    /// The hot row.
+    Row,
+    /// The header section.
+    Header,
+    /// The whole message.
+    Message,
+}
+
+impl Test {
+    /// Prepares a key. Recursion is bounded by the parser's depth limit.
+    #[must_use]
+    pub fn prepare(key: &SearchKey, sets: &Sets<'_>) -> Self {
+        match key {
+            SearchKey::All => Self::Member(sets.all.clone()),
+            SearchKey::Flag { flag, set } => match flag {
+                SystemFlag::Seen => member(sets, sets.seen, *set),
+                SystemFlag::Deleted => member(sets, sets.deleted, *set),
+                other => wanted(Self::Flag(other.bit()), *set),
+            },
+            SearchKey::Keyword { keyword, set } => match (sets.keyword_bit)(keyword) {
+                Some(bit) => wanted(Self::Keyword(bit), *set),
+                None if *set => Self::Member(UidSet::new()),
+                None => Self::Member(sets.all.clone()),
+            },
+            SearchKey::Recent => member(sets, sets.recent, true),
+            SearchKey::Old => member(sets, sets.recent, false),
+            SearchKey::New => Self::Member(sets.all.intersection(sets.recent).difference(sets.seen)),
+            SearchKey::Header { name, text } => Self::Header(name.clone(), Needle::new(text)),
+            SearchKey::Body(text) => Self::Body(Needle::new(text)),
+            SearchKey::Text(text) => Self::Text(Needle::new(text)),
+            SearchKey::Before(date) => Self::Internal(DayTest::Before, *date),
+            SearchKey::On(date) => Self::Internal(DayTest::On, *date),
+            SearchKey::Since(date) => Self::Internal(DayTest::Since, *date),
+            SearchKey::SentBefore(date) => Self::Sent(DayTest::Before, *date),
+            SearchKey::SentOn(date) => Self::Sent(DayTest::On, *date),
+            SearchKey::SentSince(date) => Self::Sent(DayTest::Since, *date),
+            SearchKey::Larger(octets) => Self::Larger(*octets),
+            SearchKey::Smaller(octets) => Self::Smaller(*octets),
+            SearchKey::Uid(set) => {
+                // `*` is the largest UID the client knows of (RFC 9051 §6.4.9).
+                let ranges = set.resolve(sets.numbered.last().unwrap_or(0));
+                Self::Member(sets.all.within(&ranges))
+            }
+            SearchKey::Sequence(set) => {
+                let uids = uid_ranges(sets.numbered, &set.resolve(sets.numbered.len()));
+                Self::Member(sets.all.within(&uids))
+            }
+            SearchKey::Not(key) => match Self::prepare(key, sets) {
+                Self::Member(found) => Self::Member(sets.all.difference(&found)),
+                Self::Not(test) => *test,
+                test => Self::Not(Box::new(test)),
+            },
+            SearchKey::Or(left, right) => {
+                let mut tests = Vec::new();
+                let mut found = UidSet::new();
+                for side in [left, right] {
+                    match Self::prepare(side, sets) {
+                        Self::Member(set) => found = found.union(&set),
+                        Self::Any(inner) => tests.extend(inner),
+                        test => tests.push(test),
+                    }
+                }
+                if tests.is_empty() {
+                    return Self::Member(found);
+                }
+                if !found.is_empty() {
+                    tests.push(Self::Member(found));
+                }
+                tests.sort_by_key(Self::cost);
+                Self::Any(tests)
+            }
+            SearchKey::And(keys) => {
+                let mut tests = Vec::new();
+                let mut found: Option<UidSet> = None;
+                for key in keys {
+                    match Self::prepare(key, sets) {
+                        Self::Member(set) => {
+                            found = Some(found.map_or_else(|| set.clone(), |found| found.intersection(&set)));
+                        }
+                        Self::All(inner) => tests.extend(inner),
+                        test => tests.push(test),
+                    }
+                }
+                if tests.is_empty() {
+                    return Self::Member(found.unwrap_or_else(|| sets.all.clone()));
+                }
+                if let Some(found) = found {
+                    if found.is_empty() {
+                        return Self::Member(found);
+                    }
+                    tests.push(Self::Member(found));
+                }
+                tests.sort_by_key(Self::cost);
+                Self::All(tests)
+            }
+        }
+    }
+
+    /// The dearest thing that the test may have to read.
+    #[must_use]
+    pub fn cost(&self) -> Cost {
+        match self {
+            Self::Member(_) => Cost::Set,
+            Self::Flag(_) | Self::Keyword(_) | Self::Internal(..) | Self::Larger(_) | Self::Smaller(_) => Cost::Row,
+            Self::Sent(..) | Self::Header(..) => Cost::Header,
+            Self::Body(_) | Self::Text(_) => Cost::Message,
+            Self::Not(test) => test.cost(),
+            Self::All(tests) | Self::Any(tests) => tests.iter().map(Self::cost).max().unwrap_or(Cost::Set),
+        }
+    }
+
+    /// The messages outside of which the test cannot hold.
+    #[must_use]
+    pub fn candidates(&self, all: &UidSet) -> UidSet {
+        match self {
+            Self::Member(set) => set.clone(),
+            Self::All(tests) => tests.iter().fold(all.clone(), |left, test| match test {
+                Self::Member(set) => left.intersection(set),
+                _ => left,
+            }),
+            _ => all.clone(),
+        }
+    }
+
+    /// Whether the test holds for one message.
+    ///
+    /// # Errors
+    /// Whatever the facts raise.
+    pub fn holds<F: Facts>(&self, facts: &mut F) -> Result<bool, F::Error> {
+        Ok(match self {
+            Self::Member(set) => set.contains(facts.uid()),
+            Self::Flag(bit) => facts.flags() & bit != 0,
+            Self::Keyword(bit) => facts.keywords() & bit != 0,
+            Self::Internal(test, bound) => test.holds(facts.internal_day(), *bound),
+            Self::Larger(octets) => facts.size() > *octets,
+            Self::Smaller(octets) => facts.size() < *octets,
+            Self::Sent(test, bound) => facts.sent_day()?.is_some_and(|day| test.holds(day, *bound)),
+            Self::Header(name, needle) => facts.header_holds(name, needle)?,
+            Self::Body(needle) => facts.text_holds(needle, false)?,
+            Self::Text(needle) => facts.text_holds(needle, true)?,
+            Self::Not(test) => !test.holds(facts)?,
+            Self::All(tests) => {
+                for test in tests {
+                    if !test.holds(facts)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            Self::Any(tests) => {
+                for test in tests {
+                    if test.holds(facts)? {
+                        return Ok(true);
+                    }
+                }
+                false
+            }
+        })
+    }
+}
+
+/// UID ranges of message-number ranges; numbers beyond the mailbox name nothing.
+#[must_use]
+pub fn uid_ranges(numbered: &UidSet, numbers: &[(u32, u32)]) -> Vec<(u32, u32)> {
+    let count = numbered.len();
+    numbers
+        .iter()
+        .filter(|(first, _)| *first <= count)
+        .filter_map(|&(first, last)| Some((numbered.select(first.max(1))?, numbered.select(last.min(count))?)))
+        .collect()
+}
+
+fn member(sets: &Sets<'_>, set: &UidSet, wanted: bool) -> Test {
+    Test::Member(if wanted { sets.all.intersection(set) } else { sets.all.difference(set) })
+}
+
+fn wanted(test: Test, set: bool) -> Test {
+    if set { test } else { Test::Not(Box::new(test)) }
+}
