@@ -43,8 +43,8 @@ fn tag<'a>(html: &'a str, out: &mut String) -> &'a str {
     let name_start = 1 + usize::from(is_end);
     let name_len = bytes[name_start..]
         .iter()
-        .position(|octet| !octet.is_ascii_alphanumeric())
-        .unwrap_or(0);
+        .position(|octet| !octet.is_ascii_alphanumeric());
+    let name_len = name_len.unwrap_or(bytes.len() - name_start);
     let name = html[name_start..name_start + name_len].to_ascii_lowercase();
     let rest = after_tag(html, name_start + name_len);
     if !is_inline(&name) {

@@ -182,9 +182,13 @@ fn parameters(scanner: &mut Scanner<'_>) -> Vec<Parameter> {
     let mut found = Vec::new();
     let mut pieces = Vec::new();
     while scanner.peek().is_some() && found.len() + pieces.len() < PARAMS_MAX {
+        let start = scanner.position();
         match parameter(scanner) {
+            // A semicolon may begin the next parameter at once: "a/b;; c=d".
             None => {
-                scanner.advance();
+                if !scanner.is_at(b';') || scanner.position() == start {
+                    scanner.advance();
+                }
             }
             Some(Parameter { name, value }) => match split_name(&name) {
                 Some((key, index, is_extended)) => pieces.push(Piece {

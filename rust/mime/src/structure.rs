@@ -279,7 +279,7 @@ impl Parser<'_> {
             return State::Header(body);
         } else if let Some(kind) = content.kind.filter(|_| is_multipart) {
             part.kind = PartKind::Multipart;
-            let boundary = kind.param(b"boundary").unwrap_or_default().trim_ascii_end();
+            let boundary = kind.param(b"boundary").unwrap_or_default();
             // A header cut short by a boundary line has no body to look into.
             if !boundary.is_empty() && matches!(end, HeaderEnd::Body(_)) {
                 let is_digest = kind.sub.eq_ignore_ascii_case(b"digest");
@@ -339,36 +339,31 @@ impl Parser<'_> {
     /// The boundary line that begins here, if one does.
     ///
     /// RFC 2046 §5.1.1 compares only the beginning of the line; where several open boundaries match the longest is
-    /// meant, among equals the innermost.
+    /// meant, among equals the innermost. A line that is exactly one of them, closing dashes aside, is that one.
     fn boundary_at(&self, line: usize) -> Option<Hit> {
         if self.open.is_empty() || !self.message.get(line..)?.starts_with(b"--") {
             return None;
         }
         let after = line_end(self.message, line);
         let text = without_line_end(&self.message[line + 2..after]);
-        let stem = match text.strip_suffix(b"--") {
-            Some(stem) if !stem.is_empty() => stem,
-            _ => text,
-        };
-        let open = self.longest_open(stem).or_else(|| self.longest_open(text))?;
-        let is_closing = text[self.open[open].boundary.len()..].starts_with(b"--");
+        let stem = text.strip_suffix(b"--").unwrap_or(text);
+        let mut best: Option<(usize, usize)> = None;
+        for (index, open) in self.open.iter().enumerate().rev() {
+            let length = open.boundary.len();
+            if best.is_none_or(|(_, longest)| length > longest) && text.starts_with(&open.boundary) {
+                best = Some((index, length));
+                if length == text.len() || length == stem.len() {
+                    break;
+                }
+            }
+        }
+        let (open, length) = best?;
         Some(Hit {
             open,
-            is_closing,
+            is_closing: text[length..].starts_with(b"--"),
             line,
             after,
         })
-    }
-
-    fn longest_open(&self, text: &[u8]) -> Option<usize> {
-        let mut best: Option<usize> = None;
-        for (index, open) in self.open.iter().enumerate() {
-            let is_longer = best.is_none_or(|best| self.open[best].boundary.len() <= open.boundary.len());
-            if is_longer && text.starts_with(&open.boundary) {
-                best = Some(index);
-            }
-        }
-        best
     }
 
     /// Ends the parts within the boundary's multipart; begins the next one.
@@ -384,7 +379,8 @@ impl Parser<'_> {
         let end = self.before_line_end(hit.line).max(floor);
         self.finish(depth, end);
         self.open.truncate(hit.open + usize::from(!hit.is_closing));
-        if hit.is_closing {
+        // A boundary line that the message ends in opens nothing: a part begins on the line after it.
+        if hit.is_closing || !self.message[hit.line..hit.after].ends_with(b"\n") {
             return State::Body(hit.after);
         }
         self.begin(hit.after, true);

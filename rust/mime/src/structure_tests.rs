@@ -144,6 +144,8 @@ fn boundaries_at_the_edges() {
         bodies(&mixed("b", "--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n")),
         ["one", "two\r\n"]
     );
+    assert_eq!(bodies(&mixed("b", "--b\r\n\r\none\r\n--b")), ["one"]);
+    assert_eq!(bodies(&mixed("b", "--b\r\n\r\none\r\n--b\r\n")), ["one", ""]);
     // Empty bodies, empty parts, boundary directly after a boundary.
     assert_eq!(
         bodies(&mixed("b", "--b\r\n\r\n--b\r\n--b\r\n\r\n\r\n--b--")),
@@ -186,8 +188,17 @@ fn boundaries_at_the_edges() {
         bodies(&mixed(&long, &format!("--{long}\r\n\r\none\r\n--{long}--\r\n"))),
         ["one"]
     );
+    // White space at the end of a boundary belongs to it.
+    assert_eq!(
+        bodies(&mixed("b  ", "--b  \r\n\r\none\r\n--b \r\n--b  --\r\n")),
+        ["one\r\n--b "]
+    );
     // A boundary that ends in dashes.
     assert_eq!(bodies(&mixed("b--", "--b--\r\n\r\none\r\n--b----\r\n")), ["one"]);
+    let inner = "Content-Type: multipart/mixed; boundary=\"a----\"\r\n\r\n--a----\r\n\r\none\r\n--a------\r\n";
+    let message = mixed("a--", &format!("--a--\r\n{inner}\r\n--a----"));
+    assert_eq!(bodies(&message), ["one"]);
+    assert_eq!(parse(&message).parts.len(), 3);
 }
 
 #[test]

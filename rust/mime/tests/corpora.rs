@@ -148,11 +148,11 @@ fn check_writers(message: &[u8], structure: &Structure, name: &str) {
     assert!(octets <= message.len() * 4 + 64, "{name}");
     for field in ironpost_mime::headers::fields(message) {
         if field.is(b"Date") {
-            ironpost_mime::date::parse(field.value);
+            let _ = ironpost_mime::date::parse(field.value);
         } else if field.is(b"Subject") {
-            ironpost_mime::subject::base_subject(field.value);
+            let _ = ironpost_mime::subject::base_subject(field.value);
         } else if field.is(b"References") {
-            ironpost_mime::threading::message_ids(field.value);
+            let _ = ironpost_mime::threading::message_ids(field.value);
         }
     }
 }

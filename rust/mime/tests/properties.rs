@@ -54,11 +54,11 @@ fn read_all(message: &[u8]) {
     for field in headers::fields(message) {
         assert_eq!(field.raw.start, end);
         end = field.raw.end;
-        ironpost_mime::date::parse(field.value);
-        ironpost_mime::subject::base_subject(field.value);
-        ironpost_mime::threading::message_ids(field.value);
-        ironpost_mime::encoded_word::decode(field.value);
-        ironpost_mime::params::languages(field.value);
+        let _ = ironpost_mime::date::parse(field.value);
+        let _ = ironpost_mime::subject::base_subject(field.value);
+        let _ = ironpost_mime::threading::message_ids(field.value);
+        let _ = ironpost_mime::encoded_word::decode(field.value);
+        let _ = ironpost_mime::params::languages(field.value);
     }
     assert!(structure.header_len() - end <= 2);
 }

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The folder of corpora; prints why a test is skipped when there is none.
-pub fn corpora() -> Option<PathBuf> {
+pub(crate) fn corpora() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora");
     let folder = std::env::var_os("IRONPOST_CORPORA").map_or(beside, PathBuf::from);
     if folder.is_dir() {
@@ -16,7 +16,7 @@ pub fn corpora() -> Option<PathBuf> {
 }
 
 /// All files below a folder, sorted.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -34,7 +34,7 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The same text with CRLF line ends.
-pub fn with_crlf(message: &[u8]) -> Vec<u8> {
+pub(crate) fn with_crlf(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() * 2);
     for &octet in message {
         if octet == b'\n' {
@@ -46,7 +46,7 @@ pub fn with_crlf(message: &[u8]) -> Vec<u8> {
 }
 
 /// Checks that octets are one parenthesised list of nested lists, strings, NIL and numbers; gives its items.
-pub fn check_imap(data: &[u8], name: &str) -> usize {
+pub(crate) fn check_imap(data: &[u8], name: &str) -> usize {
     let fail = |at: usize| -> ! { panic!("{name}: at {at}: {}", String::from_utf8_lossy(data)) };
     let (mut at, mut level, mut items) = (0, 0_usize, 0);
     assert_eq!(data.first(), Some(&b'('), "{name}");
