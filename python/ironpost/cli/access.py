@@ -156,7 +156,7 @@ class _Offline:
         from ..worker.control import perform
 
         if self._core is None:
-            return await perform(self, self._log, request)  # type: ignore[arg-type]
+            return await perform(self, self._log, request)
         from ..store.client import StoreClient
 
         self.store: StoreClient = StoreClient(self._core)

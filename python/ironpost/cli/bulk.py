@@ -82,7 +82,9 @@ def run(door: Requester, rows: list[Row], faults: Faults) -> int:
         hasher = Hasher(door.config.identity)
         with (
             ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
-            click.progressbar(length=len(wanted), label="accounts", file=sys.stderr) as bar,
+            click.progressbar(
+                length=len(wanted), label="accounts" if sys.stderr.isatty() else "", file=sys.stderr
+            ) as bar,
         ):
             for start in range(0, len(wanted), BATCH_ROWS):
                 batch = wanted[start : start + BATCH_ROWS]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -37,7 +36,7 @@ def status(directory: str | None, directory_option: str | None, json_: bool) -> 
     if json_:
         as_json(facts)
         return
-    rows = [("directory", facts["directory"]), ("version", facts["version"])]
+    rows: list[tuple[str, ...]] = [("directory", facts["directory"]), ("version", facts["version"])]
     if not facts["running"]:
         rows.append(("server", "not running"))
     elif "pid" in facts:
@@ -134,5 +133,5 @@ def quickstart(directory: str | None) -> int:
         from .quickstart import run
     except ImportError as error:
         raise UserError(f"this installation has no quickstart ({error})") from None
-    result: int = run(Path(directory or os.environ.get(ENVIRONMENT) or "ironpost-data"))
+    result: int = run(directory or os.environ.get(ENVIRONMENT) or "ironpost-data")
     return result

@@ -24,6 +24,7 @@ from ..errors import UserError
 from ..runtime import certificates
 from ..runtime.board import Board
 from ..runtime.logging import Log, LogOptions
+from ..runtime.process import name_process
 from ..runtime.signals import orders
 from ..runtime.systemd import Notifier, inherited
 from . import children, lock, privileges
@@ -279,6 +280,7 @@ class Supervisor:
 def serve(directory: Path) -> int:
     """Runs a server in the foreground; the exit code. Raises UserError for what can be mended."""
     config = load(directory)
+    name_process("ironpost")
     supervisor = Supervisor(config, output=_print)
     supervisor.prepare()
     return trio.run(supervisor.run)

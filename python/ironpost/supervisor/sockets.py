@@ -23,7 +23,7 @@ def bind_all(config: Config, inherited: list[sockets.socket]) -> list[tuple[List
     """Every listener of the configuration, sockets of the service manager first. Raises UserError with all faults."""
     given = {_name(socket): socket for socket in inherited}
     bound: list[tuple[ListenerConfig, sockets.socket]] = []
-    faults: list[str] = []
+    faults: dict[str, list[str]] = {}  # what is wrong, and with which listeners
     without_ipv6 = _defaults_to_all_families(config) and not _has_ipv6()
     for listener in config.listeners:
         if without_ipv6 and listener.host == "::":
@@ -32,11 +32,11 @@ def bind_all(config: Config, inherited: list[sockets.socket]) -> list[tuple[List
         try:
             bound.append((listener, socket if socket is not None else _bind(config, listener)))
         except OSError as error:
-            faults.append(_fault(listener, error))
+            faults.setdefault(_fault(listener, error), []).append(listener.name)
     if faults:
         for _, socket in bound:
             socket.close()
-        raise UserError("; ".join(faults))
+        raise UserError("; ".join(f"{', '.join(names)}: {text}" for text, names in faults.items()))
     return bound
 
 
@@ -101,15 +101,12 @@ def _bind(config: Config, listener: ListenerConfig) -> sockets.socket:
 def _fault(listener: ListenerConfig, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         owner = owner_of_port(listener.host, listener.port)
-        return f"{listener.name} is in use" + (f" by {owner}" if owner else " by another program")
-    if error.errno == errno.EACCES and listener.port < 1024:
-        return (
-            f"{listener.name}: ports below 1024 need root, or net.ipv4.ip_unprivileged_port_start, or port_base in "
-            "ironpost.toml"
-        )
+        return f"in use by {owner}" if owner else "in use by another program"
+    if error.errno == errno.EACCES and 0 < listener.port < 1024:
+        return "ports below 1024 need root, or net.ipv4.ip_unprivileged_port_start, or port_base in ironpost.toml"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"{listener.name}: this machine does not have that address"
-    return f"{listener.name}: {error.strerror}"
+        return "this machine does not have that address"
+    return error.strerror or str(error)
 
 
 def _listening_inodes(port: int) -> Iterable[str]:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import socket as sockets
 import struct
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,8 +86,6 @@ async def _client(
 
 async def perform(context: OperationContext, log: Log, request: dict[str, Any]) -> dict[str, Any]:
     """One request to its answer; a fault of ours is logged and told by a reference."""
-    from ironpost import _core
-
     name = str(request.get("op"))
     operation = OPERATIONS.get(name)
     if operation is None:
@@ -97,14 +96,20 @@ async def perform(context: OperationContext, log: Log, request: dict[str, Any]) 
         return {"ok": False, "kind": error.code, "error": str(error)}
     except UserError as error:
         return {"ok": False, "kind": "refused", "error": str(error)}
-    except _core.StoreError as error:
-        return {"ok": False, "kind": "store", "error": f"store: {error}"}
     except Exception as error:
+        if _of_the_store(error):
+            return {"ok": False, "kind": "store", "error": f"store: {error}"}
         log.exception("operation failed", operation=name)
         return {"ok": False, "kind": "internal", "error": f"{name} failed: {type(error).__name__} (see the log)"}
     if name.split(".")[0] in ("domain", "account", "alias") and not name.endswith((".list", ".existing")):
         log.info("directory changed", operation=name)
     return {"ok": True, "result": result}
+
+
+def _of_the_store(error: Exception) -> bool:
+    """Is it a StoreError? The extension is not loaded by commands that need the directory only."""
+    core = sys.modules.get("ironpost._core")
+    return core is not None and isinstance(error, core.StoreError)
 
 
 def frame(message: dict[str, Any]) -> bytes:

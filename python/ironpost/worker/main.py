@@ -32,6 +32,7 @@ from ..runtime.limits import Limits
 from ..runtime.listeners import Listener, Serve
 from ..runtime.logging import Log, LogOptions
 from ..runtime.notify import HintBus
+from ..runtime.process import name_process
 from ..runtime.systemd import FIRST_DESCRIPTOR
 from ..state.directory import Directory
 from . import control, roles
@@ -334,6 +335,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    name_process("ironpost-worker")
     try:
         worker = Worker(Inherited())
     except (IronpostError, ValueError, KeyError) as error:
