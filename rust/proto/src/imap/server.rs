@@ -88,7 +88,7 @@ impl ImapServer {
 
     /// Name of the state, for logs and tests.
     #[must_use]
-    pub fn state_name(&self) -> &'static str {
+    pub fn state(&self) -> &'static str {
         self.state.name()
     }
 
@@ -398,12 +398,12 @@ impl ImapServer {
         let tagged = (tag != "*").then_some(tag);
         self.state.check_answer(tagged)?;
         response::status(&mut self.output, tag, status, code, text, self.encoding)?;
-        if tagged.is_some() || matches!(status, "NO" | "BAD") {
-            if let Some(append) = self.state.answered(tagged)
-                && !append.synchronising
-            {
-                self.framer.discard_literal(append.remaining);
-            }
+        let answers = tagged.is_some() || matches!(status, "NO" | "BAD");
+        if answers
+            && let Some(append) = self.state.answered(tagged)
+            && !append.synchronising
+        {
+            self.framer.discard_literal(append.remaining);
         }
         Ok(())
     }

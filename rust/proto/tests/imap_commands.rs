@@ -1,0 +1,414 @@
+//! The grammar of each IMAP command, good and bad (RFC 9051 §6, §9; RFC 3501 §6; the RFC's own examples).
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod imap_support;
+
+use imap_support::{Session, parse, parse_in};
+use ironpost_proto::imap::command::{Arguments, COMMANDS, ListArguments, StoreMode};
+use ironpost_proto::imap::fetch_att::FetchAttribute;
+use ironpost_proto::imap::{BadKind, Settings};
+
+fn before_login(line: &str) -> Result<(&'static str, Arguments), BadKind> {
+    parse_in(Session::new(Settings::default()), line)
+}
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+#[test]
+fn commands_without_arguments() {
+    for name in [
+        "CAPABILITY",
+        "NOOP",
+        "LOGOUT",
+        "IDLE",
+        "EXPUNGE",
+        "CLOSE",
+        "UNSELECT",
+        "CHECK",
+        "NAMESPACE",
+    ] {
+        assert_eq!(parse(name), Ok((name, Arguments::None)));
+        assert_eq!(parse(&name.to_lowercase()), Ok((name, Arguments::None)));
+        assert_eq!(parse(&format!("{name} x")), Err(BadKind::Syntax));
+        assert_eq!(parse(&format!("{name} ")), Err(BadKind::Syntax));
+    }
+    assert_eq!(before_login("STARTTLS"), Ok(("STARTTLS", Arguments::None)));
+    assert_eq!(parse("BLURDYBLOOP"), Err(BadKind::UnknownCommand));
+    assert_eq!(parse("UID NOOP"), Err(BadKind::UnknownCommand));
+    assert_eq!(parse("UID"), Err(BadKind::Syntax));
+}
+
+#[test]
+fn every_command_is_refused_where_it_is_not_allowed() {
+    for row in COMMANDS {
+        let always = matches!(row.name, "NOOP" | "CAPABILITY" | "LOGOUT" | "ID");
+        let early = matches!(row.name, "LOGIN" | "AUTHENTICATE" | "STARTTLS");
+        let state_fault = Err(BadKind::State);
+        assert_eq!(before_login(row.name) == state_fault, !always && !early, "{}", row.name);
+        assert_eq!(parse(row.name) == state_fault, early, "{}", row.name);
+        let needs_mailbox = row.name.starts_with("UID ")
+            || matches!(
+                row.name,
+                "FETCH" | "STORE" | "SEARCH" | "COPY" | "MOVE" | "EXPUNGE" | "CLOSE" | "UNSELECT" | "CHECK"
+            );
+        assert_eq!(
+            parse_in(Session::authenticated(), row.name) == state_fault,
+            early || needs_mailbox,
+            "{}",
+            row.name
+        );
+    }
+}
+
+#[test]
+fn login_and_authenticate() {
+    let login = |user: &str, password: &str| {
+        Ok((
+            "LOGIN",
+            Arguments::Login {
+                user: text(user),
+                password: text(password),
+            },
+        ))
+    };
+    assert_eq!(before_login("LOGIN SMITH SESAME"), login("SMITH", "SESAME"));
+    assert_eq!(before_login("login \"a b\" \"\\\"\\\\\""), login("a b", "\"\\"));
+    assert_eq!(
+        before_login("LOGIN {11+}\r\nFRED FOOBAR {7+}\r\nfat man"),
+        login("FRED FOOBAR", "fat man")
+    );
+    assert_eq!(
+        before_login("LOGIN \"\u{fc}\" \"\u{20ac}\""),
+        login("\u{fc}", "\u{20ac}")
+    );
+    for bad in [
+        "LOGIN",
+        "LOGIN a",
+        "LOGIN a b c",
+        "LOGIN  a b",
+        "LOGIN a b ",
+        "LOGIN (a) b",
+        "LOGIN a \"b",
+        "LOGIN \u{fc} b",
+    ] {
+        assert_eq!(before_login(bad), Err(BadKind::Syntax), "{bad}");
+    }
+    let sasl = |mechanism: &str, initial: Option<&[u8]>| {
+        let initial = initial.map(<[u8]>::to_vec);
+        Ok((
+            "AUTHENTICATE",
+            Arguments::Authenticate {
+                mechanism: text(mechanism),
+                initial,
+            },
+        ))
+    };
+    assert_eq!(before_login("AUTHENTICATE plain"), sasl("PLAIN", None));
+    assert_eq!(
+        before_login("AUTHENTICATE PLAIN AHRlc3QAdGVzdA=="),
+        sasl("PLAIN", Some(b"\0test\0test"))
+    );
+    assert_eq!(before_login("AUTHENTICATE EXTERNAL ="), sasl("EXTERNAL", Some(b"")));
+    assert_eq!(before_login("AUTHENTICATE PLAIN a b"), Err(BadKind::Base64));
+    assert_eq!(before_login("AUTHENTICATE PLAIN AHRlc3QAdGVzdA"), Err(BadKind::Base64));
+    assert_eq!(before_login("AUTHENTICATE"), Err(BadKind::Syntax));
+}
+
+#[test]
+fn enable_and_id() {
+    assert_eq!(
+        parse("ENABLE imap4rev2 CONDSTORE"),
+        Ok(("ENABLE", Arguments::Enable(vec![text("IMAP4REV2"), text("CONDSTORE")])))
+    );
+    assert_eq!(parse("ENABLE"), Err(BadKind::Syntax));
+    assert_eq!(parse(&format!("ENABLE{}", " X".repeat(65))), Err(BadKind::Limit));
+    assert_eq!(parse("ID NIL"), Ok(("ID", Arguments::Id(None))));
+    assert_eq!(parse("ID ()"), Ok(("ID", Arguments::Id(Some(vec![])))));
+    assert_eq!(
+        parse("ID (\"name\" \"sodr\" \"version\" NIL)"),
+        Ok((
+            "ID",
+            Arguments::Id(Some(vec![(text("name"), Some(text("sodr"))), (text("version"), None)]))
+        ))
+    );
+    for bad in [
+        "ID",
+        "ID x",
+        "ID \"x\"",
+        "ID (\"a\")",
+        "ID (a \"b\")",
+        "ID (\"a\" \"b\"",
+        "ID (NIL \"b\")",
+    ] {
+        assert_eq!(parse(bad), Err(BadKind::Syntax), "{bad}");
+    }
+    assert_eq!(
+        parse(&format!("ID ({})", vec!["\"a\" \"b\""; 31].join(" "))),
+        Err(BadKind::Limit)
+    );
+}
+
+#[test]
+fn select_create_and_names() {
+    let select = |name, mailbox: &str| {
+        Ok((
+            name,
+            Arguments::Select {
+                mailbox: text(mailbox),
+                parameters: vec![],
+            },
+        ))
+    };
+    assert_eq!(parse("SELECT inbox"), select("SELECT", "INBOX"));
+    assert_eq!(parse("EXAMINE \"blurdybloop\""), select("EXAMINE", "blurdybloop"));
+    assert_eq!(parse("SELECT {7+}\r\n~/a b c"), select("SELECT", "~/a b c"));
+    assert_eq!(
+        parse("SELECT &U,BTFw-/&ZeVnLIqe-"),
+        select("SELECT", "\u{53f0}\u{5317}/\u{65e5}\u{672c}\u{8a9e}")
+    );
+    assert_eq!(parse("SELECT a&b"), Err(BadKind::MailboxName));
+    assert_eq!(parse("SELECT x (CONDSTORE)"), Err(BadKind::Syntax));
+    assert_eq!(parse("SELECT"), Err(BadKind::Syntax));
+    assert_eq!(parse("SELECT a b"), Err(BadKind::Syntax));
+    assert_eq!(parse("SELECT *"), Err(BadKind::Syntax));
+
+    let create = |mailbox: &str, special_use| {
+        Ok((
+            "CREATE",
+            Arguments::Create {
+                mailbox: text(mailbox),
+                special_use,
+            },
+        ))
+    };
+    assert_eq!(parse("CREATE owatagusiam/"), create("owatagusiam", None));
+    assert_eq!(
+        parse("CREATE MySpecial (USE (\\sent))"),
+        create("MySpecial", Some("\\Sent"))
+    );
+    assert_eq!(parse("CREATE Everything (USE ())"), create("Everything", None));
+    assert_eq!(parse("CREATE x (USE (\\Foo))"), Err(BadKind::UseAttribute));
+    assert_eq!(parse("CREATE x (USE (\\Sent \\Drafts))"), Err(BadKind::UseAttribute));
+    assert_eq!(parse("CREATE x ()"), Err(BadKind::Syntax));
+    assert_eq!(parse("CREATE x (USE (Sent))"), Err(BadKind::Syntax));
+
+    for name in ["DELETE", "SUBSCRIBE", "UNSUBSCRIBE"] {
+        assert_eq!(
+            parse(&format!("{name} foo/bar")),
+            Ok((name, Arguments::Mailbox(text("foo/bar"))))
+        );
+        assert_eq!(parse(name), Err(BadKind::Syntax));
+        assert_eq!(parse(&format!("{name} a b")), Err(BadKind::Syntax));
+    }
+    assert_eq!(
+        parse("RENAME InBoX old-mail"),
+        Ok((
+            "RENAME",
+            Arguments::Rename {
+                old: text("INBOX"),
+                new: text("old-mail")
+            }
+        ))
+    );
+    assert_eq!(parse("RENAME a"), Err(BadKind::Syntax));
+}
+
+#[test]
+fn list_and_lsub() {
+    let list = |reference: &str, patterns: &[&str]| ListArguments {
+        reference: text(reference),
+        patterns: patterns.iter().map(|pattern| text(pattern)).collect(),
+        ..ListArguments::default()
+    };
+    assert_eq!(parse("LIST \"\" \"\""), Ok(("LIST", Arguments::List(list("", &[""])))));
+    assert_eq!(
+        parse("LIST ~/Mail/ %"),
+        Ok(("LIST", Arguments::List(list("~/Mail/", &["%"]))))
+    );
+    assert_eq!(
+        parse("LIST \"\" (\"INBOX\" Drafts/%)"),
+        Ok(("LIST", Arguments::List(list("", &["INBOX", "Drafts/%"]))))
+    );
+    let mut extended = list("", &["*"]);
+    extended.select_options = vec!["SUBSCRIBED", "RECURSIVEMATCH"];
+    extended.return_options = vec!["CHILDREN", "STATUS", "SPECIAL-USE"];
+    extended.status_items = vec!["MESSAGES", "SIZE"];
+    assert_eq!(
+        parse("LIST (subscribed RECURSIVEMATCH) \"\" * RETURN (children STATUS (MESSAGES SIZE) SPECIAL-USE)"),
+        Ok(("LIST", Arguments::List(extended)))
+    );
+    assert!(parse("LIST () \"\" % RETURN ()").is_ok());
+    for bad in [
+        "LIST",
+        "LIST \"\"",
+        "LIST \"\" a b",
+        "LIST (RECURSIVEMATCH) \"\" *",
+        "LIST (RECURSIVEMATCH REMOTE) \"\" *",
+        "LIST (FOO) \"\" *",
+        "LIST \"\" * RETURN (FOO)",
+        "LIST \"\" * RETURN",
+        "LIST \"\" ()",
+        "LIST \"\" * RETURN (STATUS ())",
+        "LIST \"\" * RETURN (STATUS (FOO))",
+        "LIST \"\" * FOO (CHILDREN)",
+    ] {
+        assert_eq!(parse(bad), Err(BadKind::Syntax), "{bad}");
+    }
+    assert_eq!(
+        parse(&format!("LIST \"\" ({})", vec!["a"; 65].join(" "))),
+        Err(BadKind::Limit)
+    );
+    assert_eq!(
+        parse("LSUB \"#news.\" \"comp.mail.*\""),
+        Ok((
+            "LSUB",
+            Arguments::Lsub {
+                reference: text("#news."),
+                pattern: text("comp.mail.*")
+            }
+        ))
+    );
+    assert_eq!(parse("LSUB (SUBSCRIBED) \"\" *"), Err(BadKind::Syntax));
+}
+
+#[test]
+fn status_items() {
+    assert_eq!(
+        parse("STATUS blurdybloop (UIDNEXT messages UIDNEXT DELETED SIZE RECENT)"),
+        Ok((
+            "STATUS",
+            Arguments::Status {
+                mailbox: text("blurdybloop"),
+                items: vec!["UIDNEXT", "MESSAGES", "DELETED", "SIZE", "RECENT"],
+            }
+        ))
+    );
+    for bad in [
+        "STATUS x",
+        "STATUS x ()",
+        "STATUS x MESSAGES",
+        "STATUS x (FOO)",
+        "STATUS x (MESSAGES",
+        "STATUS (MESSAGES)",
+    ] {
+        assert_eq!(parse(bad), Err(BadKind::Syntax), "{bad}");
+    }
+}
+
+#[test]
+fn fetch_and_search() {
+    let (name, arguments) = parse("FETCH 2:4 (FLAGS BODY[HEADER.FIELDS (DATE FROM)])").unwrap();
+    let Arguments::Fetch { set, items } = arguments else {
+        panic!("{arguments:?}")
+    };
+    assert_eq!((name, set.to_string().as_str(), items.len()), ("FETCH", "2:4", 2));
+    assert!(items.iter().any(FetchAttribute::sets_seen));
+    let literal = parse("UID FETCH 1:* BODY.PEEK[HEADER.FIELDS ({4+}\r\nDATE)]").unwrap();
+    assert_eq!(literal, parse("uid fetch 1:* body.peek[header.fields (DATE)]").unwrap());
+    for bad in [
+        "FETCH",
+        "FETCH 1",
+        "FETCH 1 ",
+        "FETCH x FLAGS",
+        "FETCH 1 FLAGS UID",
+        "FETCH $ FLAGS",
+        "FETCH 0 FLAGS",
+    ] {
+        assert_eq!(parse(bad), Err(BadKind::Syntax), "{bad}");
+    }
+    assert!(matches!(parse("SEARCH UNSEEN"), Ok(("SEARCH", Arguments::Search(_)))));
+    assert!(matches!(
+        parse("UID SEARCH RETURN (ALL) 1:* SUBJECT {3+}\r\na b"),
+        Ok(("UID SEARCH", Arguments::Search(_)))
+    ));
+    assert_eq!(parse("SEARCH"), Err(BadKind::Syntax));
+    assert_eq!(parse("SEARCH CHARSET X-FOO TEXT a"), Err(BadKind::BadCharset));
+    assert_eq!(
+        parse(&format!("SEARCH {}ALL", "NOT ".repeat(10_000))),
+        Err(BadKind::Limit)
+    );
+    assert_eq!(parse(&format!("SEARCH {}", "(".repeat(60_000))), Err(BadKind::Limit));
+}
+
+#[test]
+fn store_copy_move_expunge() {
+    let (name, arguments) = parse("UID STORE 2:4 +flags.silent (\\Deleted $Forwarded)").unwrap();
+    let Arguments::Store {
+        set,
+        mode,
+        silent,
+        flags,
+    } = arguments
+    else {
+        panic!("{arguments:?}")
+    };
+    assert_eq!(
+        (name, set.to_string().as_str(), mode, silent),
+        ("UID STORE", "2:4", StoreMode::Add, true)
+    );
+    assert_eq!(flags, ["\\Deleted", "$Forwarded"]);
+    for (line, expected) in [
+        ("STORE 1 FLAGS ()", StoreMode::Replace),
+        ("STORE 1 -FLAGS \\Seen", StoreMode::Remove),
+    ] {
+        let Arguments::Store { mode, silent, .. } = parse(line).unwrap().1 else {
+            panic!("{line}")
+        };
+        assert_eq!((mode, silent), (expected, false));
+    }
+    for bad in [
+        "STORE 1",
+        "STORE 1 FLAGS",
+        "STORE 1 *FLAGS ()",
+        "STORE 1 FLAGS (\\Recent)",
+        "STORE 1 +FLAGS.LOUD ()",
+        "STORE 1 FLAGS (\\Seen) x",
+        "STORE 1 FLAGS (a b",
+        "STORE 1 FLAGS \\Foo",
+        "STORE 1 (UNCHANGEDSINCE 3) FLAGS ()",
+    ] {
+        assert_eq!(parse(bad), Err(BadKind::Syntax), "{bad}");
+    }
+    for name in ["COPY", "MOVE", "UID COPY", "UID MOVE"] {
+        let (found, arguments) = parse(&format!("{name} 2:4 MEETING")).unwrap();
+        let Arguments::Copy { set, mailbox } = arguments else {
+            panic!("{arguments:?}")
+        };
+        assert_eq!(
+            (found, set.to_string().as_str(), mailbox.as_str()),
+            (name, "2:4", "MEETING")
+        );
+        assert_eq!(parse(&format!("{name} 2:4")), Err(BadKind::Syntax));
+    }
+    let (name, arguments) = parse("UID EXPUNGE 3000:3002").unwrap();
+    assert!(matches!(arguments, Arguments::Set(set) if name == "UID EXPUNGE" && set.to_string() == "3000:3002"));
+    assert_eq!(parse("UID EXPUNGE"), Err(BadKind::Syntax));
+    assert_eq!(parse("EXPUNGE 1"), Err(BadKind::Syntax));
+    assert_eq!(parse("APPEND INBOX"), Err(BadKind::Syntax));
+    assert_eq!(parse("APPEND INBOX (\\Seen) text"), Err(BadKind::Syntax));
+}
+
+#[test]
+fn names_are_utf8_once_it_is_enabled() {
+    let mut session = Session::authenticated();
+    session.send(b"e ENABLE IMAP4rev2\r\n");
+    session.told();
+    let select = |mailbox: &str| {
+        Ok((
+            "SELECT",
+            Arguments::Select {
+                mailbox: text(mailbox),
+                parameters: vec![],
+            },
+        ))
+    };
+    session
+        .core
+        .untagged_list("LIST", &[] as &[&str], "\u{e9}", "")
+        .unwrap();
+    assert!(session.said().ends_with("* LIST () \"/\" \"\u{e9}\"\r\n"));
+    assert_eq!(parse_in(session, "SELECT \"&AOk-\u{e9}\""), select("&AOk-\u{e9}"));
+}
