@@ -45,7 +45,7 @@ def conclude(
                 report.append(_line(answered, "failed", outcome.enhanced if outcome.permanent else "5.4.7"))
         else:
             rest.append(answered)
-    remaining = replace(state, recipients=tuple(rest), attempts=state.attempts + 1) if rest else None
+    remaining = replace(state, recipients=tuple(rest), attempts=state.attempts + 1, forced=False) if rest else None
     return Conclusion(remaining, due or now, tuple(report), tuple(delivered), tuple(failed))
 
 

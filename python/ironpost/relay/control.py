@@ -6,6 +6,7 @@ Requests and answers are plain data. All of them work on the store; the relay le
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import UserError
@@ -44,7 +45,7 @@ async def queue_retry(context: WorkerContext, identifier: int | None = None) -> 
             items = [item for item in items if item.id == identifier]
             if not items:
                 raise UserError(f"there is no queue item {identifier}")
-        requeue = [(item.id, now, item.state) for item in items if not _is_draft(item)]
+        requeue = [(item.id, now, forced) for item in items if (forced := _forced(item)) is not None]
         if requeue:
             await store.call(store.core.submit(None, requeue=requeue), write=True)
             count += len(requeue)
@@ -91,8 +92,10 @@ def _record(item: _core.QueueItem) -> dict[str, Any] | None:
     return record
 
 
-def _is_draft(item: _core.QueueItem) -> bool:
+def _forced(item: _core.QueueItem) -> bytes | None:
+    """The state of an item that is to be tried now; None for a draft. What cannot be read is left as it is."""
     try:
-        return unpack(item.state).draft
+        state = unpack(item.state)
     except QueueStateError:
-        return False
+        return item.state
+    return None if state.draft else replace(state, forced=True).pack()

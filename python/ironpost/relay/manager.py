@@ -172,6 +172,8 @@ class Manager:
                 self._quarantine.add(item.id)
                 continue
             key = destination.key_of(state.domain, self.settings)
+            if state.forced:
+                self._scheduler.unblock(key)
             match self._scheduler.offer(item.id, key, _Entry(item, state), now):
                 case Offer.BLOCKED:
                     due = self._scheduler.blocked_until(key, now) + self._random.random() * 5.0

@@ -32,6 +32,8 @@ def plan(header: bytes, *, sender: str, date: str, message_id: str) -> Repair | 
 
     A message that begins with no field at all gets a whole header section, and the empty line after it.
     """
+    if header and not header.endswith(b"\n"):
+        header += b"\r\n"
     fields = list(split(header))
     present = {name for name, _ in fields}
     missing = [name for name in _NEEDED if name not in present]

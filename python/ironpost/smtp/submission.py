@@ -11,19 +11,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from .. import _core
 from ..store.queue import QueueState
 from . import header_repair, replies, trace
 from .receive import MxPolicy, Transaction, add_local, commit
 from .replies import Answer
 
 if TYPE_CHECKING:
-    from .. import _core
     from .header_repair import Repair
     from .session import Session
 
 COPY_OCTETS: Final = 131_072  # of a draft read at once
 DRAFT_DUE: Final = 4_102_444_800.0  # the year 2100: the relay never sees a draft as due
-HEADER_SHOWN_MAX: Final = 65_536  # the sink shows no more; a longer header section has been refused
 
 
 class SubmissionPolicy(MxPolicy):
@@ -90,7 +89,10 @@ async def _rewrite(session: Session, transaction: Transaction, repair: Repair, r
         copy = core.sink(size_hint=size + len(repair.added))
         await store.write_sink(copy, repair.header)
         offset = repair.original_octets
-        while chunk := await store.call(core.queue_read(item, offset, COPY_OCTETS)):
+        while offset < size:
+            chunk: bytes = await store.call(core.queue_read(item, offset, COPY_OCTETS))
+            if not chunk:
+                raise _core.StoreError(f"draft {item} ends at octet {offset} of {size}")
             await store.write_sink(copy, chunk)
             offset += len(chunk)
         await commit(session, transaction, copy, received, identifier, dequeue=(item,))

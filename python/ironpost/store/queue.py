@@ -51,6 +51,7 @@ class QueueState:
     ret: str | None = None
     envid: str | None = None
     draft: bool = False  # a submission whose header is being rewritten: never relayed, swept when old
+    forced: bool = False  # an operator wants it tried now, whatever is known of its destination
     extra: dict[str, Any] = field(default_factory=dict)  # unknown keys of a later release, kept
 
     @property
@@ -74,12 +75,13 @@ class QueueState:
             t=self.ret,
             e=self.envid,
             d=self.draft,
+            f=self.forced,
         )
         packed: bytes = msgpack.packb(record)
         return packed
 
 
-_KEYS: Final = frozenset("virscawbuted")
+_KEYS: Final = frozenset("virscawbutedf")
 
 
 def unpack(data: bytes) -> QueueState:
@@ -100,6 +102,7 @@ def unpack(data: bytes) -> QueueState:
             ret=record["t"],
             envid=record["e"],
             draft=record["d"],
+            forced=record["f"],
             extra={key: value for key, value in record.items() if key not in _KEYS},
         )
     except QueueStateError:
