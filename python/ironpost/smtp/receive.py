@@ -23,14 +23,13 @@ if TYPE_CHECKING:
 class Transaction:
     """One message on its way in: MAIL, the accepted recipients, where they lead, the gathered octets."""
 
-    __slots__ = ("mail", "plan", "recipients", "refusal", "sink")
+    __slots__ = ("mail", "plan", "recipients", "sink")
 
     def __init__(self, mail: _core.Mail) -> None:
         self.mail = mail
         self.recipients: list[str] = []
         self.plan = Plan()
         self.sink: _core.Sink | None = None
-        self.refusal: Answer | None = None  # a BDAT chunk has been refused: so are the rest
 
 
 class Policy(Protocol):

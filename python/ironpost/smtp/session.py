@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..state.directory import Account
 
 REFUSED_RECIPIENTS_MAX: Final = 200  # unknown addresses in a connection: more is harvesting
+OVERSHOOT_MAX: Final = 1000  # recipients beyond the limit of a transaction that are answered one by one
 EVENTS_PER_TURN: Final = 64  # events of one peer before other sessions get theirs
 OUTPUT_HIGH_OCTETS: Final = 32_768  # replies that may wait while a pipelined group goes on
 HEADER_OCTETS_MAX: Final = 65_536  # what the sink shows of a header section; a longer one is refused
@@ -86,6 +87,7 @@ class Session:
         "hello",
         "idle_commands",
         "in_body",
+        "overshoot",
         "peer_line",
         "policy",
         "refused_recipients",
@@ -121,6 +123,7 @@ class Session:
         self.bad_commands = 0
         self.idle_commands = 0
         self.refused_recipients = 0
+        self.overshoot = 0
 
     # -- the loop ----------------------------------------------------------------------------------------------
 
@@ -249,6 +252,13 @@ class Session:
         self.close_with(replies.BYE.with_(hostname=self.settings.hostname))
 
     def on_bad(self, event: _core.Bad) -> None:
+        if event.code == 452:  # too many recipients is no fault of grammar: the peer sends the rest later
+            self.overshoot += 1
+            if self.overshoot > OVERSHOOT_MAX:
+                self.close_with(replies.TOO_MANY_ERRORS)
+            else:
+                self.wire.reply(event.code, event.enhanced, event.text)
+            return
         self.bad_commands += 1
         if self.bad_commands > self.settings.errors_per_session:
             self.close_with(replies.TOO_MANY_ERRORS)
@@ -369,16 +379,13 @@ class Session:
             self.in_body = True
             self.wire.accept_data()
         else:
-            if transaction is not None:
-                transaction.refusal = refusal
             self.answer(refusal)
+            self.drop_transaction()  # RFC 3030 §2: a failed chunk fails the transaction
 
     def _open_sink(self) -> Answer | None:
         transaction = self.transaction
         if transaction is None or not transaction.recipients:
             return replies.NO_RECIPIENTS
-        if transaction.refusal is not None:
-            return transaction.refusal
         try:
             transaction.sink = self.store.core.sink(size_hint=transaction.mail.size or 0)
         except _core.StoreFull:
