@@ -7,11 +7,12 @@ mod convert;
 mod enter;
 mod errors;
 mod events;
+mod mime;
 mod pop3;
 mod signal;
 mod tls;
 mod wire;
-// Owners add here, one line each: mod smtp; mod imap; mod store; mod mime;
+// Owners add here, one line each: mod smtp; mod imap; mod store;
 
 use pyo3::prelude::*;
 
@@ -27,6 +28,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     events::register(module)?;
     tls::register(module)?;
     pop3::register(module)?;
+    mime::register(module)?;
     // Owners add here, one line each: smtp::register(module)?; ...
     Ok(())
 }
