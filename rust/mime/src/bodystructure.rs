@@ -7,7 +7,7 @@ use ironpost_proto::imap::quoting::write_number;
 use crate::envelope::{envelope, write_clean, write_raw};
 use crate::headers::fields;
 use crate::params::{self, ContentType, Parameter};
-use crate::structure::{Part, PartKind, Structure};
+use crate::structure::{Part, PartKind, Structure, is_message};
 
 /// The Content fields of one part; the first usable one of each.
 #[derive(Default)]
@@ -37,7 +37,11 @@ pub fn bodystructure(message: &[u8], structure: &Structure, extended: bool, out:
     let mut pending: Vec<Pending<'_>> = Vec::new();
     for (index, part) in parts.iter().enumerate() {
         close(parts, &mut pending, index, extended, out);
-        let found = read(message, part);
+        let mut found = read(message, part);
+        if part.kind == PartKind::Leaf && found.kind.as_ref().is_some_and(is_container) {
+            // The type stood beyond the limit that the table was made under: the body was never looked into.
+            found.kind = None;
+        }
         out.push(b'(');
         match part.kind {
             PartKind::Multipart => pending.push(Pending { index, fields: found }),
@@ -63,6 +67,10 @@ pub fn bodystructure(message: &[u8], structure: &Structure, extended: bool, out:
         }
     }
     close(parts, &mut pending, parts.len(), extended, out);
+}
+
+fn is_container(kind: &ContentType) -> bool {
+    kind.main.eq_ignore_ascii_case(b"multipart") || is_message(kind)
 }
 
 /// Writes the end of every container that holds no part from `index` on.

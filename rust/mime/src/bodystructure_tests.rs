@@ -94,6 +94,24 @@ fn empty_multiparts_and_opaque_parts() {
 }
 
 #[test]
+fn a_type_beyond_the_limit_is_no_type() {
+    let message = b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n";
+    let structure = Structure::parse(
+        message,
+        &Limits {
+            header_octets_max: 10,
+            ..Limits::default()
+        },
+    );
+    let mut out = Vec::new();
+    bodystructure(message, &structure, false, &mut out);
+    assert_eq!(
+        out,
+        b"(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 5 1)"
+    );
+}
+
+#[test]
 fn a_message_shorter_than_its_table_is_harmless() {
     let message = b"Content-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nbody";
     let structure = Structure::parse(message, &Limits::default());

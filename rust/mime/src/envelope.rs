@@ -62,12 +62,16 @@ fn read(header: &[u8]) -> Envelope<'_> {
             }
             continue;
         }
-        let slot = match field.name.to_ascii_lowercase().as_slice() {
-            b"date" => &mut found.date,
-            b"subject" => &mut found.subject,
-            b"in-reply-to" => &mut found.in_reply_to,
-            b"message-id" => &mut found.message_id,
-            _ => continue,
+        let slot = if field.is(b"Date") {
+            &mut found.date
+        } else if field.is(b"Subject") {
+            &mut found.subject
+        } else if field.is(b"In-Reply-To") {
+            &mut found.in_reply_to
+        } else if field.is(b"Message-ID") {
+            &mut found.message_id
+        } else {
+            continue;
         };
         slot.get_or_insert(field.value);
     }

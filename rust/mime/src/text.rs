@@ -64,6 +64,11 @@ fn give_body(message: &[u8], part: &Part, sink: &mut dyn FnMut(&str)) {
     let Some(body) = message.get(part.body.clone()) else {
         return;
     };
+    if part.kind == PartKind::Opaque {
+        // What is in it is unknown, but most of it will be text.
+        sink(&String::from_utf8_lossy(body));
+        return;
+    }
     let kind = content_type(message, part);
     let is = |main: &[u8]| kind.as_ref().is_some_and(|kind| kind.main.eq_ignore_ascii_case(main));
     // message/delivery-status and its kin are text for people too.
@@ -78,11 +83,12 @@ fn give_body(message: &[u8], part: &Part, sink: &mut dyn FnMut(&str)) {
             Cow::Owned(decoded)
         }
     };
-    let label = kind
-        .as_ref()
-        .and_then(|kind| kind.param(b"charset"))
-        .unwrap_or(b"us-ascii");
-    let text = charset::to_utf8(label, &octets);
+    let text = match kind.as_ref().and_then(|kind| kind.param(b"charset")) {
+        Some(label) => charset::to_utf8(label, &octets),
+        // 8-bit text that says nothing and is no UTF-8 is mostly of this kind.
+        None if std::str::from_utf8(&octets).is_err() => charset::to_utf8(b"windows-1252", &octets),
+        None => charset::to_utf8(b"utf-8", &octets),
+    };
     if kind.as_ref().is_some_and(|kind| kind.is(b"text", b"html")) {
         sink(&html::to_text(&text));
     } else {
@@ -137,6 +143,14 @@ Content-Transfer-Encoding: base64\r\n\r\nU3ViamVjdDogZW5jCgplbmNvZGVk\r\n--b--\r
                 "Subject: enc\n\nencoded",
             ]
         );
+    }
+
+    #[test]
+    fn text_that_says_nothing_of_its_charset() {
+        for (message, expected) in [(&b"\r\ngr\xfcn"[..], "gr\u{fc}n"), (b"\r\ngr\xc3\xbcn", "gr\u{fc}n")] {
+            let structure = Structure::parse(message, &Limits::default());
+            searchable_body(message, &structure, &mut |piece| assert_eq!(piece, expected));
+        }
     }
 
     #[test]

@@ -23,7 +23,9 @@ pub fn message_ids(value: &[u8]) -> Vec<Vec<u8>> {
             continue;
         };
         match octet {
-            b'"' => is_quoted = !is_quoted,
+            // Only at its start can a local part be quoted; a quote elsewhere is a fault of no consequence.
+            b'"' if is_quoted || id.is_empty() => is_quoted = !is_quoted,
+            b'"' => {}
             b'\\' if is_quoted => id.extend(octets.next()),
             b' ' | b'\t' | b'\r' | b'\n' if !is_quoted => {}
             b'<' if !is_quoted => id.clear(),
@@ -63,6 +65,7 @@ mod tests {
         );
         assert_eq!(ids("\"Jo\" of Monday <a@b> (c)"), ["a@b"]);
         assert_eq!(ids("<a <b@c> <> <d@\r\n e> <open@x"), ["b@c", "d@e"]);
+        assert_eq!(ids("<a\"b@c> <d@e>"), ["ab@c", "d@e"]);
         assert_eq!(ids("none"), Vec::<String>::new());
         assert_eq!(ids("<\"a\\\"b> c\"@d>"), ["a\"b> c@d"]);
     }
