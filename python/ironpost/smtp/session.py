@@ -55,7 +55,7 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
         message_octets_max=settings.message_octets_max,
         recipients_max=settings.recipients_max,
     )
-    session = Session(stream, wire, policy, settings, context)
+    session = Session(stream, wire, policy, settings, context, handshaking=tls is not None)
     try:
         await session.run()
     except PeerTimeout:
@@ -84,6 +84,7 @@ class Session:
         "context",
         "exchange",
         "extended",
+        "handshaking",
         "hello",
         "idle_commands",
         "in_body",
@@ -105,6 +106,8 @@ class Session:
         policy: Policy,
         settings: SmtpSettings,
         context: WorkerContext,
+        *,
+        handshaking: bool = False,
     ) -> None:
         self.stream = stream
         self.wire = wire
@@ -124,6 +127,7 @@ class Session:
         self.idle_commands = 0
         self.refused_recipients = 0
         self.overshoot = 0
+        self.handshaking = handshaking
 
     # -- the loop ----------------------------------------------------------------------------------------------
 
@@ -136,6 +140,9 @@ class Session:
         while True:
             if self.in_body:
                 more = await stream.fill(wire, timeouts.SMTP_DATA)
+            elif self.handshaking:
+                more = await stream.fill(wire, timeouts.TLS_HANDSHAKE)
+                self.handshaking = not wire.secure
             else:  # between transactions the server may stop without harm
                 more = await stream.fill(wire, timeouts.SMTP_COMMAND, interruptible=self.transaction is None)
             await self._take_events()
@@ -283,6 +290,7 @@ class Session:
             self.extended = False
             self.account = None
             self.peer_line = ""
+            self.handshaking = True
             self.wire.start_tls(config, replies.TLS_READY.enhanced, replies.TLS_READY.text)
 
     def on_auth_begin(self, event: _core.AuthBegin) -> Awaitable[None] | None:
