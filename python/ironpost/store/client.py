@@ -112,8 +112,9 @@ class StoreClient:
 
     async def write_sink(self, sink: _core.Sink, data: bytes) -> None:
         """Puts octets of ours into a sink, waiting when it is full."""
-        if not sink.write(data):
+        while not sink.write(data):
             await self.call(self.core.wait_sink(sink))
+            data = b""  # the sink keeps what it could not take and takes it first
 
     async def _pump(self, on_dirty: Callable[[list[tuple[int, int]]], object]) -> None:
         core = self.core
