@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use ironpost_proto::imap::search_key::SearchProgram;
 
 use crate::db::keys;
-use crate::db::records::{AccountRecord, MailboxRecord, QueueRecord};
+use crate::db::records::{MailboxRecord, NameRecord, QueueRecord};
 use crate::db::tables::{ReadTxn, Tables, damaged};
 use crate::db::uids::UidChunk;
 use crate::error::{Result, StoreError};
@@ -19,6 +19,7 @@ use crate::jobs::{ReadContext, ReadJob};
 use crate::ops::{MailboxInfo, Outcome};
 use crate::search;
 use crate::view::rows::each_row;
+use crate::view::uids::UidSet;
 use crate::view::{MailboxView, Refreshed};
 use crate::volume::Follow;
 
@@ -32,6 +33,17 @@ pub const QUEUE_ITEMS_MAX: usize = 10_000;
 pub struct Opened {
     /// The view.
     pub view: Arc<MailboxView>,
+    /// `Op::ClaimRecent` is due.
+    pub claim_recent: bool,
+}
+
+/// A view that has been brought up to date.
+#[derive(Debug)]
+pub struct Updated {
+    /// The view.
+    pub view: Arc<MailboxView>,
+    /// The lines that tell it.
+    pub lines: Vec<u8>,
     /// `Op::ClaimRecent` is due.
     pub claim_recent: bool,
 }
@@ -58,14 +70,15 @@ pub fn open_view(account: AccountId, name: String, read_only: bool) -> ReadJob {
     })
 }
 
-/// Brings a view up to date; answers `Boxed(Refreshed)`, `NotFound` when the mailbox is gone.
+/// Brings a view up to date; answers `Boxed(Updated)`, `NotFound` when the mailbox is gone.
 #[must_use]
 pub fn refresh(view: Arc<MailboxView>, expunges: bool, uids: bool) -> ReadJob {
     Box::new(move |context| {
         let transaction = context.last_transaction();
         let txn = context.begin()?;
-        let refreshed: Refreshed = view.refresh(&context.tables, &txn, expunges, uids, transaction)?;
-        Ok(Outcome::Boxed(Box::new(refreshed)))
+        let Refreshed { lines, claim_recent } = view.refresh(&context.tables, &txn, expunges, uids, transaction)?;
+        drop(txn);
+        Ok(Outcome::Boxed(Box::new(Updated { view, lines, claim_recent })))
     })
 }
 
@@ -100,7 +113,7 @@ pub fn message(context: &ReadContext, view: &MailboxView, number: u32) -> Result
 /// Corrupt for a damaged row.
 pub fn knows_account(context: &ReadContext, account: AccountId) -> Result<bool> {
     let txn = context.begin()?;
-    Ok(context.tables.account(&txn, account)?.is_some_and(|record: AccountRecord| record.mailboxes > 0 || record.removing))
+    Ok(context.tables.account(&txn, account)?.is_some())
 }
 
 /// The second half of a STORE; answers the untagged lines as `Bytes`, none when `silent`.
@@ -130,14 +143,25 @@ pub fn answer_claim(view: Arc<MailboxView>) -> Follow {
     })
 }
 
-/// Whether any of the view's wanted messages lacks \Seen: ranges of those that do.
+/// Those of the wanted messages that lack \Seen. Instant: one short row for each 4,096 UIDs that are wanted.
 ///
 /// # Errors
 /// Corrupt for a damaged row.
-pub fn unseen_of(context: &ReadContext, view: &MailboxView, wanted: &crate::view::uids::UidSet) -> Result<crate::view::uids::UidSet> {
+pub fn unseen_of(context: &ReadContext, view: &MailboxView, wanted: &UidSet) -> Result<UidSet> {
     let txn = context.begin()?;
-    let sets = crate::view::rows::index_sets(&context.tables, &txn, view.mailbox)?;
-    Ok(wanted.intersection(&sets.present).difference(&sets.seen))
+    let mut unseen = UidSet::new();
+    let mut next = wanted.first();
+    while let Some(uid) = next {
+        let number = uid / keys::UIDS_PER_CHUNK;
+        let chunk = context.tables.uid_chunk(&txn, view.mailbox, number)?;
+        let bits = std::array::from_fn(|word| chunk.present.0[word] & !chunk.seen.0[word]);
+        unseen.union_chunk(number, &bits);
+        next = number
+            .checked_add(1)
+            .and_then(|following| following.checked_mul(keys::UIDS_PER_CHUNK))
+            .and_then(|following| wanted.first_from(following));
+    }
+    Ok(wanted.intersection(&unseen))
 }
 
 /// The next stretch of a FETCH; answers `Bytes`.
@@ -240,7 +264,7 @@ pub fn list_mailboxes(account: AccountId) -> ReadJob {
         let mut listed = Vec::new();
         for row in context.tables.names.prefix_iter(&txn, &keys::account(account))? {
             let (_, value) = row?;
-            let name = crate::db::records::NameRecord::decode(value).ok_or_else(|| damaged("names", account))?;
+            let name = NameRecord::decode(value).ok_or_else(|| damaged("names", account))?;
             let record = match name.mailbox {
                 0 => None,
                 id => Some(

@@ -312,6 +312,19 @@ impl UidSet {
             .take_while(move |&uid| uid <= last)
     }
 
+    /// The members as ascending ranges with gaps between them.
+    #[must_use]
+    pub fn ranges(&self) -> Vec<(u32, u32)> {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for uid in self.iter() {
+            match ranges.last_mut() {
+                Some(range) if range.1.checked_add(1) == Some(uid) => range.1 = uid,
+                _ => ranges.push((uid, uid)),
+            }
+        }
+        ranges
+    }
+
     /// The members in both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
@@ -574,6 +587,7 @@ mod tests {
         let set = UidSet::from_ascending([1, 5, 4095, 4096, 9000]);
         assert_eq!(set.iter_range(5, 4096).collect::<Vec<_>>(), [5, 4095, 4096]);
         assert_eq!(set.iter_range(9001, u32::MAX).count(), 0);
+        assert_eq!(set.ranges(), [(1, 1), (5, 5), (4095, 4096), (9000, 9000)]);
         assert_eq!(set.within(&[(1, 4), (4096, 20000)]).iter().collect::<Vec<_>>(), [1, 4096, 9000]);
         assert_eq!(UidSet::from_ascending([u32::MAX]).iter().next().unwrap(), u32::MAX);
     }

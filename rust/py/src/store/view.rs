@@ -1,0 +1,118 @@
+//! `MailboxView` and `FetchCursor` of `_core.pyi`.
+
+use std::sync::Arc;
+
+use ironpost_store::fetch::FetchCursor as StoreCursor;
+use ironpost_store::reader;
+use ironpost_store::view::MailboxView as StoreView;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use super::Handle;
+use super::values::names;
+use crate::enter::instant;
+
+/// One session's picture of one mailbox.
+#[pyclass(frozen, module = "ironpost._core")]
+pub(crate) struct MailboxView {
+    view: Arc<StoreView>,
+    handle: Handle,
+}
+
+impl MailboxView {
+    pub(crate) fn new(view: Arc<StoreView>, handle: Handle) -> Self {
+        Self { view, handle }
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<StoreView> {
+        &self.view
+    }
+}
+
+#[pymethods]
+impl MailboxView {
+    #[getter]
+    fn account(&self) -> u32 {
+        self.view.account
+    }
+
+    #[getter]
+    fn mailbox(&self) -> u32 {
+        self.view.mailbox
+    }
+
+    #[getter]
+    fn read_only(&self) -> bool {
+        self.view.read_only
+    }
+
+    #[getter]
+    fn exists(&self) -> u32 {
+        self.view.told().uids.len()
+    }
+
+    #[getter]
+    fn recent(&self) -> u32 {
+        self.view.told().recent.len()
+    }
+
+    #[getter]
+    fn uid_validity(&self) -> u32 {
+        self.view.uid_validity
+    }
+
+    #[getter]
+    fn uid_next(&self) -> u32 {
+        self.view.told().uid_next
+    }
+
+    #[getter]
+    fn first_unseen(&self) -> u32 {
+        self.view.first_unseen
+    }
+
+    #[getter]
+    fn highest_modseq(&self) -> u64 {
+        self.view.highest_modseq()
+    }
+
+    #[getter]
+    fn keywords<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let keywords = self.view.told().keywords.clone();
+        names(py, &keywords)
+    }
+
+    fn stale(&self) -> PyResult<bool> {
+        instant(|| self.handle.with(|volume| reader::stale(volume.context(), &self.view)))
+    }
+
+    fn message(&self, number: u32) -> PyResult<Option<(u32, u32)>> {
+        instant(|| self.handle.with(|volume| reader::message(volume.context(), &self.view, number)))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<MailboxView of mailbox {}: {} messages>", self.view.mailbox, self.exists())
+    }
+}
+
+/// A FETCH in progress.
+#[pyclass(frozen, module = "ironpost._core")]
+pub(crate) struct FetchCursor(Arc<StoreCursor>);
+
+impl FetchCursor {
+    pub(crate) fn new(cursor: StoreCursor) -> Self {
+        Self(Arc::new(cursor))
+    }
+
+    pub(crate) fn inner(&self) -> Arc<StoreCursor> {
+        Arc::clone(&self.0)
+    }
+}
+
+#[pymethods]
+impl FetchCursor {
+    #[getter]
+    fn done(&self) -> bool {
+        self.0.is_done()
+    }
+}
