@@ -26,8 +26,9 @@ listen = {listen}
 chain = "tls/chain.pem"
 key = "tls/key.pem"
 
-[limits]
-message_octets_max = "{message_octets_max}"
+# The largest message taken.
+# [limits]
+# message_octets_max = "{message_octets_max}"
 
 # Mail for other servers goes to their MX. To send it through another server instead:
 # [[route]]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 import time
 import traceback
 from typing import Any, Final
@@ -123,4 +122,4 @@ def _one_line(text: str) -> str:
 
 def standard(config_level: str = "info", config_format: str = "text") -> Log:
     """A logger to this process's standard error."""
-    return Log(LogOptions(config_level, config_format, sys.stderr.fileno() if sys.stderr else 2))
+    return Log(LogOptions(config_level, config_format))
