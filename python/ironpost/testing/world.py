@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket as sockets
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ import trio
 from .. import _core
 from ..config.schema import Config, LimitsConfig, ListenerConfig, StoreConfig
 from ..context import WorkerContext
-from ..runtime.stream import MailStream
+from ..runtime.stream import Address, MailStream
 from ..smtp import session as smtp_session
 from ..store.client import StoreClient
 from ..store.queue import QueueState, unpack
@@ -85,11 +86,11 @@ class World:
         finally:
             core.close()
 
-    async def connect(self, service: str, *, implicit_tls: bool = False) -> Peer:
-        """A client of a new session of this service, over loopback."""
+    async def connect(self, service: str, *, peer_host: str | None = None) -> Peer:
+        """A client of a new session of this service, over loopback, or as if from `peer_host`."""
         listener = ListenerConfig(service, "127.0.0.1", 1)
         ours, theirs = loopback_pair()
-        stream = MailStream(ours)
+        stream = MailStream(ours, None if peer_host is None else Address(peer_host, 40_000))
         self.nursery.start_soon(smtp_session.serve, stream, listener, self.context)
         return Peer(theirs)
 
@@ -139,9 +140,16 @@ class Peer:
         """As it is."""
         await self.stream.send_all(data.encode() if isinstance(data, str) else data)
 
-    async def line(self) -> str:
-        """One line without its CRLF; "" at the end of the connection."""
+    async def start_tls(self, context: ssl.SSLContext, server_name: str) -> None:
+        """Handshake over what has been a plaintext connection."""
+        stream = trio.SSLStream(self.stream, context, server_hostname=server_name)
         with trio.fail_after(REPLY_SECONDS):
+            await stream.do_handshake()
+        self.stream = stream
+
+    async def line(self, limit_seconds: float = REPLY_SECONDS) -> str:
+        """One line without its CRLF; "" at the end of the connection."""
+        with trio.fail_after(limit_seconds):
             while b"\r\n" not in self._buffer:
                 try:
                     chunk = await self.stream.receive_some(65536)
