@@ -361,7 +361,12 @@ class IdleDone: ...  # DONE: answer with respond(tag of IDLE, ...)
 
 @final
 class ImapBad:
-    """Malformed, or not allowed in this state. Answer with respond(tag or "*", "BAD", "", text)."""
+    """Malformed, or not allowed in this state. Answer with respond(tag or "*", "BAD", "", text).
+
+    Kinds that have a better answer: "badcharset" NO [BADCHARSET (UTF-8)], "too-big" NO [TOOBIG], "limit" NO [LIMIT],
+    "useattr" NO [USEATTR], "mailbox-name" NO [CANNOT]. "idle-misuse" ends the IDLE. The others: "syntax",
+    "unknown-command", "state", "bare-newline", "nul", "not-utf8", "too-long", "base64".
+    """
 
     tag: str | None
     kind: str
@@ -381,6 +386,12 @@ class ImapServer(Wire):
     ) -> ImapServer: ...
     def next_event(self) -> Command | AuthBegin | AuthResponse | AppendBegin | BodyReady | BodyEnd | IdleDone | ImapBad | Closed | Signal:
         """Pull the next event only when the former one has been answered (pipelined commands wait in the core)."""
+    @property
+    def auth_tag(self) -> str:
+        """The tag of the AUTHENTICATE under way, for its tagged answer; "" when there is none."""
+    @property
+    def backlog(self) -> int:
+        """Octets received and not yet consumed: stop reading while this is high, pipelined commands wait here."""
     def greet(self, status: str, code: str, text: str) -> None:
         """`* OK [code] text`; status OK, PREAUTH or BYE."""
     def respond(self, tag: str, status: str, code: str, text: str) -> None:

@@ -7,9 +7,11 @@ mod convert;
 mod enter;
 mod errors;
 mod events;
+mod imap;
 mod mime;
 mod pop3;
 mod signal;
+mod store;
 mod tls;
 mod wire;
 // Owners add here, one line each: mod smtp; mod imap; mod store;
@@ -29,6 +31,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     tls::register(module)?;
     pop3::register(module)?;
     mime::register(module)?;
+    imap::register(module)?;
+    store::register(module)?;
     // Owners add here, one line each: smtp::register(module)?; ...
     Ok(())
 }

@@ -1,0 +1,366 @@
+//! `ImapServer`, its events and the opaque values of `_core.pyi`: conversion only.
+
+use crate::errors::Fault;
+use crate::events::{AuthBegin, AuthResponse, BodyEnd, BodyReady, Closed, event, object};
+use crate::signal::answer;
+use crate::store::Sink;
+use crate::tls::TlsServerConfig;
+use crate::wire::{WireState, wire_class};
+use ironpost_proto::imap::{self, Arguments, Event, ImapServer as Server, Settings, StoreMode};
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+/// A sequence set as the client wrote it.
+#[pyclass(frozen, module = "ironpost._core")]
+pub(crate) struct SequenceSet {
+    pub(crate) inner: imap::sequence::SequenceSet,
+}
+
+#[pymethods]
+impl SequenceSet {
+    fn __str__(&self) -> String {
+        self.inner.to_string()
+    }
+}
+
+/// Parsed FETCH items.
+#[pyclass(frozen, module = "ironpost._core")]
+pub(crate) struct FetchItems {
+    pub(crate) inner: Vec<imap::fetch_att::FetchAttribute>,
+}
+
+#[pymethods]
+impl FetchItems {
+    #[getter]
+    fn sets_seen(&self) -> bool {
+        self.inner.iter().any(imap::fetch_att::FetchAttribute::sets_seen)
+    }
+}
+
+/// A parsed SEARCH.
+#[pyclass(frozen, module = "ironpost._core")]
+pub(crate) struct SearchProgram {
+    pub(crate) inner: imap::search_key::SearchProgram,
+}
+
+event!(
+    /// A complete, well-formed command that the state allows.
+    Command { tag: String, name: &'static str, arguments: Py<PyTuple> }
+);
+event!(
+    /// LIST, plain or extended.
+    ListArguments {
+        reference: String,
+        patterns: Py<PyTuple>,
+        select_options: Py<PyTuple>,
+        return_options: Py<PyTuple>,
+        status_items: Py<PyTuple>,
+    }
+);
+event!(
+    /// An APPEND announces its message.
+    AppendBegin {
+        tag: String,
+        mailbox: String,
+        flags: Py<PyTuple>,
+        internal_date: Option<(i64, i32)>,
+        size: u64,
+        synchronising: bool,
+        binary: bool,
+    }
+);
+event!(
+    /// DONE.
+    IdleDone {}
+);
+event!(
+    /// Malformed, or not allowed in this state.
+    ImapBad { tag: Option<String>, kind: &'static str, text: &'static str }
+);
+
+/// An IMAP server core behind optional TLS.
+#[pyclass(module = "ironpost._core")]
+pub(crate) struct ImapServer {
+    wire: WireState<Server>,
+}
+
+wire_class! {
+    impl ImapServer {
+        #[new]
+        #[pyo3(signature = (
+            *, tls = None, command_octets_max = 65536, append_octets_max = 52_428_800, search_depth_max = 32
+        ))]
+        fn new(
+            tls: Option<&TlsServerConfig>,
+            command_octets_max: usize,
+            append_octets_max: u64,
+            search_depth_max: usize,
+        ) -> PyResult<Self> {
+            let settings = Settings { command_octets_max, append_octets_max, search_depth_max };
+            Ok(Self { wire: WireState::server(Server::new(settings), tls)? })
+        }
+
+        fn next_event(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+            let next = self.wire.enter(|wire| Ok::<_, Fault>(wire.core_mut().next_event()))?;
+            answer(py, next, convert)
+        }
+
+        #[getter]
+        fn auth_tag(&self) -> &str {
+            self.wire.look().auth_tag()
+        }
+
+        #[getter]
+        fn backlog(&self) -> usize {
+            self.wire.look().backlog()
+        }
+
+        fn greet(&mut self, status: &str, code: &str, text: &str) -> PyResult<()> {
+            self.wire.core(|core| core.greet(status, code, text))
+        }
+
+        fn respond(&mut self, tag: &str, status: &str, code: &str, text: &str) -> PyResult<()> {
+            self.wire.core(|core| core.respond(tag, status, code, text))
+        }
+
+        fn untagged(&mut self, line: &str) -> PyResult<()> {
+            self.wire.core(|core| core.untagged(line))
+        }
+
+        #[pyo3(signature = (name, attributes, mailbox, extended = ""))]
+        fn untagged_list(
+            &mut self,
+            name: &str,
+            attributes: Vec<String>,
+            mailbox: &str,
+            extended: &str,
+        ) -> PyResult<()> {
+            self.wire.core(|core| core.untagged_list(name, &attributes, mailbox, extended))
+        }
+
+        fn untagged_status(&mut self, mailbox: &str, items: Vec<(String, u64)>) -> PyResult<()> {
+            self.wire.core(|core| core.untagged_status(mailbox, &items))
+        }
+
+        fn untagged_id(&mut self, fields: Vec<(String, String)>) -> PyResult<()> {
+            self.wire.core(|core| {
+                core.untagged_id(&fields);
+                Ok(())
+            })
+        }
+
+        fn append_output(&mut self, rendered: &[u8]) -> PyResult<()> {
+            self.wire.core(|core| {
+                core.append_output(rendered);
+                Ok(())
+            })
+        }
+
+        fn continue_(&mut self, text: &str) -> PyResult<()> {
+            self.wire.core(|core| core.continue_(text))
+        }
+
+        fn auth_challenge(&mut self, data: &[u8]) -> PyResult<()> {
+            self.wire.core(|core| core.auth_challenge(data))
+        }
+
+        fn accept_literal(&mut self) -> PyResult<()> {
+            self.wire.core(Server::accept_literal)
+        }
+
+        fn refuse_literal(&mut self, code: &str, text: &str) -> PyResult<()> {
+            self.wire.core(|core| core.refuse_literal(code, text))
+        }
+
+        fn feed_sink(&mut self, sink: &Sink) -> PyResult<bool> {
+            let wire = &mut self.wire;
+            sink.with_body_sink(|body| wire.core(|core| core.feed(body)))?
+        }
+
+        fn discard_body(&mut self) -> PyResult<()> {
+            self.wire.core(Server::discard_body)
+        }
+
+        fn authenticated(&mut self) -> PyResult<()> {
+            self.wire.core(Server::authenticated)
+        }
+
+        fn selected(&mut self, read_only: bool) -> PyResult<()> {
+            self.wire.core(|core| core.selected(read_only))
+        }
+
+        fn unselected(&mut self) -> PyResult<()> {
+            self.wire.core(Server::unselected)
+        }
+
+        fn begin_idle(&mut self) -> PyResult<()> {
+            self.wire.core(Server::begin_idle)
+        }
+
+        fn logout(&mut self) -> PyResult<()> {
+            self.wire.core(|core| {
+                core.logout();
+                Ok(())
+            })
+        }
+
+        fn start_tls(&mut self, config: &TlsServerConfig, tag: &str, text: &str) -> PyResult<()> {
+            self.wire.start_tls(config, |core| core.start_tls(tag, text))
+        }
+
+        fn enable_utf8(&mut self) -> PyResult<()> {
+            self.wire.core(|core| {
+                core.enable_utf8();
+                Ok(())
+            })
+        }
+
+        fn enable_rev2(&mut self) -> PyResult<()> {
+            self.wire.core(|core| {
+                core.enable_rev2();
+                Ok(())
+            })
+        }
+    }
+}
+
+fn convert(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
+    match event {
+        Event::Command(command) => {
+            let arguments = arguments(py, command.arguments)?.unbind();
+            object(
+                py,
+                Command {
+                    tag: command.tag,
+                    name: command.name,
+                    arguments,
+                },
+            )
+        }
+        Event::AuthBegin { mechanism, initial } => object(py, AuthBegin { mechanism, initial }),
+        Event::AuthResponse(data) => object(py, AuthResponse { data }),
+        Event::AppendBegin(begin) => object(
+            py,
+            AppendBegin {
+                tag: begin.tag,
+                mailbox: begin.mailbox,
+                flags: tuple(py, begin.flags)?,
+                internal_date: begin.internal_date,
+                size: begin.size,
+                synchronising: begin.synchronising,
+                binary: begin.binary,
+            },
+        ),
+        Event::BodyReady => object(py, BodyReady {}),
+        Event::BodyEnd(end) => object(
+            py,
+            BodyEnd {
+                size: end.size,
+                bare_cr: end.bare_cr,
+                bare_lf: end.bare_lf,
+                nul: end.nul,
+            },
+        ),
+        Event::IdleDone => object(py, IdleDone {}),
+        Event::Bad(bad) => object(
+            py,
+            ImapBad {
+                tag: bad.tag,
+                kind: bad.kind.as_str(),
+                text: bad.text,
+            },
+        ),
+        Event::Closed(reason) => object(
+            py,
+            Closed {
+                reason: reason.to_owned(),
+            },
+        ),
+    }
+}
+
+/// Strings as a tuple.
+fn tuple<'py, Text, Texts>(py: Python<'py>, texts: Texts) -> PyResult<Py<PyTuple>>
+where
+    Text: IntoPyObject<'py>,
+    Texts: IntoIterator<Item = Text, IntoIter: ExactSizeIterator>,
+{
+    Ok(PyTuple::new(py, texts)?.unbind())
+}
+
+/// The tuple that `_core.pyi` documents under `Command`.
+fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, PyTuple>> {
+    match arguments {
+        Arguments::None => Ok(PyTuple::empty(py)),
+        Arguments::Login { user, password } => (user, password).into_pyobject(py),
+        // The core makes an event of its own of it.
+        Arguments::Authenticate { mechanism, initial } => (mechanism, initial).into_pyobject(py),
+        Arguments::Enable(names) => (tuple(py, names)?,).into_pyobject(py),
+        Arguments::Id(None) => (py.None(),).into_pyobject(py),
+        Arguments::Id(Some(fields)) => {
+            let dict = PyDict::new(py);
+            for (name, value) in fields {
+                dict.set_item(name, value)?;
+            }
+            (dict,).into_pyobject(py)
+        }
+        Arguments::Select { mailbox, parameters } => (mailbox, tuple(py, parameters)?).into_pyobject(py),
+        Arguments::Create { mailbox, special_use } => (mailbox, special_use).into_pyobject(py),
+        Arguments::Mailbox(mailbox) => (mailbox,).into_pyobject(py),
+        Arguments::Rename { old, new } => (old, new).into_pyobject(py),
+        Arguments::List(list) => {
+            let list = ListArguments {
+                reference: list.reference,
+                patterns: tuple(py, list.patterns)?,
+                select_options: tuple(py, list.select_options)?,
+                return_options: tuple(py, list.return_options)?,
+                status_items: tuple(py, list.status_items)?,
+            };
+            (list.into_py_any(py)?,).into_pyobject(py)
+        }
+        Arguments::Lsub { reference, pattern } => (reference, pattern).into_pyobject(py),
+        Arguments::Status { mailbox, items } => (mailbox, tuple(py, items)?).into_pyobject(py),
+        Arguments::Search(inner) => (SearchProgram { inner }.into_py_any(py)?,).into_pyobject(py),
+        Arguments::Fetch { set, items } => {
+            let set = SequenceSet { inner: set }.into_py_any(py)?;
+            (set, FetchItems { inner: items }.into_py_any(py)?).into_pyobject(py)
+        }
+        Arguments::Store {
+            set,
+            mode,
+            silent,
+            flags,
+        } => {
+            let mode = match mode {
+                StoreMode::Add => "+",
+                StoreMode::Remove => "-",
+                StoreMode::Replace => "=",
+            };
+            let set = SequenceSet { inner: set }.into_py_any(py)?;
+            (set, mode, silent, tuple(py, flags)?).into_pyobject(py)
+        }
+        Arguments::Copy { set, mailbox } => (SequenceSet { inner: set }.into_py_any(py)?, mailbox).into_pyobject(py),
+        Arguments::Set(set) => (SequenceSet { inner: set }.into_py_any(py)?,).into_pyobject(py),
+    }
+}
+
+/// LIST matching with `*` and `%` (RFC 9051 §6.3.9).
+#[pyfunction]
+fn mailbox_matches(name: &str, reference: &str, pattern: &str) -> bool {
+    imap::mailbox_matches(name, reference, pattern)
+}
+
+/// Adds the classes.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<SequenceSet>()?;
+    module.add_class::<FetchItems>()?;
+    module.add_class::<SearchProgram>()?;
+    module.add_class::<Command>()?;
+    module.add_class::<ListArguments>()?;
+    module.add_class::<AppendBegin>()?;
+    module.add_class::<IdleDone>()?;
+    module.add_class::<ImapBad>()?;
+    module.add_class::<ImapServer>()?;
+    module.add_function(wrap_pyfunction!(mailbox_matches, module)?)
+}
