@@ -106,7 +106,10 @@ impl Store {
 
     /// Claims \Recent for a view; the answer goes to the view and to nobody else.
     fn claim_recent(&self, view: &Arc<StoreView>) -> PyResult<()> {
-        let op = Op::ClaimRecent { account: view.account, mailbox: view.mailbox };
+        let op = Op::ClaimRecent {
+            account: view.account,
+            mailbox: view.mailbox,
+        };
         let follow = reader::answer_claim(Arc::clone(view));
         let ticket = self.volume()?.write_then(op, follow);
         match ticket {
@@ -145,9 +148,13 @@ impl Store {
     #[staticmethod]
     #[pyo3(signature = (path, *, map_size = 64 << 30, min_free = 64 << 20, readers = 2, sync = true))]
     fn open(py: Python<'_>, path: &str, map_size: usize, min_free: u64, readers: usize, sync: bool) -> PyResult<Self> {
-        let options = Options { map_size, min_free, readers, sync };
-        let volume =
-            long(py, || Volume::open(Path::new(path), &options))?.map_err(|fault| exception(&fault))?;
+        let options = Options {
+            map_size,
+            min_free,
+            readers,
+            sync,
+        };
+        let volume = long(py, || Volume::open(Path::new(path), &options))?.map_err(|fault| exception(&fault))?;
         let volume = Arc::new(volume);
         Ok(Self {
             handle: Handle(Arc::downgrade(&volume)),
@@ -250,7 +257,8 @@ impl Store {
 
     fn wait_sink(&self, sink: &Sink) -> PyResult<Ticket> {
         let volume = self.volume()?;
-        sink.look(|sink| volume.wait_sink(sink))?.map_err(|fault| exception(&fault))
+        sink.look(|sink| volume.wait_sink(sink))?
+            .map_err(|fault| exception(&fault))
     }
 
     #[pyo3(signature = (
@@ -269,7 +277,12 @@ impl Store {
         let deliveries = deliveries
             .into_iter()
             .map(|(account, mailbox, prefix, flags)| {
-                Ok(Delivery { account, mailbox, prefix: prefix.to_vec(), flags: flag_set(&flags)? })
+                Ok(Delivery {
+                    account,
+                    mailbox,
+                    prefix: prefix.to_vec(),
+                    flags: flag_set(&flags)?,
+                })
             })
             .collect::<PyResult<Vec<Delivery>>>()?;
         let op = Op::Submit(Submit {
@@ -286,7 +299,11 @@ impl Store {
             dequeue,
             requeue: requeue
                 .into_iter()
-                .map(|(id, due, state)| Requeue { id, due: seconds_to_micros(due), state: state.to_vec() })
+                .map(|(id, due, state)| Requeue {
+                    id,
+                    due: seconds_to_micros(due),
+                    state: state.to_vec(),
+                })
                 .collect(),
         });
         let body = sink.map(Sink::take).transpose()?;
@@ -305,14 +322,24 @@ impl Store {
     ) -> PyResult<Ticket> {
         let flags = flag_set(&flags)?;
         let internal_date = internal_date.map(|seconds| seconds.floor() as i64);
-        let op = Op::Append { account, mailbox, flags, internal_date, internal_zone };
+        let op = Op::Append {
+            account,
+            mailbox,
+            flags,
+            internal_date,
+            internal_zone,
+        };
         let body = sink.take()?;
         self.call(|volume| volume.submit(op, Some(body), None))
     }
 
     #[pyo3(signature = (account, name, special_use = String::new()))]
     fn create_mailbox(&self, account: u32, name: String, special_use: String) -> PyResult<Ticket> {
-        self.write(Op::CreateMailbox { account, name, special_use })
+        self.write(Op::CreateMailbox {
+            account,
+            name,
+            special_use,
+        })
     }
 
     fn delete_mailbox(&self, account: u32, name: String) -> PyResult<Ticket> {
@@ -324,7 +351,11 @@ impl Store {
     }
 
     fn subscribe(&self, account: u32, name: String, subscribed: bool) -> PyResult<Ticket> {
-        self.write(Op::Subscribe { account, name, subscribed })
+        self.write(Op::Subscribe {
+            account,
+            name,
+            subscribed,
+        })
     }
 
     fn store_flags(
@@ -348,7 +379,13 @@ impl Store {
         if uids.is_empty() {
             return self.nothing(Outcome::Bytes(Vec::new()));
         }
-        let op = Op::StoreFlags { account: view.account, mailbox: view.mailbox, uids, mode, flags };
+        let op = Op::StoreFlags {
+            account: view.account,
+            mailbox: view.mailbox,
+            uids,
+            mode,
+            flags,
+        };
         let follow = reader::answer_store(Arc::clone(view), silent, uid);
         self.call(|volume| volume.write_then(op, follow))
     }
@@ -356,11 +393,17 @@ impl Store {
     fn mark_seen(&self, view: &MailboxView, messages: &SequenceSet, uid: bool) -> PyResult<Ticket> {
         let view = view.inner();
         let wanted = view.resolve(&messages.inner, uid);
-        let uids = self.call(|volume| reader::unseen_of(volume.context(), view, &wanted))?.ranges();
+        let uids = self
+            .call(|volume| reader::unseen_of(volume.context(), view, &wanted))?
+            .ranges();
         if uids.is_empty() {
             return self.nothing(Outcome::None);
         }
-        self.write(Op::MarkSeen { account: view.account, mailbox: view.mailbox, uids })
+        self.write(Op::MarkSeen {
+            account: view.account,
+            mailbox: view.mailbox,
+            uids,
+        })
     }
 
     fn copy(
@@ -373,23 +416,40 @@ impl Store {
     ) -> PyResult<Ticket> {
         let view = view.inner();
         let uids = view.resolve(&messages.inner, uid).ranges();
-        self.write(Op::Copy { account: view.account, mailbox: view.mailbox, uids, target, remove: r#move })
+        self.write(Op::Copy {
+            account: view.account,
+            mailbox: view.mailbox,
+            uids,
+            target,
+            remove: r#move,
+        })
     }
 
     fn expunge(&self, view: &MailboxView, messages: Option<&SequenceSet>) -> PyResult<Ticket> {
         let view = view.inner();
         let uids = messages.map(|messages| view.resolve(&messages.inner, true).ranges());
-        self.write(Op::Expunge { account: view.account, mailbox: view.mailbox, uids })
+        self.write(Op::Expunge {
+            account: view.account,
+            mailbox: view.mailbox,
+            uids,
+        })
     }
 
     fn expunge_uids(&self, view: &MailboxView, mut uids: Vec<u32>) -> PyResult<Ticket> {
         let view = view.inner();
         uids.sort_unstable();
-        let uids = uids.into_iter().collect::<ironpost_store::view::uids::UidSet>().ranges();
+        let uids = uids
+            .into_iter()
+            .collect::<ironpost_store::view::uids::UidSet>()
+            .ranges();
         if uids.is_empty() {
             return self.nothing(Outcome::Count(0));
         }
-        self.write(Op::ExpungeUids { account: view.account, mailbox: view.mailbox, uids })
+        self.write(Op::ExpungeUids {
+            account: view.account,
+            mailbox: view.mailbox,
+            uids,
+        })
     }
 
     fn remove_account(&self, account: u32) -> PyResult<Ticket> {
@@ -424,7 +484,12 @@ impl Store {
     ) -> PyResult<FetchCursor> {
         instant(|| {
             let view = Arc::clone(view.inner());
-            Ok(FetchCursor::new(StoreCursor::new(view, &messages.inner, uid, &items.inner)))
+            Ok(FetchCursor::new(StoreCursor::new(
+                view,
+                &messages.inner,
+                uid,
+                &items.inner,
+            )))
         })
     }
 
@@ -436,7 +501,13 @@ impl Store {
     fn search(&self, view: &MailboxView, program: &SearchProgram, uid: bool, tag: String) -> PyResult<Ticket> {
         let cancelled = Arc::new(AtomicBool::new(false));
         let view = Arc::clone(view.inner());
-        let ticket = self.read(reader::search(view, program.inner.clone(), uid, tag, Arc::clone(&cancelled)))?;
+        let ticket = self.read(reader::search(
+            view,
+            program.inner.clone(),
+            uid,
+            tag,
+            Arc::clone(&cancelled),
+        ))?;
         self.tickets().searches.insert(ticket, cancelled);
         Ok(ticket)
     }

@@ -64,9 +64,11 @@ pub fn open_view(account: AccountId, name: String, read_only: bool) -> ReadJob {
         // Taken before the transaction begins, so that the view can only seem older than it is.
         let transaction = context.last_transaction();
         let txn = context.begin()?;
-        let (view, claim_recent) =
-            MailboxView::open(&context.tables, &txn, account, &name, read_only, transaction)?;
-        Ok(Outcome::Boxed(Box::new(Opened { view: Arc::new(view), claim_recent })))
+        let (view, claim_recent) = MailboxView::open(&context.tables, &txn, account, &name, read_only, transaction)?;
+        Ok(Outcome::Boxed(Box::new(Opened {
+            view: Arc::new(view),
+            claim_recent,
+        })))
     })
 }
 
@@ -78,7 +80,11 @@ pub fn refresh(view: Arc<MailboxView>, expunges: bool, uids: bool) -> ReadJob {
         let txn = context.begin()?;
         let Refreshed { lines, claim_recent } = view.refresh(&context.tables, &txn, expunges, uids, transaction)?;
         drop(txn);
-        Ok(Outcome::Boxed(Box::new(Updated { view, lines, claim_recent })))
+        Ok(Outcome::Boxed(Box::new(Updated {
+            view,
+            lines,
+            claim_recent,
+        })))
     })
 }
 
@@ -104,7 +110,10 @@ pub fn message(context: &ReadContext, view: &MailboxView, number: u32) -> Result
         return Ok(None);
     };
     let txn = context.begin()?;
-    Ok(context.tables.message(&txn, view.mailbox, uid)?.map(|row| (uid, row.size)))
+    Ok(context
+        .tables
+        .message(&txn, view.mailbox, uid)?
+        .map(|row| (uid, row.size)))
 }
 
 /// Whether the store knows the account already. Instant: one hot row.
@@ -128,7 +137,12 @@ pub fn answer_store(view: Arc<MailboxView>, silent: bool, uids: bool) -> Follow 
             return Ok(Outcome::Bytes(Vec::new()));
         }
         let txn = context.begin()?;
-        Ok(Outcome::Bytes(view.stored_lines(&context.tables, &txn, &flags, uids)?))
+        Ok(Outcome::Bytes(view.stored_lines(
+            &context.tables,
+            &txn,
+            &flags,
+            uids,
+        )?))
     })
 }
 
@@ -268,10 +282,20 @@ pub fn list_mailboxes(account: AccountId) -> ReadJob {
             let record = match name.mailbox {
                 0 => None,
                 id => Some(
-                    context.tables.mailbox(&txn, account, id)?.ok_or_else(|| damaged("mailboxes", id))?,
+                    context
+                        .tables
+                        .mailbox(&txn, account, id)?
+                        .ok_or_else(|| damaged("mailboxes", id))?,
                 ),
             };
-            listed.push(info(&context.tables, &txn, name.mailbox, name.name, name.subscribed, record)?);
+            listed.push(info(
+                &context.tables,
+                &txn,
+                name.mailbox,
+                name.name,
+                name.subscribed,
+                record,
+            )?);
         }
         Ok(Outcome::Boxed(Box::new(listed)))
     })
@@ -282,11 +306,21 @@ pub fn list_mailboxes(account: AccountId) -> ReadJob {
 pub fn mailbox(account: AccountId, name: String) -> ReadJob {
     Box::new(move |context| {
         let txn = context.begin()?;
-        let found = context.tables.name(&txn, account, &name)?.filter(|found| found.mailbox != 0);
+        let found = context
+            .tables
+            .name(&txn, account, &name)?
+            .filter(|found| found.mailbox != 0);
         let found = found.ok_or_else(|| StoreError::NotFound(format!("mailbox {name:?}")))?;
         let record = context.tables.mailbox(&txn, account, found.mailbox)?;
         let record = record.ok_or_else(|| damaged("mailboxes", found.mailbox))?;
-        let info = info(&context.tables, &txn, found.mailbox, found.name, found.subscribed, Some(record))?;
+        let info = info(
+            &context.tables,
+            &txn,
+            found.mailbox,
+            found.name,
+            found.subscribed,
+            Some(record),
+        )?;
         Ok(Outcome::Mailbox(info))
     })
 }
@@ -313,10 +347,18 @@ pub fn queue_due(now: u64, limit: usize) -> ReadJob {
         let last = keys::due(now, QueueId::MAX);
         let bounds = (Bound::Unbounded, Bound::Included(&last[..]));
         let mut items = Vec::new();
-        for row in context.tables.due.range(&txn, &bounds)?.take(limit.min(QUEUE_ITEMS_MAX)) {
+        for row in context
+            .tables
+            .due
+            .range(&txn, &bounds)?
+            .take(limit.min(QUEUE_ITEMS_MAX))
+        {
             let (key, _) = row?;
             let id = keys::u64_at(key, 8).ok_or_else(|| damaged("due", "key"))?;
-            let record = context.tables.queue_item(&txn, id)?.ok_or_else(|| damaged("queue", id))?;
+            let record = context
+                .tables
+                .queue_item(&txn, id)?
+                .ok_or_else(|| damaged("queue", id))?;
             items.push(QueueItem { id, record });
         }
         Ok(Outcome::Boxed(Box::new(items)))
@@ -354,7 +396,10 @@ pub fn queue_list(after: QueueId, limit: usize) -> ReadJob {
                 break;
             }
             let id = keys::u64_at(key, 0).ok_or_else(|| damaged("queue", "key"))?;
-            let record = context.tables.queue_item(&txn, id)?.ok_or_else(|| damaged("queue", id))?;
+            let record = context
+                .tables
+                .queue_item(&txn, id)?
+                .ok_or_else(|| damaged("queue", id))?;
             items.push(QueueItem { id, record });
         }
         Ok(Outcome::Boxed(Box::new(items)))
@@ -388,7 +433,8 @@ pub fn queue_size() -> ReadJob {
 
 fn content(context: &ReadContext, txn: &ReadTxn<'_>, mailbox: MailboxId, uid: Uid) -> Result<Content> {
     let row = context.tables.message(txn, mailbox, uid)?;
-    row.map(|row| Content::new(&row)).ok_or_else(|| StoreError::NotFound(format!("message {uid}")))
+    row.map(|row| Content::new(&row))
+        .ok_or_else(|| StoreError::NotFound(format!("message {uid}")))
 }
 
 fn info(
@@ -400,7 +446,11 @@ fn info(
     record: Option<MailboxRecord>,
 ) -> Result<MailboxInfo> {
     let record = record.unwrap_or_default();
-    let recent = if record.recent_from < record.uid_next { recent(tables, txn, id, record.recent_from)? } else { 0 };
+    let recent = if record.recent_from < record.uid_next {
+        recent(tables, txn, id, record.recent_from)?
+    } else {
+        0
+    };
     Ok(MailboxInfo {
         id,
         name,
@@ -419,15 +469,24 @@ fn info(
 
 /// How many messages have UIDs from `from` on.
 fn recent(tables: &Tables, txn: &ReadTxn<'_>, mailbox: MailboxId, from: Uid) -> Result<u32> {
-    let (first, last) =
-        (keys::uid_chunk(mailbox, from / keys::UIDS_PER_CHUNK), keys::uid_chunk(mailbox, u32::MAX));
+    let (first, last) = (
+        keys::uid_chunk(mailbox, from / keys::UIDS_PER_CHUNK),
+        keys::uid_chunk(mailbox, u32::MAX),
+    );
     let mut count = 0;
-    for row in tables.uidmap.range(txn, &(Bound::Included(&first[..]), Bound::Included(&last[..])))? {
+    for row in tables
+        .uidmap
+        .range(txn, &(Bound::Included(&first[..]), Bound::Included(&last[..])))?
+    {
         let (key, value) = row?;
         let chunk = UidChunk::decode(value).ok_or_else(|| damaged("uidmap", mailbox))?;
         let number = keys::u32_at(key, 4).ok_or_else(|| damaged("uidmap", mailbox))?;
         count += if number == from / keys::UIDS_PER_CHUNK {
-            chunk.present.iter().filter(|&position| position >= from % keys::UIDS_PER_CHUNK).count() as u32
+            chunk
+                .present
+                .iter()
+                .filter(|&position| position >= from % keys::UIDS_PER_CHUNK)
+                .count() as u32
         } else {
             chunk.present.count()
         };

@@ -35,13 +35,19 @@ impl State {
     }
 
     fn size(&self) -> u64 {
-        self.sink.as_ref().map_or(self.final_size, |sink| sink.size() + self.waiting.len() as u64)
+        self.sink
+            .as_ref()
+            .map_or(self.final_size, |sink| sink.size() + self.waiting.len() as u64)
     }
 }
 
 impl Sink {
     pub(crate) fn new(sink: StoreSink) -> Self {
-        Self(Mutex::new(State { sink: Some(sink), waiting: Vec::new(), final_size: 0 }))
+        Self(Mutex::new(State {
+            sink: Some(sink),
+            waiting: Vec::new(),
+            final_size: 0,
+        }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -75,7 +81,9 @@ impl Sink {
     pub(crate) fn take(&self) -> PyResult<StoreSink> {
         let mut state = self.state();
         if state.sink.is_some() && !state.settle() {
-            return Err(LocalMisuse::new_err("the sink is full: await wait_sink before submitting"));
+            return Err(LocalMisuse::new_err(
+                "the sink is full: await wait_sink before submitting",
+            ));
         }
         state.final_size = state.size();
         state.sink.take().ok_or_else(spent)

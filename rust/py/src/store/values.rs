@@ -82,7 +82,10 @@ pub(crate) struct StoredMessage {
 #[pymethods]
 impl StoredMessage {
     fn __repr__(&self) -> String {
-        format!("<StoredMessage account {} mailbox {} uid {}>", self.account, self.mailbox, self.uid)
+        format!(
+            "<StoredMessage account {} mailbox {} uid {}>",
+            self.account, self.mailbox, self.uid
+        )
     }
 }
 
@@ -177,16 +180,16 @@ impl CheckReport {
     }
 
     fn __repr__(&self) -> String {
-        format!("<CheckReport: {} problems, {} messages>", self.0.problems.len(), self.0.messages)
+        format!(
+            "<CheckReport: {} problems, {} messages>",
+            self.0.problems.len(),
+            self.0.messages
+        )
     }
 }
 
 /// A ticket's result as an object; a fault becomes an exception instance, which the pump raises.
-pub(crate) fn result(
-    py: Python<'_>,
-    handle: &Handle,
-    result: Result<Outcome, Fault>,
-) -> PyResult<Py<PyAny>> {
+pub(crate) fn result(py: Python<'_>, handle: &Handle, result: Result<Outcome, Fault>) -> PyResult<Py<PyAny>> {
     match result {
         Ok(outcome) => object(py, handle, outcome),
         Err(fault) => Ok(exception(&fault).into_value(py).into_any()),
@@ -210,7 +213,10 @@ fn object(py: Python<'_>, handle: &Handle, outcome: Outcome) -> PyResult<Py<PyAn
             };
             let sources = set(&mut copied.uids.iter().map(|&(source, _)| source));
             let targets = set(&mut copied.uids.iter().map(|&(_, target)| target));
-            (copied.uid_validity, sources, targets).into_pyobject(py)?.into_any().unbind()
+            (copied.uid_validity, sources, targets)
+                .into_pyobject(py)?
+                .into_any()
+                .unbind()
         }
         Outcome::Count(count) => count.into_pyobject(py)?.into_any().unbind(),
         Outcome::Check(report) => Py::new(py, CheckReport(report))?.into_any(),
@@ -253,11 +259,20 @@ fn boxed(py: Python<'_>, handle: &Handle, made: Box<dyn std::any::Any + Send>) -
     };
     match made.downcast::<Option<u64>>() {
         Ok(due) => Ok(due.map(micros_to_seconds).into_pyobject(py)?.into_any().unbind()),
-        Err(_) => Err(crate::errors::InternalError::new_err("a read job made something unknown")),
+        Err(_) => Err(crate::errors::InternalError::new_err(
+            "a read job made something unknown",
+        )),
     }
 }
 
 /// Keyword names as a tuple.
 pub(crate) fn names<'py>(py: Python<'py>, names: &[std::sync::Arc<str>]) -> PyResult<Bound<'py, PyTuple>> {
-    PyTuple::new(py, names.iter().filter(|name| !name.is_empty()).map(|name| PyString::new(py, name)).collect::<Vec<_>>())
+    PyTuple::new(
+        py,
+        names
+            .iter()
+            .filter(|name| !name.is_empty())
+            .map(|name| PyString::new(py, name))
+            .collect::<Vec<_>>(),
+    )
 }

@@ -87,11 +87,18 @@ impl MailboxView {
     }
 
     fn message(&self, number: u32) -> PyResult<Option<(u32, u32)>> {
-        instant(|| self.handle.with(|volume| reader::message(volume.context(), &self.view, number)))
+        instant(|| {
+            self.handle
+                .with(|volume| reader::message(volume.context(), &self.view, number))
+        })
     }
 
     fn __repr__(&self) -> String {
-        format!("<MailboxView of mailbox {}: {} messages>", self.view.mailbox, self.exists())
+        format!(
+            "<MailboxView of mailbox {}: {} messages>",
+            self.view.mailbox,
+            self.exists()
+        )
     }
 }
 

@@ -71,7 +71,13 @@ impl FetchCursor {
     pub fn new(view: Arc<MailboxView>, set: &SequenceSet, uid: bool, attributes: &[FetchAttribute]) -> Self {
         let wanted = view.resolve(set, uid);
         let done = AtomicBool::new(wanted.is_empty());
-        Self { view, plan: FetchPlan::new(attributes, uid), wanted, done, state: Mutex::default() }
+        Self {
+            view,
+            plan: FetchPlan::new(attributes, uid),
+            wanted,
+            done,
+            state: Mutex::default(),
+        }
     }
 
     /// True when nothing is left to answer, faults included.
@@ -133,38 +139,53 @@ impl FetchCursor {
         let mut number_of = Numbers::new(&told.uids);
         let mut stopped = false;
         let mut looked_at = 0_u32;
-        each_row(&access.context.tables, access.txn, self.view.mailbox, self.wanted.iter_range(from, Uid::MAX), |uid, row| {
-            state.next = uid.saturating_add(1);
-            let Some(number) = number_of.of(uid) else {
-                return Ok(true);
-            };
-            let facts = Facts { uid, recent: told.recent.contains(uid), row: *row };
-            let start = out.len();
-            write_numbered(out, number, b"FETCH (");
-            if self.plan.rows_suffice() {
-                self.plan.write_row(&facts, keywords, out);
-                out.extend_from_slice(b")\r\n");
-            } else {
-                let mut open = Open { facts, content: Content::new(row), item: 0, owed: None };
-                match self.advance(access, &mut open, keywords, limit, out) {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        state.open = Some(open);
-                        stopped = true;
-                        return Ok(false);
-                    }
-                    Err(fault) => {
-                        // Nothing of it has left us yet, so that the message can be left out as a whole.
-                        out.truncate(start);
-                        keep_first(&mut state.fault, fault);
+        each_row(
+            &access.context.tables,
+            access.txn,
+            self.view.mailbox,
+            self.wanted.iter_range(from, Uid::MAX),
+            |uid, row| {
+                state.next = uid.saturating_add(1);
+                let Some(number) = number_of.of(uid) else {
+                    return Ok(true);
+                };
+                let facts = Facts {
+                    uid,
+                    recent: told.recent.contains(uid),
+                    row: *row,
+                };
+                let start = out.len();
+                write_numbered(out, number, b"FETCH (");
+                if self.plan.rows_suffice() {
+                    self.plan.write_row(&facts, keywords, out);
+                    out.extend_from_slice(b")\r\n");
+                } else {
+                    let mut open = Open {
+                        facts,
+                        content: Content::new(row),
+                        item: 0,
+                        owed: None,
+                    };
+                    match self.advance(access, &mut open, keywords, limit, out) {
+                        Ok(true) => {}
+                        Ok(false) => {
+                            state.open = Some(open);
+                            stopped = true;
+                            return Ok(false);
+                        }
+                        Err(fault) => {
+                            // Nothing of it has left us yet, so that the message can be left out as a whole.
+                            out.truncate(start);
+                            keep_first(&mut state.fault, fault);
+                        }
                     }
                 }
-            }
-            looked_at += 1;
-            let late = looked_at % 16 == 0 && started.elapsed() > STRETCH_LIMIT;
-            stopped = out.len() >= limit || late || uid == Uid::MAX;
-            Ok(!stopped)
-        })?;
+                looked_at += 1;
+                let late = looked_at.is_multiple_of(16) && started.elapsed() > STRETCH_LIMIT;
+                stopped = out.len() >= limit || late || uid == Uid::MAX;
+                Ok(!stopped)
+            },
+        )?;
         // UID 4,294,967,295 leaves no next one to go on from.
         if !stopped || state.next == Uid::MAX && state.open.is_none() && !self.wanted.contains(Uid::MAX) {
             state.exhausted = true;
@@ -222,7 +243,10 @@ impl FetchCursor {
                         open.content.read(access, piece.clone(), out)?;
                         if (out.len() - before) as u64 != piece.end - piece.start {
                             out.truncate(before);
-                            return Err(StoreError::Corrupt(format!("message {}: its body is short", open.facts.uid)));
+                            return Err(StoreError::Corrupt(format!(
+                                "message {}: its body is short",
+                                open.facts.uid
+                            )));
                         }
                         range.start = piece.end;
                         !range.is_empty()

@@ -2,8 +2,9 @@
 
 use ironpost_proto::imap::search_key::Date;
 
-const MONTHS: [&[u8; 3]; 12] =
-    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+const MONTHS: [&[u8; 3]; 12] = [
+    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
+];
 const DAY_SECONDS: i64 = 86_400;
 /// Dates outside the years 0 to 9999 are shown as the nearest of these: four digits are all that the grammar has.
 const FIRST_DAY: i64 = -719_528;
@@ -58,9 +59,17 @@ fn civil(day: i64) -> Date {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    Date { year: year as u16, month: month as u8, day: day as u8 }
+    Date {
+        year: year as u16,
+        month: month as u8,
+        day: day as u8,
+    }
 }
 
 #[cfg(test)]
@@ -85,10 +94,15 @@ mod tests {
 
     #[test]
     fn days_follow_one_another_through_the_centuries() {
-        let mut expected = Date { year: 1600, month: 1, day: 1 };
+        let mut expected = Date {
+            year: 1600,
+            month: 1,
+            day: 1,
+        };
         for day in -135_140..135_140_i64 {
             assert_eq!(civil(day), expected);
-            let leap = expected.year % 4 == 0 && (expected.year % 100 != 0 || expected.year % 400 == 0);
+            let leap = expected.year.is_multiple_of(4)
+                && (!expected.year.is_multiple_of(100) || expected.year.is_multiple_of(400));
             let last = match expected.month {
                 2 if leap => 29,
                 2 => 28,
@@ -98,16 +112,38 @@ mod tests {
             if expected.day < last {
                 expected.day += 1;
             } else if expected.month < 12 {
-                expected = Date { year: expected.year, month: expected.month + 1, day: 1 };
+                expected = Date {
+                    year: expected.year,
+                    month: expected.month + 1,
+                    day: 1,
+                };
             } else {
-                expected = Date { year: expected.year + 1, month: 1, day: 1 };
+                expected = Date {
+                    year: expected.year + 1,
+                    month: 1,
+                    day: 1,
+                };
             }
         }
     }
 
     #[test]
     fn the_day_is_that_of_the_zone() {
-        assert_eq!(calendar_day(0, -60), Date { year: 1969, month: 12, day: 31 });
-        assert_eq!(calendar_day(86_399, 1), Date { year: 1970, month: 1, day: 2 });
+        assert_eq!(
+            calendar_day(0, -60),
+            Date {
+                year: 1969,
+                month: 12,
+                day: 31
+            }
+        );
+        assert_eq!(
+            calendar_day(86_399, 1),
+            Date {
+                year: 1970,
+                month: 1,
+                day: 2
+            }
+        );
     }
 }

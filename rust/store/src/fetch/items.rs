@@ -138,7 +138,12 @@ pub fn write_content(
             out.extend_from_slice(&octets);
             Ok(Written::Whole)
         }
-        FetchAttribute::Section { section, partial, spelling, .. } => {
+        FetchAttribute::Section {
+            section,
+            partial,
+            spelling,
+            ..
+        } => {
             write_name(out, section, *partial, *spelling);
             out.push(b' ');
             let (prefix, blob) = (content.prefix_octets(), content.blob_octets());

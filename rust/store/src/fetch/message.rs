@@ -68,7 +68,13 @@ impl Content {
     /// Of any blob with a prefix before it, such as a queue item's.
     #[must_use]
     pub fn of_blob(blob: BlobId, prefix: BlobId, prefix_octets: u32, size: u32) -> Self {
-        Self::new(&MessageRecord { blob, prefix, prefix_len: prefix_octets, size, ..MessageRecord::default() })
+        Self::new(&MessageRecord {
+            blob,
+            prefix,
+            prefix_len: prefix_octets,
+            size,
+            ..MessageRecord::default()
+        })
     }
 
     /// Octets of the prefix.
@@ -97,14 +103,24 @@ impl Content {
         if self.record.is_none() {
             let record = open_record(access, self.blob)?;
             if record.raw_len() != self.blob_octets {
-                return Err(StoreError::Corrupt(format!("blob {}: its length differs from the message row", self.blob)));
+                return Err(StoreError::Corrupt(format!(
+                    "blob {}: its length differs from the message row",
+                    self.blob
+                )));
             }
             self.record = Some(record);
         }
         if self.prefix.is_none() {
-            let prefix = if self.prefix_blob == 0 { Vec::new() } else { open_record(access, self.prefix_blob)?.read_all()? };
+            let prefix = if self.prefix_blob == 0 {
+                Vec::new()
+            } else {
+                open_record(access, self.prefix_blob)?.read_all()?
+            };
             if prefix.len() as u64 != self.prefix_octets {
-                return Err(StoreError::Corrupt(format!("prefix {}: its length differs from the message row", self.prefix_blob)));
+                return Err(StoreError::Corrupt(format!(
+                    "prefix {}: its length differs from the message row",
+                    self.prefix_blob
+                )));
             }
             self.prefix = Some(prefix);
         }
@@ -145,7 +161,10 @@ impl Content {
     pub fn structure(&mut self, access: &Access<'_>) -> Result<&Structure> {
         if self.structure.is_none() {
             self.load(access)?;
-            let stored = self.record.as_ref().and_then(|record| Structure::decode(record.structure()));
+            let stored = self
+                .record
+                .as_ref()
+                .and_then(|record| Structure::decode(record.structure()));
             let structure = match stored {
                 Some(structure) => structure,
                 // A table of another release: the message is read anew.
@@ -157,7 +176,9 @@ impl Content {
             };
             self.structure = Some(structure);
         }
-        self.structure.as_ref().ok_or_else(|| StoreError::Corrupt(format!("blob {}: no part table", self.blob)))
+        self.structure
+            .as_ref()
+            .ok_or_else(|| StoreError::Corrupt(format!("blob {}: no part table", self.blob)))
     }
 
     /// One field of the card: from the index when it stands there, else from the record.

@@ -128,7 +128,9 @@ fn write_origin(out: &mut Vec<u8>, partial: Option<Partial>) {
 /// A field name goes as an atom where its octets allow (RFC 9051 §9, `header-fld-name` is an `astring`).
 fn write_field_name(out: &mut Vec<u8>, name: &[u8]) {
     let atom = !name.is_empty()
-        && name.iter().all(|octet| octet.is_ascii_graphic() && !matches!(octet, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\'));
+        && name
+            .iter()
+            .all(|octet| octet.is_ascii_graphic() && !matches!(octet, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\'));
     if atom {
         out.extend_from_slice(name);
     } else {
@@ -142,13 +144,24 @@ mod tests {
 
     fn name(path: &[u32], text: SectionText, partial: Option<Partial>) -> String {
         let mut out = Vec::new();
-        write_name(&mut out, &Section { path: path.to_vec(), text }, partial, Spelling::Body);
+        write_name(
+            &mut out,
+            &Section {
+                path: path.to_vec(),
+                text,
+            },
+            partial,
+            Spelling::Body,
+        );
         String::from_utf8_lossy(&out).into_owned()
     }
 
     #[test]
     fn names_of_answers() {
-        let fields = |not| SectionText::HeaderFields { names: vec![b"Date".to_vec(), b"From".to_vec()], not };
+        let fields = |not| SectionText::HeaderFields {
+            names: vec![b"Date".to_vec(), b"From".to_vec()],
+            not,
+        };
         let partial = Some(Partial { offset: 7, length: 9 });
         assert_eq!(name(&[], SectionText::Whole, None), "BODY[]");
         assert_eq!(name(&[1, 2], SectionText::Whole, partial), "BODY[1.2]<7>");
@@ -157,7 +170,10 @@ mod tests {
         assert_eq!(name(&[4, 1], SectionText::Mime, None), "BODY[4.1.MIME]");
         assert_eq!(name(&[], fields(false), partial), "BODY[HEADER.FIELDS (Date From)]<7>");
         assert_eq!(name(&[2], fields(true), None), "BODY[2.HEADER.FIELDS.NOT (Date From)]");
-        let odd = SectionText::HeaderFields { names: vec![b"a b".to_vec()], not: false };
+        let odd = SectionText::HeaderFields {
+            names: vec![b"a b".to_vec()],
+            not: false,
+        };
         assert_eq!(name(&[], odd, None), "BODY[HEADER.FIELDS (\"a b\")]");
     }
 

@@ -67,12 +67,31 @@ mod tests {
         assert_eq!(text(&[], false, plain), "* SEARCH\r\n");
         assert_eq!(text(&[10, 22], false, plain), "* SEARCH 1 4\r\n");
         assert_eq!(text(&[10, 22], true, plain), "* SEARCH 10 22\r\n");
-        let all = SearchReturn { extended: true, all: true, ..plain };
-        assert_eq!(text(&[10, 20, 21, 40], false, all), "* ESEARCH (TAG \"a1\") ALL 1:3,5\r\n");
-        assert_eq!(text(&[10, 20, 21, 40], true, all), "* ESEARCH (TAG \"a1\") UID ALL 10,20:21,40\r\n");
+        let all = SearchReturn {
+            extended: true,
+            all: true,
+            ..plain
+        };
+        assert_eq!(
+            text(&[10, 20, 21, 40], false, all),
+            "* ESEARCH (TAG \"a1\") ALL 1:3,5\r\n"
+        );
+        assert_eq!(
+            text(&[10, 20, 21, 40], true, all),
+            "* ESEARCH (TAG \"a1\") UID ALL 10,20:21,40\r\n"
+        );
         assert_eq!(text(&[], true, all), "* ESEARCH (TAG \"a1\") UID\r\n");
-        let counts = SearchReturn { extended: true, min: true, max: true, count: true, all: false };
-        assert_eq!(text(&[20, 40], false, counts), "* ESEARCH (TAG \"a1\") MIN 2 MAX 5 COUNT 2\r\n");
+        let counts = SearchReturn {
+            extended: true,
+            min: true,
+            max: true,
+            count: true,
+            all: false,
+        };
+        assert_eq!(
+            text(&[20, 40], false, counts),
+            "* ESEARCH (TAG \"a1\") MIN 2 MAX 5 COUNT 2\r\n"
+        );
         assert_eq!(text(&[], false, counts), "* ESEARCH (TAG \"a1\") COUNT 0\r\n");
     }
 }

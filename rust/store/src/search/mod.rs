@@ -59,12 +59,17 @@ fn find(
     let tables = &context.tables;
     let (index, names) = {
         let txn = context.begin()?;
-        (index_sets(tables, &txn, view.mailbox)?, keyword_names(tables, &txn, view.account)?)
+        (
+            index_sets(tables, &txn, view.mailbox)?,
+            keyword_names(tables, &txn, view.account)?,
+        )
     };
     // Messages that the client has not been told of are not found, nor those that are gone.
     let all = numbered.intersection(&index.present);
     let keyword_bit = |keyword: &[u8]| {
-        let number = names.iter().position(|name| name.as_bytes().eq_ignore_ascii_case(keyword))?;
+        let number = names
+            .iter()
+            .position(|name| name.as_bytes().eq_ignore_ascii_case(keyword))?;
         1_u64.checked_shl(number as u32)
     };
     let sets = Sets {
@@ -88,20 +93,32 @@ fn find(
         let started = Instant::now();
         let mut looked_at = 0_u32;
         let cheap = test.cost() <= plan::Cost::Row;
-        each_row(tables, &txn, view.mailbox, candidates.iter_range(from, Uid::MAX), |uid, row| {
-            let mut message = Message { access: &access, uid, row, content: Content::new(row), header: None };
-            match test.holds(&mut message) {
-                Ok(true) => found.push(uid),
-                Ok(false) | Err(StoreError::Corrupt(_)) => {}
-                Err(error) => return Err(error),
-            }
-            looked_at += 1;
-            if (!cheap || looked_at % 256 == 0) && started.elapsed() > STRETCH_LIMIT {
-                next = uid.checked_add(1);
-                return Ok(false);
-            }
-            Ok(!cancelled.load(Ordering::Relaxed))
-        })?;
+        each_row(
+            tables,
+            &txn,
+            view.mailbox,
+            candidates.iter_range(from, Uid::MAX),
+            |uid, row| {
+                let mut message = Message {
+                    access: &access,
+                    uid,
+                    row,
+                    content: Content::new(row),
+                    header: None,
+                };
+                match test.holds(&mut message) {
+                    Ok(true) => found.push(uid),
+                    Ok(false) | Err(StoreError::Corrupt(_)) => {}
+                    Err(error) => return Err(error),
+                }
+                looked_at += 1;
+                if (!cheap || looked_at.is_multiple_of(256)) && started.elapsed() > STRETCH_LIMIT {
+                    next = uid.checked_add(1);
+                    return Ok(false);
+                }
+                Ok(!cancelled.load(Ordering::Relaxed))
+            },
+        )?;
         if cancelled.load(Ordering::Relaxed) {
             return Err(StoreError::NotFound("nobody waits for this search any more".to_owned()));
         }
@@ -172,14 +189,19 @@ impl Facts for Message<'_> {
         let mut found = false;
         if header {
             let mut prefix = Vec::new();
-            self.content.read(self.access, 0..self.content.prefix_octets(), &mut prefix)?;
+            self.content
+                .read(self.access, 0..self.content.prefix_octets(), &mut prefix)?;
             found = needle.is_in(&String::from_utf8_lossy(&prefix));
         }
         if found {
             return Ok(true);
         }
         let mut blob = Vec::new();
-        self.content.read(self.access, self.content.prefix_octets()..self.content.octets(), &mut blob)?;
+        self.content.read(
+            self.access,
+            self.content.prefix_octets()..self.content.octets(),
+            &mut blob,
+        )?;
         let structure = self.content.structure(self.access)?;
         let mut look = |piece: &str| {
             if !found {

@@ -18,7 +18,10 @@ impl Needle {
     pub fn new(text: &str) -> Self {
         let mut folded = String::with_capacity(text.len());
         fold_onto(text, &mut folded);
-        Self { length: folded.len(), finder: memmem::Finder::new(folded.as_bytes()).into_owned() }
+        Self {
+            length: folded.len(),
+            finder: memmem::Finder::new(folded.as_bytes()).into_owned(),
+        }
     }
 
     /// True when every text holds it.
@@ -63,7 +66,10 @@ pub fn fold_onto(text: &str, folded: &mut String) {
             let before = characters.as_str();
             match characters.next() {
                 Some(character) if !character.is_ascii() => {
-                    character.to_uppercase().flat_map(char::to_lowercase).for_each(|folding| folded.push(folding));
+                    character
+                        .to_uppercase()
+                        .flat_map(char::to_lowercase)
+                        .for_each(|folding| folded.push(folding));
                 }
                 _ => {
                     rest = before;

@@ -277,7 +277,11 @@ pub fn uid_ranges(numbered: &UidSet, numbers: &[(u32, u32)]) -> Vec<(u32, u32)> 
 }
 
 fn member(sets: &Sets<'_>, set: &UidSet, wanted: bool) -> Test {
-    Test::Member(if wanted { sets.all.intersection(set) } else { sets.all.difference(set) })
+    Test::Member(if wanted {
+        sets.all.intersection(set)
+    } else {
+        sets.all.difference(set)
+    })
 }
 
 fn wanted(test: Test, set: bool) -> Test {

@@ -37,7 +37,10 @@ pub fn write_flags(out: &mut Vec<u8>, flags: u8, keywords: u64, recent: bool, na
     let mut left = keywords;
     while left != 0 {
         // A bit without a name is newer than the list; the caller reads the list anew before that can be.
-        if let Some(name) = names.get(left.trailing_zeros() as usize).filter(|name| !name.is_empty()) {
+        if let Some(name) = names
+            .get(left.trailing_zeros() as usize)
+            .filter(|name| !name.is_empty())
+        {
             out.extend_from_slice(name.as_bytes());
             out.push(b' ');
         }
@@ -111,7 +114,12 @@ mod tests {
         for (flags, keywords, recent, text) in [
             (0, 0, false, "()"),
             (1, 0, false, "(\\Seen)"),
-            (0b11111, 0, true, "(\\Seen \\Answered \\Flagged \\Deleted \\Draft \\Recent)"),
+            (
+                0b11111,
+                0,
+                true,
+                "(\\Seen \\Answered \\Flagged \\Deleted \\Draft \\Recent)",
+            ),
             (4, 3, false, "(\\Flagged $Forwarded $Junk)"),
             (0, 1 << 40, false, "()"),
         ] {

@@ -74,14 +74,26 @@ impl MailboxView {
         transaction: u64,
     ) -> Result<(Self, bool)> {
         let found = tables.name(txn, account, name)?.filter(|found| found.mailbox != 0);
-        let mailbox = found.ok_or_else(|| StoreError::NotFound(format!("mailbox {name:?}")))?.mailbox;
+        let mailbox = found
+            .ok_or_else(|| StoreError::NotFound(format!("mailbox {name:?}")))?
+            .mailbox;
         let (account_record, record) = records(tables, txn, account, mailbox)?;
         let sets = index_sets(tables, txn, mailbox)?;
-        let first_unseen = sets.present.difference(&sets.seen).first().and_then(|uid| sets.present.rank(uid));
+        let first_unseen = sets
+            .present
+            .difference(&sets.seen)
+            .first()
+            .and_then(|uid| sets.present.rank(uid));
         let recent = sets.present.within(&[(record.recent_from.max(1), Uid::MAX)]);
         let keywords = keyword_names(tables, txn, account)?;
         let claim = !read_only && record.recent_from < record.uid_next;
-        let told = Told::new(sets.present, recent, account_record.highest_modseq, record.uid_next, keywords);
+        let told = Told::new(
+            sets.present,
+            recent,
+            account_record.highest_modseq,
+            record.uid_next,
+            keywords,
+        );
         let view = Self {
             account,
             mailbox,
@@ -120,7 +132,9 @@ impl MailboxView {
     pub fn account_changed(&self, tables: &Tables, txn: &ReadTxn<'_>, transaction: u64) -> Result<bool> {
         let told = self.told.lock();
         let unchanged = told.gone.is_empty()
-            && tables.account(txn, self.account)?.is_some_and(|account| account.highest_modseq == told.modseq);
+            && tables
+                .account(txn, self.account)?
+                .is_some_and(|account| account.highest_modseq == told.modseq);
         if unchanged {
             self.transaction.store(transaction, Ordering::Relaxed);
         }
@@ -156,13 +170,7 @@ impl MailboxView {
     ///
     /// # Errors
     /// Corrupt for a damaged row.
-    pub fn stored_lines(
-        &self,
-        tables: &Tables,
-        txn: &ReadTxn<'_>,
-        flags: &[FlagState],
-        uids: bool,
-    ) -> Result<Vec<u8>> {
+    pub fn stored_lines(&self, tables: &Tables, txn: &ReadTxn<'_>, flags: &[FlagState], uids: bool) -> Result<Vec<u8>> {
         let names = keyword_names(tables, txn, self.account)?;
         let mut told = self.told.lock();
         let mut lines = Vec::with_capacity(flags.len() * 40);
@@ -175,7 +183,15 @@ impl MailboxView {
             if let Some(number) = told.uids.rank(state.uid) {
                 let recent = told.recent.contains(state.uid);
                 let uid = uids.then_some(state.uid);
-                write_flags_line(&mut lines, number, uid, state.system, state.keywords, recent, &told.keywords);
+                write_flags_line(
+                    &mut lines,
+                    number,
+                    uid,
+                    state.system,
+                    state.keywords,
+                    recent,
+                    &told.keywords,
+                );
             }
         }
         Ok(lines)
@@ -195,7 +211,11 @@ impl MailboxView {
     ) -> Result<Refreshed> {
         let mut told = self.told.lock();
         let (account, record) = records(tables, txn, self.account, self.mailbox)?;
-        let mut delta = Delta { modseq: account.highest_modseq, uid_next: record.uid_next, ..Delta::default() };
+        let mut delta = Delta {
+            modseq: account.highest_modseq,
+            uid_next: record.uid_next,
+            ..Delta::default()
+        };
         if record.highest_modseq > told.modseq {
             self.gather(tables, txn, &account, &told, &mut delta)?;
         }
@@ -213,7 +233,15 @@ impl MailboxView {
         }
         let claim_recent = !self.read_only && delta.added.last().is_some_and(|uid| uid >= record.recent_from);
         let mut lines = Vec::new();
-        told.apply(&delta, Permitted { expunges, uids, read_only: self.read_only }, &mut lines);
+        told.apply(
+            &delta,
+            Permitted {
+                expunges,
+                uids,
+                read_only: self.read_only,
+            },
+            &mut lines,
+        );
         self.highest_modseq.store(record.highest_modseq, Ordering::Relaxed);
         // What is gone but untold keeps the view outdated, so that the next permitted moment tells it.
         if told.gone.is_empty() {
@@ -272,7 +300,11 @@ impl MailboxView {
         }
         each_row(tables, txn, self.mailbox, flagged.iter(), |uid, row| {
             if !everything || (row.modseq > told.modseq && !told.is_own(row.modseq)) {
-                delta.flags.push(FlagsNow { uid, flags: row.flags, keywords: row.keywords });
+                delta.flags.push(FlagsNow {
+                    uid,
+                    flags: row.flags,
+                    keywords: row.keywords,
+                });
             }
             Ok(true)
         })
@@ -287,7 +319,10 @@ fn records(
 ) -> Result<(AccountRecord, MailboxRecord)> {
     let missing = || StoreError::NotFound(format!("mailbox {mailbox}"));
     let account_record = tables.account(txn, account)?.ok_or_else(missing)?;
-    Ok((account_record, tables.mailbox(txn, account, mailbox)?.ok_or_else(missing)?))
+    Ok((
+        account_record,
+        tables.mailbox(txn, account, mailbox)?.ok_or_else(missing)?,
+    ))
 }
 
 /// Ranges in any order as ascending, disjoint ones.

@@ -92,8 +92,8 @@ pub fn each_row(
                 Some(&next) if next == uid => {
                     wanted.next();
                     skipped = 0;
-                    let record = MessageRecord::decode(value)
-                        .ok_or_else(|| damaged("messages", format!("{mailbox}:{uid}")))?;
+                    let record =
+                        MessageRecord::decode(value).ok_or_else(|| damaged("messages", format!("{mailbox}:{uid}")))?;
                     if !take(uid, &record)? {
                         return Ok(());
                     }

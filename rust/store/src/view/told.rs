@@ -83,7 +83,17 @@ impl Told {
     pub fn new(uids: UidSet, recent: UidSet, modseq: u64, uid_next: u32, keywords: KeywordNames) -> Self {
         let (keywords_told, recent_told) = (keywords.len(), recent.len());
         let (gone, own) = (UidSet::new(), BTreeSet::new());
-        Self { uids, gone, recent, modseq, uid_next, keywords, keywords_told, recent_told, own }
+        Self {
+            uids,
+            gone,
+            recent,
+            modseq,
+            uid_next,
+            keywords,
+            keywords_told,
+            recent_told,
+            own,
+        }
     }
 
     /// The UIDs that a set names: message numbers, or UIDs with `uid`. Numbers of messages that are gone, and numbers
@@ -97,13 +107,15 @@ impl Told {
             let ranges: Vec<(u32, u32)> = set
                 .resolve(count)
                 .into_iter()
-                .filter_map(|(first, last)| {
-                    Some((self.uids.select(first.max(1))?, self.uids.select(last.min(count))?))
-                })
+                .filter_map(|(first, last)| Some((self.uids.select(first.max(1))?, self.uids.select(last.min(count))?)))
                 .collect();
             self.uids.within(&ranges)
         };
-        if self.gone.is_empty() { named } else { named.difference(&self.gone) }
+        if self.gone.is_empty() {
+            named
+        } else {
+            named.difference(&self.gone)
+        }
     }
 
     /// Notes a change that this session made itself and that needs no further line.
@@ -181,7 +193,11 @@ mod tests {
 
     use super::*;
 
-    const ALL: Permitted = Permitted { expunges: true, uids: false, read_only: false };
+    const ALL: Permitted = Permitted {
+        expunges: true,
+        uids: false,
+        read_only: false,
+    };
 
     fn set(uids: &[u32]) -> UidSet {
         UidSet::from_ascending(uids.iter().copied())
@@ -200,10 +216,23 @@ mod tests {
     #[test]
     fn expunges_come_before_exists_and_from_the_top() {
         let mut told = told(&[1, 5, 9, 12]);
-        let flags = vec![FlagsNow { uid: 9, flags: 1, keywords: 0 }];
-        let delta =
-            Delta { added: set(&[20]), removed: set(&[1, 9]), modseq: 12, uid_next: 21, flags, ..Delta::default() };
-        assert_eq!(applied(&mut told, &delta, ALL), "* 3 EXPUNGE\r\n* 1 EXPUNGE\r\n* 3 EXISTS\r\n");
+        let flags = vec![FlagsNow {
+            uid: 9,
+            flags: 1,
+            keywords: 0,
+        }];
+        let delta = Delta {
+            added: set(&[20]),
+            removed: set(&[1, 9]),
+            modseq: 12,
+            uid_next: 21,
+            flags,
+            ..Delta::default()
+        };
+        assert_eq!(
+            applied(&mut told, &delta, ALL),
+            "* 3 EXPUNGE\r\n* 1 EXPUNGE\r\n* 3 EXISTS\r\n"
+        );
         assert_eq!(told.uids, set(&[5, 12, 20]));
         assert_eq!(told.modseq, 12);
     }
@@ -212,22 +241,59 @@ mod tests {
     fn without_permission_the_gone_keep_their_numbers() {
         let mut told = told(&[1, 5, 9]);
         let quiet = Permitted { expunges: false, ..ALL };
-        let delta = Delta { removed: set(&[5]), modseq: 11, ..Delta::default() };
+        let delta = Delta {
+            removed: set(&[5]),
+            modseq: 11,
+            ..Delta::default()
+        };
         assert_eq!(applied(&mut told, &delta, quiet), "");
         assert_eq!(told.uids.len(), 3);
-        let every = SequenceSet { ranges: vec![(Number(1), Largest)] };
+        let every = SequenceSet {
+            ranges: vec![(Number(1), Largest)],
+        };
         assert_eq!(told.resolve(&every, false), set(&[1, 9]));
-        assert_eq!(told.resolve(&SequenceSet { ranges: vec![(Number(2), Number(2))] }, false), set(&[]));
-        let flags = vec![FlagsNow { uid: 9, flags: 1, keywords: 0 }];
-        let delta = Delta { flags, modseq: 12, ..Delta::default() };
+        assert_eq!(
+            told.resolve(
+                &SequenceSet {
+                    ranges: vec![(Number(2), Number(2))]
+                },
+                false
+            ),
+            set(&[])
+        );
+        let flags = vec![FlagsNow {
+            uid: 9,
+            flags: 1,
+            keywords: 0,
+        }];
+        let delta = Delta {
+            flags,
+            modseq: 12,
+            ..Delta::default()
+        };
         assert_eq!(applied(&mut told, &delta, quiet), "* 3 FETCH (FLAGS (\\Seen))\r\n");
-        assert_eq!(applied(&mut told, &Delta { modseq: 12, ..Delta::default() }, ALL), "* 2 EXPUNGE\r\n");
+        assert_eq!(
+            applied(
+                &mut told,
+                &Delta {
+                    modseq: 12,
+                    ..Delta::default()
+                },
+                ALL
+            ),
+            "* 2 EXPUNGE\r\n"
+        );
     }
 
     #[test]
     fn what_came_and_went_is_never_told() {
         let mut told = told(&[1]);
-        let delta = Delta { added: set(&[7, 8]), removed: set(&[7]), modseq: 13, ..Delta::default() };
+        let delta = Delta {
+            added: set(&[7, 8]),
+            removed: set(&[7]),
+            modseq: 13,
+            ..Delta::default()
+        };
         assert_eq!(applied(&mut told, &delta, ALL), "* 2 EXISTS\r\n");
         assert_eq!(told.uids, set(&[1, 8]));
     }
@@ -238,7 +304,11 @@ mod tests {
         let delta = Delta {
             added: set(&[2]),
             recent: set(&[2]),
-            flags: vec![FlagsNow { uid: 2, flags: 0, keywords: 1 }],
+            flags: vec![FlagsNow {
+                uid: 2,
+                flags: 0,
+                keywords: 1,
+            }],
             keywords: Some(KeywordNames::from(["$Junk".into()])),
             modseq: 11,
             ..Delta::default()
@@ -251,7 +321,17 @@ mod tests {
              * OK [PERMANENTFLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft $Junk \\*)] Keywords have grown\r\n\
              * 2 FETCH (UID 2 FLAGS (\\Recent $Junk))\r\n"
         );
-        assert_eq!(applied(&mut told, &Delta { modseq: 12, ..Delta::default() }, uids), "");
+        assert_eq!(
+            applied(
+                &mut told,
+                &Delta {
+                    modseq: 12,
+                    ..Delta::default()
+                },
+                uids
+            ),
+            ""
+        );
     }
 
     #[test]
@@ -261,14 +341,23 @@ mod tests {
         told.remember_own(12);
         assert!(!told.is_own(9));
         assert!(told.is_own(12));
-        applied(&mut told, &Delta { modseq: 12, ..Delta::default() }, ALL);
+        applied(
+            &mut told,
+            &Delta {
+                modseq: 12,
+                ..Delta::default()
+            },
+            ALL,
+        );
         assert!(!told.is_own(12));
     }
 
     #[test]
     fn sets_resolve_by_uid_and_by_number() {
         let told = told(&[3, 5, 9]);
-        let range = |first, last| SequenceSet { ranges: vec![(first, last)] };
+        let range = |first, last| SequenceSet {
+            ranges: vec![(first, last)],
+        };
         assert_eq!(told.resolve(&range(Number(2), Number(9)), false), set(&[5, 9]));
         assert_eq!(told.resolve(&range(Number(4), Number(9)), false), set(&[]));
         assert_eq!(told.resolve(&range(Number(100), Largest), true), set(&[9]));

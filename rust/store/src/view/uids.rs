@@ -110,7 +110,11 @@ impl Members {
             Self::Bits(bits) => {
                 let start = usize::from(low) / 64;
                 for (number, &word) in bits.iter().enumerate().skip(start) {
-                    let masked = if number == start { word & (!0 << (low % 64)) } else { word };
+                    let masked = if number == start {
+                        word & (!0 << (low % 64))
+                    } else {
+                        word
+                    };
                     if masked != 0 {
                         return Some(number as u16 * 64 + masked.trailing_zeros() as u16);
                     }
@@ -174,7 +178,10 @@ impl UidSet {
     #[must_use]
     pub fn last(&self) -> Option<u32> {
         let chunk = self.chunks.last()?;
-        chunk.members.nth(chunk.count - 1).map(|low| chunk.number * CHUNK_UIDS + u32::from(low))
+        chunk
+            .members
+            .nth(chunk.count - 1)
+            .map(|low| chunk.number * CHUNK_UIDS + u32::from(low))
     }
 
     /// Whether the UID is a member.
@@ -206,9 +213,15 @@ impl UidSet {
     #[must_use]
     pub fn select(&self, number: u32) -> Option<u32> {
         let index = number.checked_sub(1)?;
-        let position = self.chunks.partition_point(|chunk| chunk.before <= index).checked_sub(1)?;
+        let position = self
+            .chunks
+            .partition_point(|chunk| chunk.before <= index)
+            .checked_sub(1)?;
         let chunk = &self.chunks[position];
-        chunk.members.nth(index - chunk.before).map(|low| chunk.number * CHUNK_UIDS + u32::from(low))
+        chunk
+            .members
+            .nth(index - chunk.before)
+            .map(|low| chunk.number * CHUNK_UIDS + u32::from(low))
     }
 
     /// The smallest member that is not smaller than `uid`.
@@ -226,7 +239,10 @@ impl UidSet {
             Err(index) => index,
         };
         let chunk = self.chunks.get(index)?;
-        chunk.members.nth(0).map(|low| chunk.number * CHUNK_UIDS + u32::from(low))
+        chunk
+            .members
+            .nth(0)
+            .map(|low| chunk.number * CHUNK_UIDS + u32::from(low))
     }
 
     /// Adds a UID; false when it was there.
@@ -237,7 +253,15 @@ impl UidSet {
             Err(index) => {
                 let before = self.chunks.get(index).map_or(self.len(), |chunk| chunk.before);
                 let members = Members::List(vec![low]);
-                self.chunks.insert(index, Chunk { number, before, count: 1, members });
+                self.chunks.insert(
+                    index,
+                    Chunk {
+                        number,
+                        before,
+                        count: 1,
+                        members,
+                    },
+                );
                 self.shift_after(index, 1);
                 return true;
             }
@@ -369,7 +393,15 @@ impl UidSet {
             Err(index) => {
                 let (members, count) = Members::from_bits(bits);
                 let before = self.chunks.get(index).map_or(self.len(), |chunk| chunk.before);
-                self.chunks.insert(index, Chunk { number, before, count, members });
+                self.chunks.insert(
+                    index,
+                    Chunk {
+                        number,
+                        before,
+                        count,
+                        members,
+                    },
+                );
                 self.shift_after(index, count as i32);
             }
         }
@@ -405,7 +437,9 @@ impl UidSet {
     }
 
     fn combine(&self, other: &Self, keep_left: bool, keep_right: bool, join: impl Fn(u64, u64) -> u64) -> Self {
-        let mut result = Self { chunks: Vec::with_capacity(self.chunks.len()) };
+        let mut result = Self {
+            chunks: Vec::with_capacity(self.chunks.len()),
+        };
         let (mut left, mut right) = (self.chunks.iter().peekable(), other.chunks.iter().peekable());
         loop {
             let order = match (left.peek(), right.peek()) {
@@ -422,7 +456,12 @@ impl UidSet {
                         let (mine, others) = (left.members.to_bits(), right.members.to_bits());
                         let bits: ChunkBits = std::array::from_fn(|word| join(mine[word], others[word]));
                         let (members, count) = Members::from_bits(&bits);
-                        Some(Chunk { number: left.number, before: 0, count, members })
+                        Some(Chunk {
+                            number: left.number,
+                            before: 0,
+                            count,
+                            members,
+                        })
                     }
                     _ => None,
                 },
@@ -457,16 +496,32 @@ impl FromIterator<u32> for UidSet {
 
 /// The members of one chunk, ascending.
 enum ChunkIter<'a> {
-    List { base: u32, members: std::slice::Iter<'a, u16> },
-    Bits { base: u32, bits: &'a ChunkBits, word: usize, left: u64 },
+    List {
+        base: u32,
+        members: std::slice::Iter<'a, u16>,
+    },
+    Bits {
+        base: u32,
+        bits: &'a ChunkBits,
+        word: usize,
+        left: u64,
+    },
 }
 
 impl<'a> ChunkIter<'a> {
     fn over(chunk: &'a Chunk) -> Self {
         let base = chunk.number * CHUNK_UIDS;
         match &chunk.members {
-            Members::List(list) => Self::List { base, members: list.iter() },
-            Members::Bits(bits) => Self::Bits { base, bits, word: 0, left: bits[0] },
+            Members::List(list) => Self::List {
+                base,
+                members: list.iter(),
+            },
+            Members::Bits(bits) => Self::Bits {
+                base,
+                bits,
+                word: 0,
+                left: bits[0],
+            },
         }
     }
 }
@@ -588,7 +643,10 @@ mod tests {
         assert_eq!(set.iter_range(5, 4096).collect::<Vec<_>>(), [5, 4095, 4096]);
         assert_eq!(set.iter_range(9001, u32::MAX).count(), 0);
         assert_eq!(set.ranges(), [(1, 1), (5, 5), (4095, 4096), (9000, 9000)]);
-        assert_eq!(set.within(&[(1, 4), (4096, 20000)]).iter().collect::<Vec<_>>(), [1, 4096, 9000]);
+        assert_eq!(
+            set.within(&[(1, 4), (4096, 20000)]).iter().collect::<Vec<_>>(),
+            [1, 4096, 9000]
+        );
         assert_eq!(UidSet::from_ascending([u32::MAX]).iter().next().unwrap(), u32::MAX);
     }
 
