@@ -244,11 +244,7 @@ impl Parser<'_> {
 
     fn local_part(&mut self, address: &mut Address) -> Step {
         let mut mailbox = Vec::new();
-        let step = if self.scanner.is_at(b'"') {
-            self.scanner.quoted_string(&mut mailbox)
-        } else {
-            self.scanner.dot_atom(&mut mailbox)
-        };
+        let step = self.scanner.local_part(&mut mailbox);
         if step != Step::Broken {
             address.mailbox = Some(mailbox);
         }
@@ -261,7 +257,7 @@ impl Parser<'_> {
         let is_quoted = self.scanner.is_at(b'"');
         let mut step = self.local_part(address);
         let mut has_at = false;
-        if step == Step::More && self.scanner.is_at(b'@') {
+        if step != Step::End && self.scanner.is_at(b'@') {
             has_at = true;
             let mut host = Vec::new();
             step = self.scanner.at_domain(&mut host);
@@ -357,7 +353,14 @@ mod tests {
         assert_eq!(shown("a@b (Jo Doe)"), ["Jo Doe|~|a|b"]);
         assert_eq!(shown("<@r1,@r2:a@b>"), ["~|@r1,@r2|a|b"]);
         assert_eq!(shown("a . b @ c . d"), ["~|~|a.b|c.d"]);
-        assert_eq!(shown("\"quoted\"@x"), ["~|~|quoted|x"]);
+        assert_eq!(
+            shown("\"quoted\"@x, \"a\" . b.\"c d\"@y"),
+            ["~|~|quoted|x", "~|~|a.b.c d|y"]
+        );
+        assert_eq!(
+            shown("<....@a>, .0.@b, x..y@c"),
+            ["~|~|....|a", "~|~|.0.|b", "~|~|x..y|c"]
+        );
     }
 
     #[test]
@@ -366,6 +369,7 @@ mod tests {
         assert_eq!(shown("(only a comment)"), Vec::<String>::new());
         assert_eq!(shown("jo"), ["~|~|jo|MISSING_DOMAIN"]);
         assert_eq!(shown("Jo Doe"), ["Jo Doe|~|MISSING_MAILBOX|MISSING_DOMAIN"]);
+        assert_eq!(shown("@host"), ["~|~|MISSING_MAILBOX|host"]);
         assert_eq!(shown("<>"), ["~|~|MISSING_MAILBOX|MISSING_DOMAIN"]);
         assert_eq!(shown("Jo <a@b"), ["Jo|~|a|SYNTAX_ERROR"]);
         assert_eq!(shown("Jo <a b@c>"), ["Jo|~|a|SYNTAX_ERROR"]);

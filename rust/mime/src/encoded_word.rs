@@ -80,7 +80,9 @@ fn word<'a>(text: &'a [u8], may_end: &mut bool) -> Option<Word<'a>> {
         b'q' | b'Q' => false,
         _ => return None,
     };
-    let Some(end) = memmem::find(rest, b"?=") else {
+    let end = memmem::find(rest, b"?=");
+    crate::work::note(end.unwrap_or(rest.len()));
+    let Some(end) = end else {
         *may_end = false;
         return None;
     };

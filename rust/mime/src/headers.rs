@@ -125,7 +125,10 @@ pub fn select(header: &[u8], names: &[Vec<u8>], not: bool, out: &mut Vec<u8>) {
 /// The white space that begins a continuation line becomes one space where it was a tab; further white space stays.
 #[must_use]
 pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
-    let start = value.iter().position(|&octet| !is_white(octet)).unwrap_or(value.len());
+    let start = value
+        .iter()
+        .position(|octet| !matches!(octet, b' ' | b'\t' | b'\r' | b'\n'))
+        .unwrap_or(value.len());
     let value = &value[start..];
     if memchr(b'\n', value).is_none() {
         return Cow::Borrowed(value);
@@ -146,9 +149,10 @@ pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
 
 /// Where the line that holds `at` ends, its LF included.
 pub(crate) fn line_end(data: &[u8], at: usize) -> usize {
-    data.get(at..)
-        .and_then(|rest| memchr(b'\n', rest))
-        .map_or(data.len(), |offset| at + offset + 1)
+    let found = data.get(at..).and_then(|rest| memchr(b'\n', rest));
+    let end = found.map_or(data.len(), |offset| at + offset + 1);
+    crate::work::note(end.saturating_sub(at));
+    end
 }
 
 /// True for a line of nothing but its line end.
@@ -234,6 +238,7 @@ mod tests {
     fn unfolding_drops_line_ends_only() {
         assert_eq!(&*unfold(b"  a\r\n\tb\r\n  c\n d "), b"a b  c d ");
         assert_eq!(&*unfold(b" plain"), b"plain");
+        assert_eq!(&*unfold(b" \r\n\tlater"), b"later");
         assert_eq!(
             first(MIXED, b"b").map(|value| unfold(value).into_owned()).unwrap(),
             b"two folded"

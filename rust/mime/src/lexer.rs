@@ -51,6 +51,7 @@ impl<'a> Scanner<'a> {
     }
 
     pub(crate) fn peek(&self) -> Option<u8> {
+        crate::work::note(1);
         self.data.get(self.at).copied()
     }
 
@@ -77,6 +78,7 @@ impl<'a> Scanner<'a> {
         let rest = &self.data[self.at..];
         let length = rest.iter().position(|&octet| !test(octet)).unwrap_or(rest.len());
         self.at += length;
+        crate::work::note(length);
         &rest[..length]
     }
 
@@ -150,6 +152,27 @@ impl<'a> Scanner<'a> {
             out.push(b'.');
             let step = self.skip_cfws();
             if step != Step::More {
+                return step;
+            }
+        }
+    }
+
+    /// `local-part`, with the dots at its ends or side by side that some domains give out.
+    pub(crate) fn local_part(&mut self, out: &mut Vec<u8>) -> Step {
+        let start = self.at;
+        loop {
+            let (step, ends_in_dot) = if self.is_at(b'"') {
+                (self.quoted_string(out), false)
+            } else {
+                let text = self.run(|octet| is_atext(octet) || octet == b'.');
+                if text.is_empty() {
+                    return if self.at == start { Step::Broken } else { Step::More };
+                }
+                out.extend_from_slice(text);
+                (self.skip_cfws(), text.ends_with(b"."))
+            };
+            // Words are joined by dots only (RFC 5322 §4.4, obs-local-part).
+            if step != Step::More || !(ends_in_dot || self.is_at(b'.')) {
                 return step;
             }
         }

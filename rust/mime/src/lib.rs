@@ -15,6 +15,7 @@ mod section;
 pub mod structure;
 mod table;
 pub mod transfer;
+mod work;
 
 pub mod address_list;
 pub mod builder;

@@ -163,7 +163,7 @@ struct Parser<'a> {
     /// Parts that have begun and not ended, each within the one before it.
     stack: Vec<usize>,
     open: Vec<Open>,
-    /// LF octets before `counted_to`; positions are asked for in rising order only.
+    /// LF octets before `counted_to`; positions are asked for in rising order, but for a line end.
     counted_to: usize,
     counted: usize,
 }
@@ -200,10 +200,12 @@ impl Parser<'_> {
 
     /// LF octets before a position.
     fn lines_before(&mut self, at: usize) -> usize {
-        if at > self.counted_to {
-            self.counted += memchr_iter(b'\n', &self.message[self.counted_to..at]).count();
-            self.counted_to = at;
+        if at < self.counted_to {
+            // Only ever back over the one line end that a boundary takes.
+            return self.counted - memchr_iter(b'\n', &self.message[at..self.counted_to]).count();
         }
+        self.counted += memchr_iter(b'\n', &self.message[self.counted_to..at]).count();
+        self.counted_to = at;
         self.counted
     }
 
@@ -226,7 +228,9 @@ impl Parser<'_> {
         let next = self.parts.len();
         for index in self.stack.drain(depth..) {
             let part = &mut self.parts[index];
-            part.body.end = end.max(part.body.start);
+            // An empty line directly before a boundary is the boundary's (RFC 2046 §5.1.1, `delimiter`).
+            part.header.end = part.header.end.min(end);
+            part.body = part.body.start.min(end)..end;
             // `lines` has held the count at the body's start until now.
             part.lines = lines.saturating_sub(part.lines);
             part.next = next;
@@ -345,11 +349,13 @@ impl Parser<'_> {
             return None;
         }
         let after = line_end(self.message, line);
+        crate::work::note(after - line);
         let text = without_line_end(&self.message[line + 2..after]);
         let stem = text.strip_suffix(b"--").unwrap_or(text);
         let mut best: Option<(usize, usize)> = None;
         for (index, open) in self.open.iter().enumerate().rev() {
             let length = open.boundary.len();
+            crate::work::note(1);
             if best.is_none_or(|(_, longest)| length > longest) && text.starts_with(&open.boundary) {
                 best = Some((index, length));
                 if length == text.len() || length == stem.len() {
@@ -374,10 +380,12 @@ impl Parser<'_> {
             .iter()
             .position(|&index| index == owner)
             .map_or(0, |position| position + 1);
-        // No part ends before it begins: directly after a header the empty line stays with the header.
-        let floor = self.stack.last().map_or(0, |&index| self.parts[index].body.start);
-        let end = self.before_line_end(hit.line).max(floor);
-        self.finish(depth, end);
+        if depth < self.stack.len() {
+            // No part ends before it begins: the line end may be that of the boundary line before.
+            let floor = self.stack.last().map_or(0, |&index| self.parts[index].header.start);
+            let end = self.before_line_end(hit.line).max(floor);
+            self.finish(depth, end);
+        }
         self.open.truncate(hit.open + usize::from(!hit.is_closing));
         // A boundary line that the message ends in opens nothing: a part begins on the line after it.
         if hit.is_closing || !self.message[hit.line..hit.after].ends_with(b"\n") {

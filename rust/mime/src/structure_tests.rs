@@ -157,6 +157,16 @@ fn boundaries_at_the_edges() {
         section(&mixed("b", "--b\r\nX: 1\r\n--b--\r\n"), "1.MIME"),
         Some(&b"X: 1"[..])
     );
+    // The line end before a boundary is the boundary's, be it the empty line of a header.
+    for (body, header) in [
+        ("--b\r\nX: 1\r\n\r\n--b--", "X: 1\r\n"),
+        ("--b\r\n\r\n--b--", ""),
+        ("--b\r\n--b--", ""),
+    ] {
+        assert_eq!(section(&mixed("b", body), "1.MIME"), Some(header.as_bytes()), "{body}");
+        assert_eq!(section(&mixed("b", body), "1"), Some(&b""[..]), "{body}");
+    }
+    assert_eq!(parse(&mixed("b", "--b\r\n\r\n--b--\r\n")).parts[0].lines, 3);
     // No part at all, with and without a closing boundary or a boundary parameter.
     for message in [
         mixed("b", "text\r\n"),

@@ -98,7 +98,9 @@ fn leader(text: &str) -> Result<&str, usize> {
 /// `subj-blob = "[" *BLOBCHAR "]" *WSP`: what follows it.
 fn blob(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('[')?;
-    let end = inner.find(['[', ']'])?;
+    let end = inner.find(['[', ']']);
+    crate::work::note(end.unwrap_or(inner.len()));
+    let end = end?;
     Some(inner[end..].strip_prefix(']')?.trim_start_matches(' '))
 }
 

@@ -211,7 +211,7 @@ fn found_rows(message: &[u8]) -> Vec<Row> {
 }
 
 /// Messages of mail-parser where we differ, and why.
-const DIFFERENT_OFFSETS: [(&str, &str); 20] = [
+const DIFFERENT_OFFSETS: [(&str, &str); 21] = [
     ("malformed/000", "a boundary line ends a header"),
     ("malformed/001", "RFC 2046 §5.1.1 compares only the beginning of a line"),
     ("malformed/002", "a multipart without parts stays one"),
@@ -231,6 +231,10 @@ const DIFFERENT_OFFSETS: [(&str, &str); 20] = [
     ("malformed/022", "a message/rfc822 part is one whatever it holds"),
     ("rfc/008", "an encoded message/rfc822 is shown as it stands"),
     ("thirdparty/005", "a boundary stands at the beginning of a line"),
+    (
+        "thirdparty/011",
+        "the empty line directly before a boundary is the boundary's",
+    ),
     ("thirdparty/015", "an outer boundary ends inner messages"),
 ];
 
