@@ -81,6 +81,19 @@ fn long_input_is_read_once() {
         session.send(octet);
     }
     assert_eq!(session.told().len(), 1);
+    // Ten thousand literals in each of a hundred commands: looked at once each.
+    let mut line = b"a FETCH 1 BODY[HEADER.FIELDS (x".to_vec();
+    line.extend_from_slice(&b" {0+}\r\n".repeat(9_000));
+    line.extend_from_slice(b")]\r\n");
+    session.send(&line.repeat(100));
+    assert_eq!(
+        session
+            .told()
+            .iter()
+            .filter(|event| matches!(event, Event::Command(_)))
+            .count(),
+        100
+    );
     // Many small commands at once: each taken from the front without moving the rest.
     session.send(&b"a NOOP\r\n".repeat(200_000));
     assert_eq!(session.told().len(), 200_000);

@@ -282,9 +282,7 @@ impl ImapServer {
             return Err(Fault::syntax("no literal is expected here"));
         }
         let begun = self.buffer.bytes().get(..head).unwrap_or_default();
-        if memchr::memchr(0, begun).is_some() {
-            return Err(Fault::new(BadKind::Nul, "NUL in a command"));
-        }
+        // Only the first words, however many literals a command has: the whole is read once, at its end.
         let mut lexer = Lexer::new(begun);
         let (tag, row) = command::identify(&mut lexer, self.state.phase())?;
         if row.name == "APPEND"
