@@ -162,7 +162,7 @@ def test_temporary_refusal_is_tried_again(near: Server, sink: Sink) -> None:
     # The back-off is minutes: the operator's `queue retry` is the way to have it now.
     eventually(
         "delivery after a retry",
-        lambda: ironpost("queue", "retry", "--all", "--dir", str(near.folder), check=False) and sink.accepted,
+        lambda: ironpost("queue", "retry", "--dir", str(near.folder), check=False) and sink.accepted,
     )
     assert len(sink.accepted) == 1
     assert sink.accepted[0].endswith(b"\r\n\r\nrelayed\r\n.dot\r\n")
@@ -178,7 +178,7 @@ def test_queued_mail_survives_a_kill(near: Server, sink: Sink) -> None:
     near.start()
     eventually(
         "all five at the sink",
-        lambda: ironpost("queue", "retry", "--all", "--dir", str(near.folder), check=False) and len(sink.accepted) >= 5,
+        lambda: ironpost("queue", "retry", "--dir", str(near.folder), check=False) and len(sink.accepted) >= 5,
     )
     subjects = {re.search(rb"Subject: (kept \d)", message).group(1) for message in sink.accepted}  # type: ignore[union-attr]
     assert len(subjects) == 5
