@@ -249,7 +249,9 @@ proptest! {
     }
 
     #[test]
-    fn decoding_any_octets_never_panics(octets in prop::collection::vec(prop_oneof![Just(b'&'), Just(b'-'), any::<u8>()], 0..40)) {
+    fn decoding_any_octets_never_panics(
+        octets in prop::collection::vec(prop_oneof![Just(b'&'), Just(b'-'), any::<u8>()], 0..40),
+    ) {
         if let Some(name) = decode_modified_utf7(&octets) {
             let mut encoded = Vec::new();
             encode_modified_utf7(&mut encoded, &name);
@@ -258,7 +260,11 @@ proptest! {
     }
 
     #[test]
-    fn patterns_match_as_the_definition_says(name in "[ab/]{0,8}", reference in "[a/%]{0,2}", pattern in "[ab/%*]{0,7}") {
+    fn patterns_match_as_the_definition_says(
+        name in "[ab/]{0,8}",
+        reference in "[a/%]{0,2}",
+        pattern in "[ab/%*]{0,7}",
+    ) {
         let joined: Vec<char> = format!("{reference}{pattern}").chars().collect();
         let letters: Vec<char> = name.chars().collect();
         prop_assert_eq!(mailbox_matches(&name, &reference, &pattern), matches_slowly(&letters, &joined));

@@ -1,4 +1,4 @@
-//! Arguments of the commands on messages: APPEND, SEARCH, FETCH, STORE, COPY, MOVE, UID EXPUNGE (RFC 9051 §6.3.12, §6.4).
+//! Arguments of APPEND, SEARCH, FETCH, STORE, COPY, MOVE and UID EXPUNGE (RFC 9051 §6.3.12, §6.4).
 
 use super::command::{Arguments, Context, StoreMode};
 use super::command_mailbox::name;

@@ -17,13 +17,13 @@ pub enum BadKind {
     NotUtf8,
     /// A command of more octets than `command_octets_max`, message literals not counted.
     TooLong,
-    /// A literal announced beyond what is allowed; the answer may be NO [TOOBIG] (RFC 7889).
+    /// A literal announced beyond what is allowed; the answer may be NO `[TOOBIG]` (RFC 7889).
     TooBig,
-    /// A bound on nesting or counts was passed; the answer may be NO [LIMIT].
+    /// A bound on nesting or counts was passed; the answer may be NO `[LIMIT]`.
     Limit,
-    /// An unknown SEARCH charset: the answer is NO [BADCHARSET (UTF-8)] (RFC 9051 §6.4.4).
+    /// An unknown SEARCH charset: the answer is NO `[BADCHARSET (UTF-8)]` (RFC 9051 §6.4.4).
     BadCharset,
-    /// A special use that does not exist, or more than one: the answer is NO [USEATTR] (RFC 6154 §3).
+    /// A special use that does not exist, or more than one: the answer is NO `[USEATTR]` (RFC 6154 §3).
     UseAttribute,
     /// A mailbox name that is no modified UTF-7 (RFC 3501 §5.1.3) or holds control characters.
     MailboxName,

@@ -67,9 +67,9 @@ pub enum Spelling {
     Body,
     /// `RFC822` (RFC 3501 only): BODY[].
     Rfc822,
-    /// `RFC822.HEADER`: BODY.PEEK[HEADER].
+    /// `RFC822.HEADER`: `BODY.PEEK[HEADER]`.
     Rfc822Header,
-    /// `RFC822.TEXT`: BODY[TEXT].
+    /// `RFC822.TEXT`: `BODY[TEXT]`.
     Rfc822Text,
 }
 

@@ -1,7 +1,7 @@
 //! IMAP4rev1 and IMAP4rev2 (RFC 3501, RFC 9051): types, grammar, server core.
 //!
-//! Octets go through `framer` (where does a command end), `command` (the table of commands) and its families, which read
-//! them with `lexer`. `state` says what may come; `server` joins them; `response` writes what we say.
+//! Octets go through `framer` (where does a command end), `command` (the table of commands) and its families, which
+//! read them with `lexer`. `state` says what may come; `server` joins them; `response` writes what we say.
 
 pub mod command;
 mod command_auth;

@@ -1,8 +1,8 @@
 //! The IMAP server core: octets in, one event at a time out, decisions in, octets out (RFC 9051, RFC 3501).
 //!
-//! A pipelined command waits until the one before it has been answered (RFC 9051 §5.5 lets us), so responses never cross
-//! and a `+` can belong to one command only. The core sets no limit to what waits: the session stops reading while
-//! [`ImapServer::backlog`] is high.
+//! A pipelined command waits until the one before it has been answered (RFC 9051 §5.5 lets us), so responses never
+//! cross and a `+` can belong to one command only. The core sets no limit to what waits: the session stops reading
+//! while [`ImapServer::backlog`] is high.
 
 use super::command::{self, Arguments, Command, Context};
 use super::command_auth::decode_base64;
