@@ -24,7 +24,7 @@ $(VENV)/.tools: scripts/setup.sh pyproject.toml
 	touch $@
 
 $(VENV)/.built: $(VENV)/.tools pyproject.toml $(RUST_SOURCES)
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --release --skip-install
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --release --quiet
 	touch $@
 
 run: build

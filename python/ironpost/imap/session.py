@@ -31,6 +31,15 @@ _BAD_COMMANDS_MAX = 25
 # Output that may wait before it is drained in the middle of a command.
 _OUTPUT_HIGH_OCTETS = 65536
 
+# Faults that have a response code of their own (RFC 9051 §7.1, RFC 6154 §6, RFC 5530 §3).
+_REFUSALS = {
+    "badcharset": "BADCHARSET (UTF-8 US-ASCII)",
+    "too-big": "TOOBIG",
+    "limit": "LIMIT",
+    "useattr": "USEATTR",
+    "mailbox-name": "CANNOT",
+}
+
 
 class Session:
     """State of one connection beyond what the core and the view hold."""
@@ -196,15 +205,17 @@ class Session:
 
     def _bad(self, tag: str | None, kind: str, text: str) -> None:
         self.bad_commands += 1
+        if self.append is not None:
+            # What followed the literal was not the command's end: nothing is stored.
+            self.append.sink.discard()
+            self.append = None
         if self.idle_tag is not None:
             # Whatever is not DONE ends the IDLE without an answer to guess at (RFC 2177).
             self._bye("", "expected DONE")
         elif self.bad_commands > _BAD_COMMANDS_MAX:
             self._bye("", "too many malformed commands")
-        elif kind == "badcharset":
-            self.wire.respond(tag or "*", "NO", "BADCHARSET (UTF-8 US-ASCII)", text)
-        elif kind == "too-big":
-            self.wire.respond(tag or "*", "NO", "TOOBIG", text)
+        elif kind in _REFUSALS:
+            self.wire.respond(tag or "*", "NO", _REFUSALS[kind], text)
         else:
             self.wire.respond(tag or "*", "BAD", "", text)
 
