@@ -16,6 +16,7 @@ use super::items::{FetchPlan, Written, write_content, write_fact};
 use super::message::{Access, Content, Facts};
 use crate::error::{Result, StoreError};
 use crate::ids::Uid;
+use crate::pack::format::FRAME_OCTETS;
 use crate::view::MailboxView;
 use crate::view::lines::{KeywordNames, write_numbered};
 use crate::view::rows::{each_row, keyword_names};
@@ -38,8 +39,8 @@ pub struct FetchCursor {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Messages below this have been answered.
-    next: Uid,
+    /// Messages below this have been answered; one beyond the largest UID at the end.
+    next: u64,
     /// The message whose answer has begun.
     open: Option<Open>,
     /// The first fault; told after the others have been answered.
@@ -135,8 +136,10 @@ impl FetchCursor {
         out: &mut Vec<u8>,
     ) -> Result<()> {
         let told = self.view.told();
-        let from = state.next;
+        let from = Uid::try_from(state.next).unwrap_or(Uid::MAX);
+        let last = self.wanted.last().map_or(0, u64::from);
         let mut number_of = Numbers::new(&told.uids);
+        let any_recent = !told.recent.is_empty();
         let mut stopped = false;
         let mut looked_at = 0_u32;
         each_row(
@@ -145,13 +148,13 @@ impl FetchCursor {
             self.view.mailbox,
             self.wanted.iter_range(from, Uid::MAX),
             |uid, row| {
-                state.next = uid.saturating_add(1);
+                state.next = u64::from(uid) + 1;
                 let Some(number) = number_of.of(uid) else {
                     return Ok(true);
                 };
                 let facts = Facts {
                     uid,
-                    recent: told.recent.contains(uid),
+                    recent: any_recent && told.recent.contains(uid),
                     row: *row,
                 };
                 let start = out.len();
@@ -182,17 +185,11 @@ impl FetchCursor {
                 }
                 looked_at += 1;
                 let late = looked_at.is_multiple_of(16) && started.elapsed() > STRETCH_LIMIT;
-                stopped = out.len() >= limit || late || uid == Uid::MAX;
+                stopped = out.len() >= limit || late;
                 Ok(!stopped)
             },
         )?;
-        // UID 4,294,967,295 leaves no next one to go on from.
-        if !stopped || state.next == Uid::MAX && state.open.is_none() && !self.wanted.contains(Uid::MAX) {
-            state.exhausted = true;
-        }
-        if state.next > self.wanted.last().unwrap_or(0) {
-            state.exhausted = true;
-        }
+        state.exhausted = !stopped || state.next > last;
         Ok(())
     }
 
@@ -201,23 +198,18 @@ impl FetchCursor {
         let Some(mut open) = state.open.take() else {
             return;
         };
-        let start = out.len();
         match self.advance(access, &mut open, keywords, limit, out) {
             Ok(true) => {}
             Ok(false) => state.open = Some(open),
             Err(fault) => {
-                // The literal has been announced and the client counts octets: the damaged rest is made of spaces, the
-                // items not yet begun are left out, and the command fails in the end.
+                // A literal that has been announced is counted by the client: its damaged rest is made of spaces. Items not
+                // yet begun are left out, and the command fails in the end.
                 keep_first(&mut state.fault, fault);
                 let owed = match &open.owed {
                     Some(Owed::Octets(range)) => range.end - range.start,
                     Some(Owed::Decoded(octets, from)) => (octets.len() - from) as u64,
                     None => 0,
                 };
-                if owed == 0 {
-                    // An item was begun in this stretch: its name goes, and the space before it.
-                    out.truncate(start);
-                }
                 out.resize(out.len() + owed as usize, b' ');
                 out.extend_from_slice(b")\r\n");
             }
@@ -238,11 +230,12 @@ impl FetchCursor {
                 let room = (limit.saturating_sub(out.len()) as u64).max(PIECE_OCTETS_MIN);
                 let left = match owed {
                     Owed::Octets(range) => {
-                        let piece = range.start..range.end.min(range.start.saturating_add(room));
+                        let piece = range.start..piece_end(range, room, open.content.prefix_octets());
                         let before = out.len();
-                        open.content.read(access, piece.clone(), out)?;
-                        if (out.len() - before) as u64 != piece.end - piece.start {
+                        let read = open.content.read(access, piece.clone(), out);
+                        if read.is_err() || (out.len() - before) as u64 != piece.end - piece.start {
                             out.truncate(before);
+                            read?;
                             return Err(StoreError::Corrupt(format!(
                                 "message {}: its body is short",
                                 open.facts.uid
@@ -267,19 +260,37 @@ impl FetchCursor {
                 out.extend_from_slice(b")\r\n");
                 return Ok(true);
             };
+            let start = out.len();
             if open.item > 0 {
                 out.push(b' ');
             }
             open.item += 1;
             if !write_fact(item, &open.facts, keywords, out) {
-                open.owed = match write_content(item, access, &mut open.content, out)? {
-                    Written::Whole => None,
-                    Written::Octets(range) => Some(Owed::Octets(range)),
-                    Written::Decoded(octets) => Some(Owed::Decoded(octets, 0)),
+                open.owed = match write_content(item, access, &mut open.content, out) {
+                    Ok(Written::Whole) => None,
+                    Ok(Written::Octets(range)) => Some(Owed::Octets(range)),
+                    Ok(Written::Decoded(octets)) => Some(Owed::Decoded(octets, 0)),
+                    Err(fault) => {
+                        out.truncate(start);
+                        return Err(fault);
+                    }
                 };
             }
         }
     }
+}
+
+/// Where the next piece of a body ends: at the end of a frame of the pack where there is room for most of one, so that no
+/// frame is decompressed twice.
+fn piece_end(range: &Range<u64>, room: u64, prefix_octets: u64) -> u64 {
+    const FRAME: u64 = FRAME_OCTETS as u64;
+    let end = if room < FRAME / 2 {
+        range.start.saturating_add(room)
+    } else {
+        let frame = range.start.saturating_sub(prefix_octets) / FRAME;
+        (frame + (room / FRAME).max(1)) * FRAME + prefix_octets
+    };
+    end.min(range.end)
 }
 
 /// Message numbers of ascending UIDs: the next one costs a step, only a jump costs a look-up.
