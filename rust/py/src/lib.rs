@@ -11,10 +11,10 @@ mod imap;
 mod mime;
 mod pop3;
 mod signal;
+mod smtp;
 mod store;
 mod tls;
 mod wire;
-// Owners add here, one line each: mod smtp; mod imap; mod store;
 
 use pyo3::prelude::*;
 
@@ -33,6 +33,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     mime::register(module)?;
     imap::register(module)?;
     store::register(module)?;
-    // Owners add here, one line each: smtp::register(module)?; ...
+    smtp::register(module)?;
     Ok(())
 }
