@@ -328,12 +328,7 @@ impl UidSet {
     /// The members from `first` to `last`, both included, ascending.
     pub fn iter_range(&self, first: u32, last: u32) -> impl Iterator<Item = u32> + '_ {
         let start = self.chunks.partition_point(|chunk| chunk.number < first / CHUNK_UIDS);
-        self.chunks[start..]
-            .iter()
-            .take_while(move |chunk| chunk.number <= last / CHUNK_UIDS)
-            .flat_map(ChunkIter::over)
-            .skip_while(move |&uid| uid < first)
-            .take_while(move |&uid| uid <= last)
+        RangeIter { chunks: self.chunks[start..].iter(), current: None, first, last }
     }
 
     /// The members as ascending ranges with gaps between them.
@@ -491,6 +486,32 @@ impl Eq for UidSet {}
 impl FromIterator<u32> for UidSet {
     fn from_iter<I: IntoIterator<Item = u32>>(uids: I) -> Self {
         Self::from_ascending(uids)
+    }
+}
+
+/// The members of a range, ascending.
+struct RangeIter<'a> {
+    chunks: std::slice::Iter<'a, Chunk>,
+    current: Option<ChunkIter<'a>>,
+    first: u32,
+    last: u32,
+}
+
+impl Iterator for RangeIter<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        loop {
+            if let Some(current) = &mut self.current {
+                for uid in current {
+                    if uid >= self.first {
+                        return (uid <= self.last).then_some(uid);
+                    }
+                }
+            }
+            let chunk = self.chunks.next().filter(|chunk| chunk.number <= self.last / CHUNK_UIDS)?;
+            self.current = Some(ChunkIter::over(chunk));
+        }
     }
 }
 
