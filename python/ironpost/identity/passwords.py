@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
-from ..errors import AuthenticationBusy, AuthenticationFailed, DirectoryError, TooManyFailures
+from ..errors import AuthenticationBusy, AuthenticationFailed, TooManyFailures, UserError
 from .hashing import Hasher
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Authenticator:
         try:
             verifiers = await self._slowly(self.hasher.make, password)
             await self._directory.set_verifiers(account.address, verifiers, generation=credential.generation)
-        except (AuthenticationBusy, DirectoryError) as error:
+        except (AuthenticationBusy, UserError) as error:
             self._log.info("verifier not renewed", account=account.address, why=str(error))
             return None
         return self._entry(account.id, credential.generation + 1, password)

@@ -305,11 +305,9 @@ class Directory:
         return [] if row is None else list(row["targets"])
 
     def _first_account(self, transaction: Transaction, domain: str) -> Account | None:
-        """The domain's oldest account."""
-        suffix = f"@{domain}"
-        rows = self._rows(transaction, "accounts")
-        oldest = min(((row["id"], row["address"]) for name, row in rows if name.endswith(suffix)), default=None)
-        return None if oldest is None else Account(*oldest)
+        """The domain's oldest account, as the edits keep it noted."""
+        home = self._load(transaction, "domains", domain.encode())
+        return None if home is None or home["postmaster"] is None else self._account(transaction, home["postmaster"])
 
     def _load(self, transaction: Transaction, table: str, name: bytes) -> Any:
         value = transaction.get(name, db=self.environment.tables[table])

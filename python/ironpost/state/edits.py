@@ -33,7 +33,7 @@ def add_domain(tables: Tables, txn: Transaction, domain: str) -> str:
     name = addresses.valid_domain(domain)
     if txn.get(name.encode(), db=tables["domains"]) is not None:
         raise DirectoryError("exists", f"the domain {name} is there already")
-    _put(txn, tables["domains"], name.encode(), {"created": time.time()})
+    _put(txn, tables["domains"], name.encode(), {"created": time.time(), "postmaster": None})
     _touch(tables, txn)
     return name
 
@@ -57,7 +57,8 @@ def add_account(tables: Tables, txn: Transaction, address: str, verifiers: list[
     """A new account: id and address."""
     local, domain = addresses.valid_address(address, local_only=True)
     name = addresses.key(local, domain)
-    if txn.get(domain.encode(), db=tables["domains"]) is None:
+    home = _load(txn, tables["domains"], domain.encode())
+    if home is None:
         raise DirectoryError("no-domain", f"{domain} is not one of our domains (ironpost domain add {domain})")
     if txn.get(name.encode(), db=tables["accounts"]) is not None:
         raise DirectoryError("exists", f"the account {name} is there already")
@@ -70,6 +71,8 @@ def add_account(tables: Tables, txn: Transaction, address: str, verifiers: list[
     _put(txn, tables["accounts"], name.encode(), {"id": account, "address": full, "created": time.time()})
     _put(txn, tables["ids"], id_key(account), {"name": name})
     _put(txn, tables["credentials"], id_key(account), {"generation": 1, "verifiers": verifiers})
+    if home["postmaster"] is None:
+        _put(txn, tables["domains"], domain.encode(), {**home, "postmaster": name})
     _touch(tables, txn)
     return account, full
 
@@ -94,6 +97,10 @@ def remove_account(tables: Tables, txn: Transaction, address: str) -> int:
     txn.delete(id_key(account), db=tables["credentials"])
     _put(txn, tables["ids"], id_key(account), {"name": name, "removed": time.time()})
     _put(txn, tables["tombstones"], id_key(account), {"name": name, "removed": time.time(), "purge": True})
+    domain = name.rpartition("@")[2]
+    home = _load(txn, tables["domains"], domain.encode())
+    if home is not None and home["postmaster"] == name:
+        _put(txn, tables["domains"], domain.encode(), {**home, "postmaster": _oldest(tables, txn, domain)})
     _touch(tables, txn)
     return account
 
@@ -201,6 +208,19 @@ def _refuse_loop(tables: Tables, txn: Transaction, name: str, targets: list[str]
         row = _load(txn, tables["aliases"], key.encode())
         if row is not None:
             pending += row["targets"]
+
+
+def _oldest(tables: Tables, txn: Transaction, domain: str) -> str | None:
+    """The oldest account of a domain, which gets its postmaster's mail when nobody else is named for it."""
+    suffix = f"@{domain}".encode()
+    best: tuple[int, str] | None = None
+    with txn.cursor(db=tables["accounts"]) as cursor:
+        for name, value in cursor:
+            if bytes(name).endswith(suffix):
+                row = msgpack.unpackb(value)
+                if best is None or row["id"] < best[0]:
+                    best = (row["id"], bytes(name).decode())
+    return None if best is None else best[1]
 
 
 def _account(tables: Tables, txn: Transaction, address: str) -> tuple[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from .. import __version__
 from ..errors import UserError
 from ..identity import accounts
+from ..runtime import threads
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -68,7 +69,8 @@ async def account_add(context: OperationContext, arguments: Arguments) -> dict[s
 
 async def account_list(context: OperationContext, arguments: Arguments) -> list[dict[str, Any]]:
     """{domain?} -> [{id, address}]."""
-    return [account._asdict() for account in context.directory.accounts(arguments.get("domain"))]
+    found = await threads.run("directory", context.directory.accounts, arguments.get("domain"))
+    return [account._asdict() for account in found]
 
 
 async def account_remove(context: OperationContext, arguments: Arguments) -> int:
@@ -101,7 +103,7 @@ async def alias_add(context: OperationContext, arguments: Arguments) -> dict[str
 
 async def alias_list(context: OperationContext, arguments: Arguments) -> list[dict[str, Any]]:
     """-> [{address, targets}]."""
-    return [alias._asdict() for alias in context.directory.aliases()]
+    return [alias._asdict() for alias in await threads.run("directory", context.directory.aliases)]
 
 
 async def alias_remove(context: OperationContext, arguments: Arguments) -> None:
@@ -132,7 +134,7 @@ async def store_check(context: OperationContext, arguments: Arguments) -> dict[s
     """{full} -> the report; accounts unknown to the directory are told, and nothing deletes them."""
     store = context.store
     report = await store.call(store.core.check(bool(arguments.get("full"))))
-    known = context.directory.known_ids()
+    known = await threads.run("directory", context.directory.known_ids)
     strange = [account for account in await store.call(store.core.accounts()) if account not in known]
     return {
         "problems": list(report.problems),
