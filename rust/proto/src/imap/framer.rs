@@ -50,6 +50,9 @@ enum Mode {
 /// Octets kept at the end of a skipped line: enough for the announcement of a literal.
 const SKIP_TAIL_OCTETS: usize = 64;
 
+/// More digits announce nothing: the announcement must lie within [`SKIP_TAIL_OCTETS`].
+const LENGTH_DIGITS_MAX: usize = 40;
+
 /// The scanner; its place in the buffer is the buffer's own `scanned`.
 #[derive(Debug)]
 pub(super) struct Framer {
@@ -73,12 +76,16 @@ impl Framer {
                     let (start, tainted) = (*start, *tainted);
                     let Some(newline) = find_newline(buffer) else {
                         if buffer.len() > self.command_octets_max {
-                            let report = (tag_of(buffer.bytes()), TOO_LONG);
-                            self.mode = Mode::SkipLine { report: Some(report) };
+                            self.skip_line(buffer, tainted);
                             continue;
                         }
                         return Framed::NeedData;
                     };
+                    // Whether the end of the line has come already must not decide what is told of it.
+                    if newline > self.command_octets_max {
+                        self.skip_line(buffer, tainted);
+                        continue;
+                    }
                     let line = buffer.bytes().get(start..newline).unwrap_or_default();
                     let Some(line) = line.strip_suffix(b"\r") else {
                         let tag = tag_of(buffer.bytes());
@@ -205,6 +212,13 @@ impl Framer {
         self.mode = FRESH;
     }
 
+    /// Gives up a line that has passed the bound, wherever its end may be.
+    fn skip_line(&mut self, buffer: &Buffer, tainted: bool) {
+        let fault = if tainted { BARE_NEWLINE } else { TOO_LONG };
+        let report = Some((tag_of(buffer.bytes()), fault));
+        self.mode = Mode::SkipLine { report };
+    }
+
     fn skip(
         &mut self,
         buffer: &mut Buffer,
@@ -265,7 +279,7 @@ pub(super) fn announced_literal(line: &[u8]) -> Option<LiteralHead> {
     };
     let digits = inner.iter().rev().take_while(|octet| octet.is_ascii_digit()).count();
     let (before, digits) = inner.split_at_checked(inner.len().checked_sub(digits)?)?;
-    if digits.is_empty() {
+    if digits.is_empty() || digits.len() > LENGTH_DIGITS_MAX {
         return None;
     }
     let before = before.strip_suffix(b"{")?;
