@@ -57,6 +57,7 @@ class Supervisor:
         self.started = time.time()
         self.stopping = False
         self.failure = ""
+        self._stop_asked = trio.Event()
         self._ever_ready = False
         self._failed_starts = 0
         self._last_silent_kill = -inf
@@ -71,6 +72,8 @@ class Supervisor:
         self.bound = bind_all(self.config, inherited())
         _own_runtime(self.config)
         privileges.drop(self.config)
+        if os.geteuid() == 0:
+            self.log.warning("running as root", better="give the data to another user, or set `user`")
         self.board_descriptor = Board.make()
         self.board = Board(self.board_descriptor, 0, self.workers)
         for slot in range(1, self.workers + 1):
@@ -145,7 +148,8 @@ class Supervisor:
                     self.failure = f"the workers do not start ({_told(status)}); the lines above say why"
                     await self._stop(0)
                     return
-            await trio.sleep(pause)
+            with trio.move_on_after(pause):
+                await self._stop_asked.wait()
             pause = min(pause * 2, BACK_OFF_SECONDS_MAX)
 
     async def _hear(self, child: Child) -> None:
@@ -239,6 +243,7 @@ class Supervisor:
 
     async def _stop(self, seconds: float) -> None:
         self.stopping = True
+        self._stop_asked.set()
         self.notifier.tell("STOPPING=1")
         self.log.info("stopping", drain=seconds)
         for _, socket in self.bound:
