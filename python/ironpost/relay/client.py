@@ -44,6 +44,10 @@ class HopFailed(Exception):
         self.outcome = outcome
 
 
+class TlsFailed(Exception):
+    """Everything was well until the handshake began."""
+
+
 class Broken(Exception):
     """The connection has ended amid a transaction."""
 
@@ -86,12 +90,12 @@ class Connection:
         if hop.tls == TLS_OPPORTUNISTIC:
             try:
                 return await cls._open(hop, hostname, hop.tls)
-            except _core.TlsError:
+            except (TlsFailed, _core.TlsError):
                 # RFC 7435: unverified TLS that fails is no worse than none; the peer is asked again without it.
                 return await cls._open(hop, hostname, TLS_NONE)
         try:
             return await cls._open(hop, hostname, hop.tls)
-        except _core.TlsError as error:
+        except (TlsFailed, _core.TlsError) as error:
             raise HopFailed(Outcome(454, "4.7.5", f"TLS with {hop.name} failed: {error}")) from None
 
     @classmethod
@@ -139,8 +143,12 @@ class Connection:
             if must:
                 raise HopFailed(_outcome(reply).temporary())
             return
-        self._wire.begin_tls(await _tls_config(self.hop, verify=tls == TLS_VERIFY), self.hop.name)
-        await self._hello(hostname)
+        config = await _tls_config(self.hop, verify=tls == TLS_VERIFY)
+        try:
+            self._wire.begin_tls(config, self.hop.name)
+            await self._hello(hostname)
+        except Broken as error:  # many a peer just hangs up on a handshake that it does not like
+            raise TlsFailed(error.outcome.text) from None
 
     async def _log_in(self) -> None:
         route = self.hop.route
@@ -264,16 +272,18 @@ class Connection:
 
     async def quit(self) -> None:
         """QUIT, within a short limit, and close."""
-        if self.alive:
-            self.alive = False
-            try:
+        try:
+            if self.alive:
+                self.alive = False
                 self._wire.quit()
                 await self._reply("QUIT", timeouts.CLIENT_QUIT)
                 self._wire.close_tls()
                 await self._drain(timeouts.CLIENT_QUIT)
-            except (Broken, _core.CoreError):
-                pass  # the mail is in its hands already; how it hangs up is its affair
-        await self._stream.close()
+                await self._stream.close()
+        except (Broken, _core.CoreError):
+            pass  # the mail is in its hands already; how it hangs up is its affair
+        finally:
+            self._stream.abort()  # nothing, once it is closed
 
     def abandon(self) -> None:
         """Resets the connection: nothing under way on it counts."""

@@ -55,6 +55,7 @@ def _line(recipient: QueueRecipient, action: str, status: str) -> dsn.Line:
         action=action,
         status=status,
         code=recipient.code,
+        enhanced=recipient.enhanced,
         reply=recipient.reply,
         host=recipient.host,
         orcpt=recipient.orcpt,

@@ -27,8 +27,9 @@ class Line:
 
     address: str
     action: str  # "failed", "delayed", "relayed"
-    status: str  # enhanced code
-    code: int
+    status: str  # enhanced code of the report
+    code: int  # what was said, and by whom
+    enhanced: str
     reply: str
     host: str  # "" when no host has spoken
     orcpt: str | None = None
@@ -116,7 +117,7 @@ def _text(report: Report) -> bytes:
             out.append(f"Your message of {formatdate(report.arrival, localtime=True)} {words}:\r\n\r\n")
             for line in lines:
                 said = f"{line.host} said: " if line.host else ""
-                reason = _clean(f"{said}{line.code} {line.status} {line.reply}")[:LINE_CHARACTERS]
+                reason = _clean(f"{said}{line.code} {line.enhanced} {line.reply}")[:LINE_CHARACTERS]
                 out.append(f"  <{_clean(line.address)}>\r\n    {reason}\r\n\r\n")
     if report.will_retry_until is not None:
         out.append(f"Delivery will be tried until {formatdate(report.will_retry_until, localtime=True)}.\r\n\r\n")
@@ -139,7 +140,7 @@ def _status(report: Report) -> bytes:
         out.append(f"Final-Recipient: {_typed(line.address)}\r\nAction: {line.action}\r\nStatus: {line.status}\r\n")
         if line.host:
             out.append(f"Remote-MTA: dns; {_ascii(line.host)}\r\n")
-            out.append(f"Diagnostic-Code: smtp; {_ascii(f'{line.code} {line.status} {line.reply}')}\r\n")
+            out.append(f"Diagnostic-Code: smtp; {_ascii(f'{line.code} {line.enhanced} {line.reply}')}\r\n")
         out.append(f"Last-Attempt-Date: {formatdate(report.now, localtime=True)}\r\n")
         if line.action == "delayed" and report.will_retry_until is not None:
             out.append(f"Will-Retry-Until: {formatdate(report.will_retry_until, localtime=True)}\r\n")

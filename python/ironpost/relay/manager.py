@@ -87,6 +87,8 @@ class Manager:
         )
         self._woken = trio.Event()
         self._quarantine: set[int] = set()  # items whose results the store refuses: not again in this run
+        # Items concluded since the present look at the queue began: what it shows of them may be of before.
+        self._concluded: set[int] = set()
         self._nursery: trio.Nursery | None = None
 
     @property
@@ -126,6 +128,7 @@ class Manager:
     async def _scan(self) -> float:
         """Offers what is due to the scheduler and starts lanes; returns for how long to sleep without a hint."""
         now = self._clock()
+        self._concluded.clear()
         core = self._store.core
         scheduler = self._scheduler
         room = ACTIVE_MAX - scheduler.known
@@ -159,7 +162,7 @@ class Manager:
         """Items into the active set; those that cannot go there come back as what `requeue` takes."""
         deferred: list[tuple[int, float, bytes]] = []
         for item in items:
-            if self._scheduler.holds(item.id) or item.id in self._quarantine:
+            if self._scheduler.holds(item.id) or item.id in self._quarantine or item.id in self._concluded:
                 continue
             try:
                 state = unpack(item.state)
@@ -196,9 +199,8 @@ class Manager:
                     # One item's fault, whatever it is, must not stop the mail of all others.
                     self._log.exception("delivery failed by a fault of ours", item=entry.item.id)
                     self._quarantine.add(entry.item.id)
-                    if used is not None:
-                        used.abandon()
                 finally:
+                    self._concluded.add(entry.item.id)
                     scheduler.done(entry.item.id)
         finally:
             scheduler.lane_ended(key)
@@ -208,6 +210,18 @@ class Manager:
 
     async def _attempt(self, key: Hashable, entry: _Entry, connection: Connection | None) -> Connection | None:
         """One attempt at one item, its results on disk at the end. Returns the connection if it is still of use."""
+        held = [connection] if connection is not None else []
+        try:
+            connection = await self._attempt_over(key, entry, held)
+        except BaseException:
+            for each in held:
+                each.abandon()
+            raise
+        return connection
+
+    async def _attempt_over(self, key: Hashable, entry: _Entry, held: list[Connection]) -> Connection | None:
+        """`held` keeps every connection in use, for the one who must close it when this is left by an exception."""
+        connection = held[0] if held else None
         item, state = entry.item, entry.state
         host = ""
         message = Message(state, item.size, self._reader(item.id))
@@ -219,6 +233,7 @@ class Manager:
                     connection = None  # it had been closed between two messages: that is no failure of this one
             if connection is None:
                 connection = await self._connect(state.domain)
+                held.append(connection)
                 self._scheduler.unblock(key)
                 host = connection.hop.name
                 outcomes = await connection.send(message)
@@ -231,13 +246,13 @@ class Manager:
             host = ""
             outcomes = [error.outcome] * len(state.recipients)
             await self._block(key)
-        if connection is not None and (not connection.alive or connection.messages >= MESSAGES_PER_CONNECTION):
-            await connection.quit()
-            connection = None
         now = self._clock()
         result = conclude(state, outcomes, host, self.settings.backoff, now, self._random)
-        await self._record(item, state, result, now)
+        await self._record(item, state, result, now)  # before anything else that may take time or fail
         self._tell(item, state, outcomes, host)
+        if connection is not None and (not connection.alive or connection.messages >= MESSAGES_PER_CONNECTION):
+            await connection.quit()
+            return None
         return connection
 
     async def _connect(self, domain: str) -> Connection:
@@ -262,6 +277,7 @@ class Manager:
         waiting = self._scheduler.block(key, until)
         if not waiting:
             return
+        self._concluded.update(entry.item.id for entry in waiting)
         requeue = [(entry.item.id, until + self._random.random() * 5.0, entry.item.state) for entry in waiting]
         try:
             await self._store.call(self._store.core.submit(None, requeue=requeue), write=True)

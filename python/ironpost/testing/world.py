@@ -35,6 +35,7 @@ class World:
     def __init__(self, context: WorkerContext, nursery: trio.Nursery) -> None:
         self.context = context
         self.nursery = nursery
+        self.peers: list[Peer] = []
         self.store: StoreClient = context.store
         self.log: ListLog = context.log  # type: ignore[assignment]
         self.hints: FakeHints = context.hints  # type: ignore[assignment]
@@ -76,7 +77,11 @@ class World:
                 )
                 async with trio.open_nursery() as nursery:
                     world = cls(context, nursery)
-                    yield world
+                    try:
+                        yield world
+                    finally:
+                        for peer in world.peers:
+                            await trio.aclose_forcefully(peer.stream)
                     nursery.cancel_scope.cancel()
                 faults = [line for line in world.log.lines if line[0] == "exception"]
                 assert not faults, faults
@@ -92,7 +97,9 @@ class World:
         ours, theirs = loopback_pair()
         stream = MailStream(ours, None if peer_host is None else Address(peer_host, 40_000))
         self.nursery.start_soon(smtp_session.serve, stream, listener, self.context)
-        return Peer(theirs)
+        peer = Peer(theirs)
+        self.peers.append(peer)
+        return peer
 
     async def messages(self, account: int, mailbox: str = "INBOX") -> list[bytes]:
         """All messages of a mailbox, whole."""

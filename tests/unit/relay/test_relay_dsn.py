@@ -20,8 +20,8 @@ def report(**changes: Any) -> Report:
         "arrival": 1_700_000_000.0,
         "now": 1_700_003_600.0,
         "lines": (
-            Line("bob@b.test", "failed", "5.1.1", 550, "No such user", "mx.b.test", "rfc822;robert@b.test"),
-            Line("eve@b.test", "failed", "5.4.7", 450, "busy", ""),
+            Line("bob@b.test", "failed", "5.1.1", 550, "5.1.1", "No such user", "mx.b.test", "rfc822;robert@b.test"),
+            Line("eve@b.test", "failed", "5.4.7", 450, "4.2.0", "busy", ""),
         ),
         "envid": "QQ314159",
     }
@@ -77,7 +77,7 @@ def test_status_fields() -> None:
 
 def test_nothing_that_a_peer_says_becomes_a_field() -> None:
     evil = "no\r\nBcc: victim@c.test\r\n\r\nbody\x00\x1b"
-    lines = (Line('"a\r\nX: y"@b.test', "failed", "5.0.0", 550, evil, evil),)
+    lines = (Line('"a\r\nX: y"@b.test', "failed", "5.0.0", 550, "5.0.0", evil, evil),)
     octets = write(report(lines=lines, envid=evil, sender="a\r\nX-Evil: 1@a.test"), HEADER)
     assert b"\r\nBcc:" not in octets
     assert b"\r\nX-Evil" not in octets
@@ -86,7 +86,7 @@ def test_nothing_that_a_peer_says_becomes_a_field() -> None:
 
 
 def test_international_addresses_use_the_global_forms() -> None:
-    lines = (Line("jörg@b.test", "failed", "5.1.1", 550, "unbekannt", "mx.b.test"),)
+    lines = (Line("jörg@b.test", "failed", "5.1.1", 550, "5.1.1", "unbekannt", "mx.b.test"),)
     octets = write(report(lines=lines), "Subject: grüße\r\n".encode())
     assert b"message/global-delivery-status" in octets
     assert b"message/global-headers" in octets

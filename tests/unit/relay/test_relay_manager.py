@@ -223,7 +223,7 @@ def test_giving_up_after_the_time(tmp_path: Path) -> None:
         await relay.until(relay.empty)
         (octets,) = await relay.world.messages(1)
         assert b"Status: 5.4.7" in octets
-        assert b"451 4.3.0 later" in octets
+        assert b"451 4.3.0 later" in octets, octets.decode()
 
     run(tmp_path, test)
 

@@ -303,7 +303,7 @@ def test_too_many_faults_end_the_connection(tmp_path: Path) -> None:
 def test_commands_without_progress_end_the_connection(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         peer = await start(world)
-        answers = [await peer.ask("NOOP") for _ in range(10)]
+        answers = [await peer.ask("NOOP") for _ in range(9)]  # EHLO was the first
         assert answers[-1].startswith("421 4.7.0"), answers
         assert await peer.closed()
 
