@@ -68,7 +68,9 @@ def smtp_row(connections: int, size_kib: int, per_connection: int, count: int) -
     return run
 
 
-def imap_row(command: str, *, connections: int, repeat: int, user_of_many: bool = False, modulo: int = 1) -> Callable[[Side], Result]:
+def imap_row(
+    command: str, *, connections: int, repeat: int, user_of_many: bool = False, modulo: int = 1
+) -> Callable[[Side], Result]:
     """A command repeated on selected INBOXes."""
 
     def run(side: Side) -> Result:
@@ -97,7 +99,15 @@ def login_row(connections: int, repeat: int) -> Callable[[Side], Result]:
     def run(side: Side) -> Result:
         before = side.cpu_seconds()
         result = load(
-            "login", "--port", str(side.imap), "--connections", str(connections), "--users", str(USERS), "--repeat", str(repeat)
+            "login",
+            "--port",
+            str(side.imap),
+            "--connections",
+            str(connections),
+            "--users",
+            str(USERS),
+            "--repeat",
+            str(repeat),
         )
         if result["errors"]:
             raise RuntimeError(f"{side.name}: {result['errors']} errors in logins")
@@ -177,7 +187,9 @@ class Table:
         if len(found) == 2:
             ours, theirs = (found[side.name] for side in self.sides)
             self._write(
-                f"| {name} | *ratio* | " + " | ".join(f"{ours[key] / theirs[key]:.3g}" if theirs[key] else "-" for key in names) + " |"
+                f"| {name} | *ratio* | "
+                + " | ".join(f"{ours[key] / theirs[key]:.3g}" if theirs[key] else "-" for key in names)
+                + " |"
             )
         return found
 
@@ -189,7 +201,19 @@ class Table:
 
 def fill(side: Side, count: int) -> None:
     """Puts `count` messages of 10 KB into user0's INBOX."""
-    load("smtp", "--port", str(side.smtp), "--connections", "10", "--messages", str(count), "--size", "10240", "--users", "1")
+    load(
+        "smtp",
+        "--port",
+        str(side.smtp),
+        "--connections",
+        "10",
+        "--messages",
+        str(count),
+        "--size",
+        "10240",
+        "--users",
+        "1",
+    )
     side.wait_delivered()
 
 
@@ -211,14 +235,16 @@ def main() -> int:
         print("this is a debug build; `make build` makes a release", file=sys.stderr)
         return 1
     subprocess.run(["cargo", "build", "--release", "-q", "-p", "ironpost-load"], cwd=ROOT, check=True)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     scratch = arguments.scratch or Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / ".cache"))
     sides: list[Side] = [Ironpost(scratch / "ironpost")]
     if not arguments.alone:
         sides.append(Peers(scratch / "peers"))
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()
     now = datetime.datetime.now(datetime.UTC)
     out = ROOT / "benches" / "results" / f"{now:%Y-%m-%d-%H%M}-peers.md"
     head = (

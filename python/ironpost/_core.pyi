@@ -91,11 +91,13 @@ class Wire:
 
 @final
 class Helo:
+    __match_args__ = ("verb", "name")
     verb: str  # "HELO", "EHLO" or "LHLO"
     name: str
 
 @final
 class Mail:
+    __match_args__ = ("address", "local", "domain", "size", "body", "smtputf8", "auth", "ret", "envid")
     address: str  # reverse-path without brackets, "" for <>; domain in lower case
     local: str  # unquoted
     domain: str
@@ -108,6 +110,7 @@ class Mail:
 
 @final
 class Rcpt:
+    __match_args__ = ("address", "local", "domain", "notify", "orcpt")
     address: str
     local: str
     domain: str  # lower case; "" only for <postmaster>
@@ -120,6 +123,7 @@ class DataBegin:  # decide: accept_data() or reply(4xx/5xx)
 
 @final
 class BdatBegin:  # decide on each chunk: accept_data() or reply(4xx/5xx) (its octets are then discarded)
+    __match_args__ = ("size", "last", "first")
     size: int
     last: bool
     first: bool
@@ -130,10 +134,12 @@ class BodyReady:  # octets wait: feed_sink() or discard_body()
 
 @final
 class ChunkEnd:  # a BDAT chunk that is not the last: reply once
+    __match_args__ = ("size",)
     size: int
 
 @final
 class BodyEnd:  # the whole message has passed: reply (LMTP: reply once per accepted recipient, in order)
+    __match_args__ = ("size", "bare_cr", "bare_lf", "nul")
     size: int  # octets fed to the sink
     bare_cr: bool
     bare_lf: bool
@@ -141,11 +147,13 @@ class BodyEnd:  # the whole message has passed: reply (LMTP: reply once per acce
 
 @final
 class AuthBegin:
+    __match_args__ = ("mechanism", "initial")
     mechanism: str  # upper case
     initial: bytes | None  # decoded; b"" for "="
 
 @final
 class AuthResponse:
+    __match_args__ = ("data",)
     data: bytes | None  # decoded; None when the client cancelled with "*"
 
 @final
@@ -156,13 +164,16 @@ class Reset: ...  # RSET; the core's transaction is already gone: reply
 
 @final
 class Verify:
+    __match_args__ = ("verb", "argument")
     verb: str  # "VRFY" or "EXPN"
     argument: str
 
 @final
 class Help: ...
+
 @final
 class Noop: ...
+
 @final
 class Quit: ...
 
@@ -170,6 +181,7 @@ class Quit: ...
 class Bad:
     """The peer's fault; the session goes on. Answer with reply(event.code, event.enhanced, event.text), or close."""
 
+    __match_args__ = ("kind", "code", "enhanced", "text")
     kind: str  # closed set, e.g. "syntax", "sequence", "line-too-long", "bare-newline", "unknown-verb"
     code: int
     enhanced: str
@@ -177,6 +189,7 @@ class Bad:
 
 @final
 class Closed:  # the peer has closed, or a fatal fault: nothing more comes
+    __match_args__ = ("reason",)
     reason: str
 
 class SmtpServer(Wire):
@@ -193,8 +206,25 @@ class SmtpServer(Wire):
     def next_event(
         self,
     ) -> (
-        Helo | Mail | Rcpt | DataBegin | BdatBegin | BodyReady | ChunkEnd | BodyEnd | AuthBegin | AuthResponse | StartTls
-        | Reset | Verify | Help | Noop | Quit | Bad | Closed | Signal
+        Helo
+        | Mail
+        | Rcpt
+        | DataBegin
+        | BdatBegin
+        | BodyReady
+        | ChunkEnd
+        | BodyEnd
+        | AuthBegin
+        | AuthResponse
+        | StartTls
+        | Reset
+        | Verify
+        | Help
+        | Noop
+        | Quit
+        | Bad
+        | Closed
+        | Signal
     ): ...
     def greet(self, code: int, text: str) -> None:
         """The 220 (or 4xx/5xx) greeting; must come first. Octets received before it are kept and are visible in
@@ -229,6 +259,7 @@ class Reply:
     """The reply to one command, in order. `command` is "greeting", "EHLO", "HELO", "LHLO", "STARTTLS", "AUTH", "MAIL",
     "RCPT", "DATA", "BODY", "RSET", "QUIT"; `index` counts RCPTs (and LMTP body replies) of the transaction from 0."""
 
+    __match_args__ = ("command", "index", "code", "enhanced", "lines")
     command: str
     index: int
     code: int
@@ -239,7 +270,9 @@ class SmtpClient(Wire):
     """Commands may be called ahead of replies; the core sends them pipelined when the peer announced PIPELINING and one
     by one otherwise. A reply that breaks the grammar or takes more than 1,000 lines is Closed("...")."""
 
-    def __new__(cls, *, lmtp: bool = False, tls: TlsClientConfig | None = None, server_name: str = "") -> SmtpClient: ...
+    def __new__(
+        cls, *, lmtp: bool = False, tls: TlsClientConfig | None = None, server_name: str = ""
+    ) -> SmtpClient: ...
     def next_event(self) -> Reply | Closed | Signal: ...
     @property
     def extensions(self) -> dict[str, str]:
@@ -270,6 +303,7 @@ class Pop3Command:
     USER(name) PASS(password) STAT LIST(n|None) RETR(n) DELE(n) NOOP RSET QUIT TOP(n, lines) UIDL(n|None) CAPA STLS
     APOP is not offered. UTF8 and LANG come later."""
 
+    __match_args__ = ("name", "arguments")
     name: str
     arguments: tuple[str | int | None, ...]
 
@@ -332,6 +366,7 @@ class Command:
     Mailbox names are Unicode (decoded from modified UTF-7, or UTF-8), INBOX in upper case whatever its spelling.
     """
 
+    __match_args__ = ("tag", "name", "arguments")
     tag: str
     name: str
     arguments: tuple[object, ...]
@@ -348,6 +383,7 @@ class ListArguments:
 class AppendBegin:
     """Decide: accept_literal() or refuse_literal(). Then BodyReady*, BodyEnd, Command APPEND."""
 
+    __match_args__ = ("tag", "mailbox", "flags", "internal_date", "size", "synchronising", "binary")
     tag: str
     mailbox: str
     flags: tuple[str, ...]
@@ -368,6 +404,7 @@ class ImapBad:
     "unknown-command", "state", "bare-newline", "nul", "not-utf8", "too-long", "base64".
     """
 
+    __match_args__ = ("tag", "kind", "text")
     tag: str | None
     kind: str
     text: str
@@ -384,7 +421,9 @@ class ImapServer(Wire):
         append_octets_max: int = 52428800,
         search_depth_max: int = 32,
     ) -> ImapServer: ...
-    def next_event(self) -> Command | AuthBegin | AuthResponse | AppendBegin | BodyReady | BodyEnd | IdleDone | ImapBad | Closed | Signal:
+    def next_event(
+        self,
+    ) -> Command | AuthBegin | AuthResponse | AppendBegin | BodyReady | BodyEnd | IdleDone | ImapBad | Closed | Signal:
         """Pull the next event only when the former one has been answered (pipelined commands wait in the core)."""
     @property
     def auth_tag(self) -> str:
@@ -516,7 +555,9 @@ class Store:
     the queue is full and never block. Results are written as `-> ticket: T` in the comments."""
 
     @staticmethod
-    def open(path: str, *, map_size: int = 64 << 30, min_free: int = 64 << 20, readers: int = 2, sync: bool = True) -> Store:
+    def open(
+        path: str, *, map_size: int = 64 << 30, min_free: int = 64 << 20, readers: int = 2, sync: bool = True
+    ) -> Store:
         """Opens or creates; runs recovery; blocks. Raises StoreError. `sync` False is for tests of logic only."""
     @property
     def eventfd(self) -> int:
@@ -559,7 +600,13 @@ class Store:
     ) -> int:  # -> ticket: tuple[list[StoredMessage], list[int]]  (deliveries, new queue ids)
         """One transaction: all or nothing, on disk when the ticket completes."""
     def append(
-        self, account: int, mailbox: str, sink: Sink, flags: Sequence[str], internal_date: float | None, internal_zone: int = 0
+        self,
+        account: int,
+        mailbox: str,
+        sink: Sink,
+        flags: Sequence[str],
+        internal_date: float | None,
+        internal_zone: int = 0,
     ) -> int:  # -> ticket: StoredMessage; NotFound when there is no such mailbox
         ...
     def create_mailbox(self, account: int, name: str, special_use: str = "") -> int: ...  # -> ticket: MailboxInfo
@@ -570,16 +617,22 @@ class Store:
         self, view: MailboxView, messages: SequenceSet, uid: bool, mode: str, flags: Sequence[str], silent: bool
     ) -> int:  # -> ticket: bytes, the untagged FETCH lines (empty when silent)
         ...
-    def mark_seen(self, view: MailboxView, messages: SequenceSet, uid: bool) -> int: ...  # -> ticket: None; no write when all are seen
+    def mark_seen(
+        self, view: MailboxView, messages: SequenceSet, uid: bool
+    ) -> int: ...  # -> ticket: None; no write when all are seen
     def copy(self, view: MailboxView, messages: SequenceSet, uid: bool, target: str, move: bool) -> int:
         # -> ticket: tuple[int, str, str] (uid_validity, source uids, target uids) in sequence-set form; ("" when none)
         ...
     def expunge(self, view: MailboxView, messages: SequenceSet | None) -> int: ...  # UIDs; -> ticket: int, how many
-    def expunge_uids(self, view: MailboxView, uids: Sequence[int]) -> int: ...  # whatever their flags (POP3); -> ticket: int
+    def expunge_uids(
+        self, view: MailboxView, uids: Sequence[int]
+    ) -> int: ...  # whatever their flags (POP3); -> ticket: int
     def remove_account(self, account: int) -> int: ...  # -> ticket: None; purge in bounded steps
 
     # -- reading
-    def list_mailboxes(self, account: int) -> int: ...  # -> ticket: list[MailboxInfo]; makes the account's INBOX when new
+    def list_mailboxes(
+        self, account: int
+    ) -> int: ...  # -> ticket: list[MailboxInfo]; makes the account's INBOX when new
     def mailbox(self, account: int, name: str) -> int: ...  # -> ticket: MailboxInfo or NotFound
     def open_view(self, account: int, name: str, read_only: bool) -> int:  # -> ticket: MailboxView
         """Not read_only claims \\Recent."""
@@ -592,10 +645,14 @@ class Store:
         # -> ticket: bytes, response octets, about `limit` at most; cursor.done tells the end. A body larger than the
         # limit comes in pieces. A message that is gone is left out; a damaged one raises StoreCorrupt after the others.
         ...
-    def search(self, view: MailboxView, program: SearchProgram, uid: bool, tag: str) -> int: ...  # -> ticket: bytes (SEARCH/ESEARCH line)
+    def search(
+        self, view: MailboxView, program: SearchProgram, uid: bool, tag: str
+    ) -> int: ...  # -> ticket: bytes (SEARCH/ESEARCH line)
     def messages(self, view: MailboxView) -> int: ...  # -> ticket: list[tuple[int, int]] (uid, size) in order
     def read_message(self, view: MailboxView, uid: int, offset: int, length: int) -> int: ...  # -> ticket: bytes
-    def read_top(self, view: MailboxView, uid: int, lines: int) -> int: ...  # -> ticket: bytes: header, blank line, n lines
+    def read_top(
+        self, view: MailboxView, uid: int, lines: int
+    ) -> int: ...  # -> ticket: bytes: header, blank line, n lines
 
     # -- queue
     def queue_due(self, now: float, limit: int) -> int: ...  # -> ticket: list[QueueItem] by due time, due <= now
@@ -608,7 +665,7 @@ class Store:
     def check(self, full: bool) -> int: ...  # -> ticket: CheckReport
     def accounts(self) -> int: ...  # -> ticket: list[int]
 
-class mime:  # noqa: N801 - a namespace of functions, for tests
+class mime:
     @staticmethod
     def envelope(message: bytes) -> bytes: ...
     @staticmethod

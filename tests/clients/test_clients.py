@@ -75,7 +75,16 @@ def test_curl(running: Server, tmp_path: Path) -> None:
     curl = need("curl")
     running.add_account(f"curl@{DOMAIN}")
     certificate = str(running.folder / "tls" / "chain.pem")
-    common = ["--silent", "--show-error", "--cacert", certificate, "--user", f"curl@{DOMAIN}:{PASSWORD}", "--max-time", "60"]
+    common = [
+        "--silent",
+        "--show-error",
+        "--cacert",
+        certificate,
+        "--user",
+        f"curl@{DOMAIN}:{PASSWORD}",
+        "--max-time",
+        "60",
+    ]
     mail = tmp_path / "mail"
     mail.write_bytes(MESSAGE % b"by curl")
     for url in (
@@ -89,12 +98,14 @@ def test_curl(running: Server, tmp_path: Path) -> None:
     assert subjects(running, "curl") == ["by curl", "by curl"]
     text = run(tmp_path, curl, *common, f"imaps://localhost:{running.port('imaps')}/INBOX;MAILINDEX=1")
     assert "from a real client" in text
-    text = run(tmp_path, curl, *common, "--ssl-reqd", f"imap://localhost:{running.port('imap')}/INBOX", "-X", "SEARCH ALL")
+    text = run(
+        tmp_path, curl, *common, "--ssl-reqd", f"imap://localhost:{running.port('imap')}/INBOX", "-X", "SEARCH ALL"
+    )
     assert "SEARCH 1 2" in text
     text = run(tmp_path, curl, *common, f"pop3s://localhost:{running.port('pop3s')}/1")
     assert "from a real client" in text
     text = run(tmp_path, curl, *common, "--ssl-reqd", f"pop3://localhost:{running.port('pop3')}/")
-    assert text.split() [:1] == ["1"]
+    assert text.split()[:1] == ["1"]
     run(tmp_path, curl, *common, f"imaps://localhost:{running.port('imaps')}/Drafts", "--upload-file", str(mail))
 
 

@@ -52,7 +52,9 @@ class Load:
             message = f"Message-ID: <{identity}>\r\nSubject: load\r\n\r\n" + ("x" * 70 + "\r\n") * (size // 72)
             try:
                 if client is None:
-                    client = smtplib.SMTP("127.0.0.1", self.server.base + PORTS["smtp"], timeout=20, local_hostname="load.test")
+                    client = smtplib.SMTP(
+                        "127.0.0.1", self.server.base + PORTS["smtp"], timeout=20, local_hostname="load.test"
+                    )
                 client.sendmail("load@remote.test", [f"{user}@example.test"], message)
             except (OSError, smtplib.SMTPException):
                 with self.lock:
@@ -107,7 +109,9 @@ def test_workers_killed_under_load(server: Server) -> None:
             time.sleep(LOAD_SECONDS / 3)
             victim = server.workers()[0]
             os.kill(victim, signal.SIGKILL)
-            eventually("a new worker", lambda victim=victim: victim not in server.workers() and len(server.workers()) >= 2)
+            eventually(
+                "a new worker", lambda victim=victim: victim not in server.workers() and len(server.workers()) >= 2
+            )
         time.sleep(1)
         load.stop()
         compare(server, load)
@@ -142,7 +146,9 @@ def test_stopped_worker_does_not_stop_the_others(server: Server) -> None:
     try:
         victim = server.workers()[0]
         os.kill(victim, signal.SIGSTOP)
-        eventually("the stopped worker is replaced", lambda: victim not in server.workers() and len(server.workers()) >= 2)
+        eventually(
+            "the stopped worker is replaced", lambda: victim not in server.workers() and len(server.workers()) >= 2
+        )
         server.deliver(b"Subject: after\r\n\r\nbody\r\n", "user1")
         assert server.stop() == 0
         server.check()

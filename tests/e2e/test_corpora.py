@@ -69,7 +69,7 @@ def test_through_the_wire_and_back(running: Server, user: str, service: str) -> 
 
 def raw_data(client: smtplib.SMTP, octets: bytes) -> tuple[int, bytes]:
     """DATA with the octets as they are, dots stuffed behind every LF, ended by CRLF.CRLF."""
-    code, text = client.docmd("DATA")
+    code, _ = client.docmd("DATA")
     assert code == 354
     stuffed = octets.replace(b"\n.", b"\n..")
     if stuffed.startswith(b"."):

@@ -10,7 +10,10 @@ import pytest
 
 from tests.support.server import DOMAIN, PASSWORD, RawClient, Server
 
-MESSAGE = b"From: A <a@remote.test>\r\nTo: b@example.test\r\nSubject: first\r\nDate: Mon, 2 Nov 2026 10:00:00 +0100\r\n\r\nbody text\r\n"
+MESSAGE = (
+    b"From: A <a@remote.test>\r\nTo: b@example.test\r\nSubject: first\r\n"
+    b"Date: Mon, 2 Nov 2026 10:00:00 +0100\r\n\r\nbody text\r\n"
+)
 
 
 class Imap(RawClient):
@@ -63,7 +66,15 @@ def test_imaplib_round(running: Server, user: str) -> None:
 def test_select_answers(imap: Imap) -> None:
     append(imap, 2)
     lines = b"\n".join(imap.do("SELECT INBOX"))
-    for part in (b"* FLAGS (", b"[PERMANENTFLAGS (", b"* 2 EXISTS", b"* 2 RECENT", b"[UIDVALIDITY ", b"[UIDNEXT 3]", b"[UNSEEN 1]"):
+    for part in (
+        b"* FLAGS (",
+        b"[PERMANENTFLAGS (",
+        b"* 2 EXISTS",
+        b"* 2 RECENT",
+        b"[UIDVALIDITY ",
+        b"[UIDNEXT 3]",
+        b"[UNSEEN 1]",
+    ):
         assert part in lines, part
     assert imap.do("EXAMINE INBOX")[-1].startswith(b"t OK [READ-ONLY]")
 
@@ -214,7 +225,17 @@ def test_append_octet_for_octet(imap: Imap) -> None:
 
 
 def test_malformed_commands_leave_the_session_usable(imap: Imap) -> None:
-    for line in ("", "t", "t FROB", "t FETCH", "t FETCH 0 FLAGS", "t SELECT", "t SEARCH ((((", 't LOGIN "a', "t STORE 1 FLAGS"):
+    for line in (
+        "",
+        "t",
+        "t FROB",
+        "t FETCH",
+        "t FETCH 0 FLAGS",
+        "t SELECT",
+        "t SEARCH ((((",
+        't LOGIN "a',
+        "t STORE 1 FLAGS",
+    ):
         imap.send(line.encode() + b"\r\n")
         answer = imap.line()
         assert b"BAD" in answer or answer.startswith(b"t NO"), (line, answer)

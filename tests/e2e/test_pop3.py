@@ -76,7 +76,9 @@ def test_errors_keep_the_session(running: Server, user: str) -> None:
         for line in (b"FROB", b"STAT", b"PASS x", b"USER", b"x" * 600):
             client.send(line + b"\r\n")
             assert client.line().startswith(b"-ERR"), line
-        client.send(f"USER {user}@{DOMAIN}\r\nPASS {PASSWORD}\r\nSTAT\r\nRETR 1\r\nDELE 0\r\nTOP 1\r\nQUIT\r\n".encode())
+        client.send(
+            f"USER {user}@{DOMAIN}\r\nPASS {PASSWORD}\r\nSTAT\r\nRETR 1\r\nDELE 0\r\nTOP 1\r\nQUIT\r\n".encode()
+        )
         answers = [client.line()[:3] for _ in range(7)]
         assert answers == [b"+OK", b"+OK", b"+OK", b"-ER", b"-ER", b"-ER", b"+OK"]
 

@@ -188,15 +188,15 @@ def test_next_hop_down_then_up(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = Server(
-        tmp_path / "near", config=f'\n[[route]]\ndomain = "far.test"\nhost = "127.0.0.1"\nport = {port}\n'
-    )
+    server = Server(tmp_path / "near", config=f'\n[[route]]\ndomain = "far.test"\nhost = "127.0.0.1"\nport = {port}\n')
     server.start()
     try:
         submit(server, "nobody there", "x@far.test")
         listing = eventually(
             "the attempt's outcome in the queue",
-            lambda: (text := ironpost("queue", "list", "--dir", str(server.folder)).stdout) and "far.test" in text and text,
+            lambda: (
+                (text := ironpost("queue", "list", "--dir", str(server.folder)).stdout) and "far.test" in text and text
+            ),
         )
         assert "x@far.test" in str(listing)
         assert inbox(server, "alice") == []

@@ -25,7 +25,10 @@ def without_trace(message: bytes) -> bytes:
     """What lies below the trace fields that the server put on top."""
     lines = message.splitlines(keepends=True)
     place = 0
-    while lines[place].split(b":")[0].lower() in {b"return-path", b"delivered-to", b"received"} or lines[place][:1] in b" \t":
+    while (
+        lines[place].split(b":")[0].lower() in {b"return-path", b"delivered-to", b"received"}
+        or lines[place][:1] in b" \t"
+    ):
         place += 1
     return b"".join(lines[place:])
 
@@ -55,7 +58,9 @@ def test_relay_is_refused(running: Server) -> None:
             assert (code, text[:5]) == (554, b"5.7.1"), recipient
 
 
-@pytest.mark.parametrize("recipient", ["a%elsewhere.test@example.test", '"a@elsewhere.test"@example.test', "a!b@example.test"])
+@pytest.mark.parametrize(
+    "recipient", ["a%elsewhere.test@example.test", '"a@elsewhere.test"@example.test', "a!b@example.test"]
+)
 def test_tricks_in_the_local_part_are_unknown_users(running: Server, recipient: str) -> None:
     with running.smtp() as client:
         client.ehlo()
@@ -188,9 +193,7 @@ def test_submission_checks_the_sender(running: Server) -> None:
 
 
 def test_submission_delivers_and_repairs_the_header(running: Server, user: str) -> None:
-    with smtplib.SMTP_SSL(
-        "127.0.0.1", running.port("submissions"), context=running.tls(), timeout=30
-    ) as client:
+    with smtplib.SMTP_SSL("127.0.0.1", running.port("submissions"), context=running.tls(), timeout=30) as client:
         client.login(f"alice@{DOMAIN}", PASSWORD)
         client.sendmail(
             f"alice@{DOMAIN}",

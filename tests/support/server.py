@@ -19,7 +19,16 @@ from pathlib import Path
 
 DOMAIN = "example.test"
 PASSWORD = "correct horse 42"
-PORTS = {"smtp": 25, "lmtp": 24, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995}
+PORTS = {
+    "smtp": 25,
+    "lmtp": 24,
+    "submission": 587,
+    "submissions": 465,
+    "imap": 143,
+    "imaps": 993,
+    "pop3": 110,
+    "pop3s": 995,
+}
 READY_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
@@ -50,7 +59,12 @@ def free_port_base() -> int:
 def ironpost(*arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Runs a command to its end."""
     done = subprocess.run(
-        [sys.executable, "-m", "ironpost", *arguments], input=stdin, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "ironpost", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     if check and done.returncode:
         raise ServerFailed(f"ironpost {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
@@ -65,7 +79,9 @@ class Server:
         self.base = free_port_base()
         self.process: subprocess.Popen[str] | None = None
         self.output: list[str] = []
-        ironpost("init", str(folder), "--domain", DOMAIN, "--hostname", "mail.example.test", "--port-base", str(self.base))
+        ironpost(
+            "init", str(folder), "--domain", DOMAIN, "--hostname", "mail.example.test", "--port-base", str(self.base)
+        )
         text = (folder / "ironpost.toml").read_text()
         # Tests log in often: the cheapest hash that the schema allows.
         self.write_config(text + "\n[identity]\nargon2_memory = 8192\nargon2_time = 1\n" + config)

@@ -24,7 +24,9 @@ async def capability(session: Session, tag: str, name: str) -> None:
 async def identify(session: Session, tag: str, name: str, fields: dict[str, str | None] | None) -> None:
     """ID: who we are; what the client says goes to the log, cut short (RFC 2971 §3.3: never acted on)."""
     if fields:
-        session.log.debug("imap client", **{f"client_{key.lower()[:30]}": (value or "")[:100] for key, value in fields.items()})
+        session.log.debug(
+            "imap client", **{f"client_{key.lower()[:30]}": (value or "")[:100] for key, value in fields.items()}
+        )
     session.wire.untagged_id([("name", "ironpost"), ("version", __version__)])
     await session.finish(tag, name)
 

@@ -46,9 +46,7 @@ async def rename(session: Session, tag: str, name: str, old: str, new: str) -> N
 
 async def subscribe(session: Session, tag: str, name: str, mailbox: str) -> None:
     """SUBSCRIBE and UNSUBSCRIBE: a name need not exist (RFC 9051 §6.3.7)."""
-    await session.store.call(
-        session.store.core.subscribe(session.account_id, mailbox, name == "SUBSCRIBE"), write=True
-    )
+    await session.store.call(session.store.core.subscribe(session.account_id, mailbox, name == "SUBSCRIBE"), write=True)
     await session.finish(tag, name)
 
 
