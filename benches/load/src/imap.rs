@@ -60,10 +60,10 @@ fn drive(
             since: Instant::now(),
         })
         .collect();
-    for index in 0..width {
+    for (index, place) in connections.iter_mut().enumerate() {
         let connection = Connection::open(port)?;
         poll.add(&connection, index)?;
-        connections[index] = Some(connection);
+        *place = Some(connection);
     }
     let mut latencies = Latencies::default();
     let mut errors = 0;

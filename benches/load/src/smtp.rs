@@ -65,10 +65,10 @@ pub(crate) fn run(arguments: &Arguments, lmtp: bool) -> io::Result<()> {
         let mut ended = Vec::new();
         let before = load.accepted;
         poll.turn(&mut connections, Duration::from_millis(500), |index, connections| {
-            if let (Some(connection), Some(session)) = (connections[index].as_mut(), sessions[index].as_mut()) {
-                if !load.step(connection, session)? {
-                    ended.push(index);
-                }
+            if let (Some(connection), Some(session)) = (connections[index].as_mut(), sessions[index].as_mut())
+                && !load.step(connection, session)?
+            {
+                ended.push(index);
             }
             Ok(())
         })?;
