@@ -1,10 +1,11 @@
 //! Finished tickets and the eventfd that tells of them.
 
 use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use parking_lot::Mutex;
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
 
 use crate::error::{Result, StoreError};
 use crate::ids::{AccountId, MailboxId, Ticket};
@@ -13,7 +14,7 @@ use crate::ops::Outcome;
 /// What a ticket came to.
 pub type Finished = (Ticket, Result<Outcome>);
 
-/// The list of finished tickets. The eventfd is written only when the list goes from empty to non-empty.
+/// The list of finished tickets. The eventfd is written only when it is not readable already.
 #[derive(Debug)]
 pub struct Completions {
     descriptor: OwnedFd,
@@ -27,6 +28,8 @@ struct State {
     open: HashSet<Ticket>,
     finished: VecDeque<Finished>,
     dirty: HashSet<(AccountId, MailboxId)>,
+    /// The eventfd has been written and not been read since.
+    signalled: bool,
 }
 
 impl Completions {
@@ -40,6 +43,16 @@ impl Completions {
     #[must_use]
     pub fn descriptor(&self) -> RawFd {
         self.descriptor.as_raw_fd()
+    }
+
+    /// Blocks until the eventfd is readable or the time is up.
+    pub(crate) fn wait(&self, limit: Duration) -> Result<()> {
+        let mut descriptors = [PollFd::new(&self.descriptor, PollFlags::IN)];
+        let limit = Timespec::try_from(limit).map_err(|_| rustix::io::Errno::INVAL)?;
+        match rustix::event::poll(&mut descriptors, Some(&limit)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A new ticket.
@@ -77,14 +90,16 @@ impl Completions {
     ) {
         let wake = {
             let mut state = self.state.lock();
-            let was_empty = state.finished.is_empty() && state.dirty.is_empty();
+            let before = state.dirty.len();
             state.dirty.extend(dirty);
+            let mut news = state.dirty.len() > before;
             for (ticket, result) in results {
                 if state.open.remove(&ticket) {
                     state.finished.push_back((ticket, result));
+                    news = true;
                 }
             }
-            was_empty && !(state.finished.is_empty() && state.dirty.is_empty())
+            news && !std::mem::replace(&mut state.signalled, true)
         };
         if wake {
             // A full counter still reads as readable, so a failing write of 1 loses nothing.
@@ -98,9 +113,11 @@ impl Completions {
         let mut counter = [0; 8];
         // EAGAIN: nothing was written since; that is what the loop of the caller expects now and then.
         let _ = rustix::io::read(&self.descriptor, &mut counter);
+        state.signalled = false;
         let count = limit.min(state.finished.len());
         let taken: Vec<Finished> = state.finished.drain(..count).collect();
         if !state.finished.is_empty() {
+            state.signalled = true;
             let _ = rustix::io::write(&self.descriptor, &1_u64.to_ne_bytes());
         }
         taken

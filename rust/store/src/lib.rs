@@ -7,7 +7,9 @@
 //! Several processes may have a volume open at once, each with one writer thread; within a process a volume is opened
 //! once. Everything here that may wait runs on threads of the store and answers by ticket ([`volume::Volume`]).
 
+mod apply;
 pub mod card;
+pub mod check;
 pub mod completion;
 pub mod db;
 pub mod error;
@@ -17,11 +19,13 @@ pub mod ids;
 pub mod jobs;
 pub mod ops;
 pub mod pack;
+mod prepare;
 pub mod reader;
 pub mod search;
 pub mod sink;
 pub mod view;
 pub mod volume;
+mod writer;
 
 pub use error::{Result, StoreError};
 pub use ids::{AccountId, BlobId, MailboxId, ModSeq, PackId, QueueId, Ticket, Uid};

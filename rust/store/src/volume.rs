@@ -1,24 +1,51 @@
-//! One volume: environment, packs, writer, readers.
+//! One volume: environment, packs, writer, readers; opening it is the recovery.
 
 use std::collections::HashMap;
-use std::os::fd::RawFd;
-use std::path::Path;
+use std::fs::{File, OpenOptions};
+use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::completion::{Completions, Finished};
+use crossbeam_channel::{Receiver, Sender};
+use heed::{Env, WithoutTls};
+use parking_lot::Mutex;
+use rustix::fs::{FallocateFlags, FlockOperation};
+
+use crate::check;
+use crate::completion::{Completions, Finished, closed};
 use crate::db::env;
+use crate::db::keys;
 use crate::db::tables::Tables;
-use crate::error::Result;
-use crate::ids::{AccountId, MailboxId, Ticket};
+use crate::error::{Result, StoreError, is_no_space};
+use crate::ids::{AccountId, MailboxId, Ticket, WriterId};
 use crate::jobs::{ReadContext, ReadJob, Readers};
 use crate::ops::{Op, Outcome};
+use crate::pack::append::Appender;
 use crate::pack::read::PackFiles;
-use crate::sink::Sink;
+use crate::pack::recover::{self, lock_writer};
+use crate::prepare::{PREFIX_OCTETS_MAX, prepare, sync_folder};
+use crate::sink::{Sink, SinkHub};
+use crate::writer::{Loads, Queued, Writer, WriterShared};
+
+/// Format of a volume of this release; newer ones are refused.
+pub const FORMAT: u32 = 1;
+/// Features that a volume may have and this release knows: none yet.
+const FEATURES_KNOWN: u64 = 0;
+/// Address space beyond the told map size, so that deletes still find pages when the index is full.
+const MAP_RESERVE: usize = 64 << 20;
+/// Octets set aside on disk, given up when even a delete meets a full disk.
+const RESERVE_OCTETS: u64 = 4 << 20;
+/// Threads that prepare bodies at most.
+const PREPARE_THREADS_MAX: usize = 2;
 
 /// How a volume is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Address space for the index; fixed at creation.
+    /// Address space for the index; the same in all processes.
     pub map_size: usize,
     /// Octets of free disk below which new mail is refused.
     pub min_free: u64,
@@ -42,22 +69,113 @@ pub struct Volume {
     context: ReadContext,
     completions: Arc<Completions>,
     readers: Arc<Readers>,
+    shared: Arc<WriterShared>,
+    loads: Arc<Loads>,
+    hub: Arc<SinkHub>,
+    path: PathBuf,
+    recovery: String,
+    epoch: Instant,
+    number: WriterId,
+    running: Mutex<Option<Running>>,
+    prepare: Sender<(Queued, Option<Sink>)>,
+}
+
+impl std::fmt::Debug for Volume {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Volume({})", self.path.display())
+    }
+}
+
+/// What ends with the volume.
+struct Running {
+    preparers: Vec<JoinHandle<()>>,
+    writer: JoinHandle<()>,
+    /// Held for life: whoever gets this lock knows that we are dead.
+    lock: OwnedFd,
 }
 
 impl Volume {
     /// Opens or creates the volume in the folder `path`; runs recovery; blocks.
+    ///
+    /// `Open` when the format is newer, the file system unfit or the volume already open in this process.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
-        std::fs::create_dir_all(path)?;
+        let packs = path.join("packs");
+        let index = path.join("index");
+        // Mail is nobody else's: the folder keeps others out whatever the modes within.
+        let mut folders = std::fs::DirBuilder::new();
+        folders.recursive(true).mode(0o700);
+        folders.create(&packs)?;
+        folders.create(&index)?;
         env::refuse_network_file_system(path)?;
-        let environment = env::open(path, options.map_size, options.sync)?;
-        let mut txn = environment.write_txn()?;
-        let tables = Tables::create(&environment, &mut txn)?;
-        txn.commit()?;
-        let packs = Arc::new(PackFiles::new(path.join("packs")));
+        // Held while opening only, so that the first opener recovers alone. Not one of LMDB's own files.
+        let opening = OpenOptions::new().write(true).create(true).truncate(false).open(path.join("open.lock"))?;
+        rustix::fs::flock(&opening, FlockOperation::LockExclusive)?;
+        let page = 4096;
+        let map_size = options.map_size.next_multiple_of(page) + MAP_RESERVE;
+        let environment = env::open(&index, map_size, options.sync)?;
+        let tables = create_tables(&environment)?;
+        let found = recover::recover(&environment, &tables, &packs)?;
+        let (number, lock) = register(&environment, &tables, &packs)?;
+        sync_folder(path)?;
+        make_reserve(&path.join("reserve"), options.min_free);
+        drop(opening);
+
+        let files = Arc::new(PackFiles::new(packs.clone()));
         let completions = Arc::new(Completions::new()?);
-        let context = ReadContext { env: environment, tables, packs };
+        let context = ReadContext { env: environment.clone(), tables, packs: Arc::clone(&files) };
         let readers = Arc::new(Readers::start(context.clone(), Arc::clone(&completions), options.readers)?);
-        Ok(Self { context, completions, readers })
+        let hub = SinkHub::start(packs.join(number.to_string()), number, Arc::clone(&completions))?;
+        let shared = Arc::new(WriterShared::default());
+        let loads = Arc::new(Loads::default());
+        let epoch = Instant::now();
+        let purge = {
+            let txn = environment.read_txn()?;
+            !tables.doomed.is_empty(&txn)?
+        };
+        let writer = Writer {
+            env: environment,
+            tables,
+            packs: files,
+            appender: Appender::new(packs.clone(), Arc::clone(&hub), options.sync),
+            shared: Arc::clone(&shared),
+            completions: Arc::clone(&completions),
+            readers: Arc::clone(&readers),
+            folder: path.to_owned(),
+            loads: Arc::clone(&loads),
+            min_free: options.min_free,
+            map_size: options.map_size as u64,
+            epoch,
+            purge,
+            free: None,
+        };
+        let writer = std::thread::Builder::new().name("store-write".to_owned()).spawn(move || writer.run())?;
+        let (prepare, work) = crossbeam_channel::unbounded();
+        let mut preparers = Vec::new();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        for thread in 0..cores.clamp(1, PREPARE_THREADS_MAX) {
+            let preparer = Preparer {
+                work: work.clone(),
+                packs: packs.clone(),
+                shared: Arc::clone(&shared),
+                completions: Arc::clone(&completions),
+            };
+            let builder = std::thread::Builder::new().name(format!("store-prepare-{thread}"));
+            preparers.push(builder.spawn(move || preparer.run())?);
+        }
+        Ok(Self {
+            context,
+            completions,
+            readers,
+            shared,
+            loads,
+            hub,
+            path: path.to_owned(),
+            recovery: found.to_string(),
+            epoch,
+            number,
+            running: Mutex::new(Some(Running { preparers, writer, lock })),
+            prepare,
+        })
     }
 
     /// What read jobs use; also for instant reads on the caller's thread (`last_transaction`).
@@ -82,24 +200,56 @@ impl Volume {
     }
 
     /// Queues a write with its body ([`Op::Submit`], [`Op::Append`]). The sink's faults are told by the ticket.
-    pub fn submit(&self, _op: Op, _sink: Option<Sink>, _follow: Option<Follow>) -> Result<Ticket> {
-        Err(crate::error::StoreError::Busy)
+    ///
+    /// `Busy` when the queue is full (the sink is then given up), `Failed` when the volume has failed, `Refused` when
+    /// a prefix has more than 16 KiB.
+    pub fn submit(&self, op: Op, sink: Option<Sink>, follow: Option<Follow>) -> Result<Ticket> {
+        if let Some(reason) = self.shared.failed() {
+            return Err(StoreError::Failed(reason));
+        }
+        let mut prefixes = 0;
+        if let Op::Submit(submit) = &op {
+            let of_deliveries = submit.deliveries.iter().map(|delivery| &delivery.prefix);
+            for prefix in of_deliveries.chain(submit.enqueue.iter().map(|item| &item.prefix)) {
+                if prefix.len() > PREFIX_OCTETS_MAX {
+                    return Err(StoreError::Refused("the trace headers are too long".to_owned()));
+                }
+                prefixes += prefix.len();
+            }
+        }
+        let octets = sink.as_ref().map_or(0, Sink::memory_octets) + prefixes;
+        let load = self.loads.take(octets as u64)?;
+        let ticket = self.completions.issue();
+        let queued = Queued::new(Some(ticket), op, follow, load);
+        let accepted = if sink.is_some() || prefixes > 0 {
+            self.prepare.send((queued, sink)).is_ok()
+        } else {
+            self.shared.push(queued).is_ok()
+        };
+        if accepted {
+            Ok(ticket)
+        } else {
+            self.completions.withdraw(ticket);
+            Err(closed())
+        }
     }
 
     /// A new sink for one message; `size_hint` may be 0.
     #[must_use]
     pub fn sink(&self, size_hint: u64) -> Sink {
-        Sink::new(size_hint)
+        Sink::new(Arc::clone(&self.hub), size_hint)
     }
 
     /// A ticket that completes with `Outcome::None` when the sink has room again.
-    pub fn wait_sink(&self, _sink: &Sink) -> Result<Ticket> {
-        Err(crate::error::StoreError::Busy)
+    pub fn wait_sink(&self, sink: &Sink) -> Result<Ticket> {
+        let ticket = self.completions.issue();
+        sink.wait(ticket);
+        Ok(ticket)
     }
 
     /// Checks all invariants on a reader thread; answers `Outcome::Check`. `full` reads every record.
-    pub fn check(&self, _full: bool) -> Result<Ticket> {
-        Err(crate::error::StoreError::Busy)
+    pub fn check(&self, full: bool) -> Result<Ticket> {
+        self.read(Box::new(move |context| Ok(Outcome::Check(check::check(context, full)?))))
     }
 
     /// The eventfd: readable while completions wait.
@@ -111,6 +261,11 @@ impl Volume {
     /// Clears the eventfd and takes at most `limit` finished tickets.
     pub fn completions(&self, limit: usize) -> Vec<Finished> {
         self.completions.take(limit)
+    }
+
+    /// Blocks until completions wait or the time is up; for tools and tests, which have no event loop.
+    pub fn wait(&self, limit: Duration) -> Result<()> {
+        self.completions.wait(limit)
     }
 
     /// Pairs changed by commits of this process since the last call; mailbox 0 is the account's list of mailboxes,
@@ -127,37 +282,198 @@ impl Volume {
     /// One line on what recovery found at open.
     #[must_use]
     pub fn recovery(&self) -> &str {
-        ""
+        &self.recovery
     }
 
     /// Why the volume has failed, if it has.
     #[must_use]
     pub fn failed(&self) -> Option<String> {
-        None
+        self.shared.failed()
     }
 
     /// Seconds that the batch now being committed has taken; 0.0 when none.
     #[must_use]
     pub fn oldest_commit_age(&self) -> f64 {
-        0.0
+        self.shared.batch_age(self.epoch)
     }
 
     /// Octets free on the volume's file system.
     pub fn free_bytes(&self) -> Result<u64> {
-        Ok(0)
+        let stat = rustix::fs::statvfs(&self.path)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
     /// Counters.
     #[must_use]
     pub fn metrics(&self) -> HashMap<&'static str, u64> {
-        HashMap::new()
+        let counters = &self.shared.counters;
+        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let info = self.context.env.info();
+        HashMap::from([
+            ("batches", load(&counters.batches)),
+            ("ops", load(&counters.ops)),
+            ("pack_syncs", load(&counters.pack_syncs)),
+            ("commits", load(&counters.commits)),
+            ("commit_retries", load(&counters.retries)),
+            ("bytes_appended", load(&counters.octets)),
+            ("queued", self.loads.ops()),
+            ("writes_waiting", self.shared.waiting() as u64),
+            ("tickets_open", self.completions.open() as u64),
+            ("reads_waiting", self.readers.waiting() as u64),
+            ("reads_running", self.readers.busy() as u64),
+            ("readers_in_use", u64::from(info.number_of_readers)),
+            ("sink_bytes", self.hub.memory() as u64),
+            ("index_bytes", (info.last_page_number as u64 + 1) * 4096),
+            ("last_transaction", info.last_txn_id as u64),
+        ])
     }
 
-    /// Clears reader slots of dead processes; how many there were.
+    /// Clears reader slots of dead processes and lets go of unlinked packs; how many slots there were.
     pub fn clear_dead_readers(&self) -> Result<usize> {
+        self.context.packs.forget_unlinked();
         Ok(self.context.env.clear_stale_readers()?)
     }
 
     /// Finishes what is queued, stops the threads, closes the environment. Blocks.
-    pub fn close(self) {}
+    pub fn close(self) {
+        drop(self);
+    }
+
+    fn shut_down(&mut self) {
+        let Some(running) = self.running.lock().take() else { return };
+        // Without a sender the preparers finish what is queued and end; a new channel takes nothing.
+        let (nowhere, _) = crossbeam_channel::bounded(0);
+        drop(std::mem::replace(&mut self.prepare, nowhere));
+        let mut clean = true;
+        for preparer in running.preparers {
+            clean &= preparer.join().is_ok();
+        }
+        self.shared.close();
+        clean &= running.writer.join().is_ok();
+        self.hub.close();
+        self.readers.close();
+        if clean && self.shared.failed().is_none() {
+            // If this does not work the next open recovers us, which finds nothing to do.
+            let _ = self.deregister();
+        }
+        drop(running.lock);
+    }
+
+    /// A clean end: the writer's row goes, so that nobody has to recover it.
+    fn deregister(&self) -> Result<()> {
+        let mut txn = self.context.env.write_txn()?;
+        self.context.tables.meta.delete(&mut txn, &keys::writer(self.number))?;
+        txn.commit()?;
+        let folder = self.path.join("packs").join(self.number.to_string());
+        let is_empty = std::fs::read_dir(&folder)?.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lock"));
+        if is_empty {
+            std::fs::remove_file(folder.join("lock"))?;
+            std::fs::remove_dir(&folder)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+/// Opens or creates the tables; refuses a newer format.
+fn create_tables(environment: &Env<WithoutTls>) -> Result<Tables> {
+    let mut txn = environment.write_txn()?;
+    let tables = Tables::create(environment, &mut txn)?;
+    match tables.meta.get(&txn, b"format")?.map(<[u8; 4]>::try_from) {
+        None => {
+            tables.meta.put(&mut txn, b"format", &FORMAT.to_le_bytes())?;
+            tables.meta.put(&mut txn, b"features", &0_u64.to_le_bytes())?;
+            let seed = (SystemTime::now(), std::process::id(), Instant::now());
+            let volume = blake3::hash(format!("{seed:?}").as_bytes());
+            tables.meta.put(&mut txn, b"volume", &volume.as_bytes()[..16])?;
+        }
+        Some(Ok(format)) if u32::from_le_bytes(format) == FORMAT => {}
+        Some(Ok(format)) => {
+            let format = u32::from_le_bytes(format);
+            return Err(StoreError::Open(format!("its format is {format}, this release knows {FORMAT}")));
+        }
+        Some(Err(_)) => return Err(StoreError::Open("its format is unreadable".to_owned())),
+    }
+    let features = tables.meta.get(&txn, b"features")?.and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+    if features.is_none_or(|features| features & !FEATURES_KNOWN != 0) {
+        return Err(StoreError::Open("it uses features that this release does not know".to_owned()));
+    }
+    txn.commit()?;
+    Ok(tables)
+}
+
+/// Takes a writer number, makes its folder and holds its lock. The caller holds the volume's open lock.
+fn register(environment: &Env<WithoutTls>, tables: &Tables, packs: &Path) -> Result<(WriterId, OwnedFd)> {
+    let mut txn = environment.write_txn()?;
+    let mut counters = tables.counters(&txn)?;
+    let number = counters.writer;
+    counters.writer = number
+        .checked_add(1)
+        .ok_or_else(|| StoreError::Open("no writer numbers are left in this volume".to_owned()))?;
+    tables.meta.put(&mut txn, b"counters", &counters.encode())?;
+    tables.meta.put(&mut txn, &keys::writer(number), &std::process::id().to_le_bytes())?;
+    txn.commit()?;
+    let folder = packs.join(number.to_string());
+    std::fs::create_dir_all(&folder)?;
+    let lock = lock_writer(&folder)?
+        .ok_or_else(|| StoreError::Open(format!("somebody holds the lock of the new writer {number}")))?;
+    sync_folder(packs)?;
+    Ok((number, lock))
+}
+
+/// Sets space aside unless the disk is nearly full; without it the volume works as well.
+fn make_reserve(path: &Path, min_free: u64) {
+    let room = rustix::fs::statvfs(path.parent().unwrap_or(path))
+        .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) > min_free.saturating_add(RESERVE_OCTETS));
+    if !room || path.exists() {
+        return;
+    }
+    let made = File::create(path)
+        .and_then(|file| Ok(rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, RESERVE_OCTETS)?));
+    if made.is_err() {
+        // Half a reserve is none; a later open tries again.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// A thread between sinks and writer.
+struct Preparer {
+    work: Receiver<(Queued, Option<Sink>)>,
+    packs: PathBuf,
+    shared: Arc<WriterShared>,
+    completions: Arc<Completions>,
+}
+
+impl Preparer {
+    fn run(&self) {
+        while let Ok((mut queued, sink)) = self.work.recv() {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+            let prepared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                prepare(&queued.op, sink, &self.packs, now)
+            }));
+            let fault = match prepared {
+                Ok(Ok(prepared)) => {
+                    queued.prepared = prepared;
+                    match self.shared.push(queued) {
+                        Ok(()) => continue,
+                        Err(refused) => {
+                            queued = refused;
+                            closed()
+                        }
+                    }
+                }
+                Ok(Err(StoreError::Io(error))) if is_no_space(&error) => StoreError::Full(error.to_string()),
+                Ok(Err(error)) => error,
+                Err(_) => StoreError::Failed("preparing a message panicked".to_owned()),
+            };
+            if let Some(ticket) = queued.ticket {
+                self.completions.finish([(ticket, Err(fault))]);
+            }
+        }
+    }
 }

@@ -109,6 +109,32 @@ pub fn writer(writer: WriterId) -> [u8; 11] {
     key
 }
 
+/// Key of `doomed` for a mailbox whose messages are to be purged.
+#[must_use]
+pub fn doomed_mailbox(mailbox: MailboxId) -> [u8; 5] {
+    tagged(b'm', mailbox)
+}
+
+/// Key of `doomed` for an account whose rows are to be purged, after its mailboxes.
+#[must_use]
+pub fn doomed_account(account: AccountId) -> [u8; 5] {
+    tagged(b'a', account)
+}
+
+/// Key of `doomed` for a pack file that is to be unlinked.
+#[must_use]
+pub fn doomed_pack(pack: PackId) -> [u8; 9] {
+    let mut key = [b'p'; 9];
+    key[1..].copy_from_slice(&pack.0.to_be_bytes());
+    key
+}
+
+fn tagged(tag: u8, number: u32) -> [u8; 5] {
+    let mut key = [tag; 5];
+    key[1..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
 fn pair(first: u32, second: u32) -> [u8; 8] {
     let mut key = [0; 8];
     key[..4].copy_from_slice(&first.to_be_bytes());

@@ -538,10 +538,10 @@ impl LeaseRecord {
     }
 }
 
-/// `doomed`: a mailbox whose name is gone and whose messages are purged in steps. Its counters no longer count.
+/// `doomed`: what is still to be purged in steps: a mailbox whose name is gone, an account, a pack file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DoomedRecord {
-    /// The account that it belonged to.
+    /// The account that a mailbox belonged to; 0 for a pack.
     pub account: AccountId,
 }
 

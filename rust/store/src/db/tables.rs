@@ -51,7 +51,7 @@ pub struct Tables {
     pub due: Table,
     /// name → `LeaseRecord`.
     pub leases: Table,
-    /// mailbox → `DoomedRecord`: what is still to be purged.
+    /// `m` mailbox, `a` account or `p` pack → `DoomedRecord`: what is still to be purged.
     pub doomed: Table,
 }
 

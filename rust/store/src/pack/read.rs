@@ -87,6 +87,17 @@ impl PackFiles {
         self.open.lock().files.remove(&pack);
     }
 
+    /// Lets go of files that another process has unlinked.
+    pub fn forget_unlinked(&self) {
+        let files: Vec<(PackId, Arc<File>)> =
+            self.open.lock().files.iter().map(|(pack, (file, _))| (*pack, Arc::clone(file))).collect();
+        for (pack, file) in files {
+            if rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_nlink == 0) {
+                self.forget(pack);
+            }
+        }
+    }
+
     /// Reads and verifies the head of a record, and with a small record its data too.
     pub fn record(&self, blob: &BlobRecord) -> Result<StoredRecord> {
         let file = match self.file(blob.pack) {

@@ -1,0 +1,366 @@
+//! Messages: arrival, flags, COPY, MOVE, EXPUNGE.
+
+use super::{Applied, Batch, ranges, reject};
+use crate::db::keys::{self, UIDS_PER_CHUNK};
+use crate::db::records::{ChangeKind, ChangeRecord, MessageRecord, flag};
+use crate::db::tables::damaged;
+use crate::error::{Result, StoreError};
+use crate::ids::{AccountId, MailboxId, Uid};
+use crate::ops::{Copied, FlagMode, FlagSet, FlagState, Outcome, StoredMessage};
+use crate::prepare::Prepared;
+
+/// Messages that one transaction expunges at most; what is left follows in the next.
+const EXPUNGE_STEP: usize = 20_000;
+/// Messages that COPY and MOVE, which are one transaction, take at most.
+const COPY_MESSAGES_MAX: usize = 500_000;
+
+impl Batch<'_, '_> {
+    /// Rejects unless the mailbox is in the account.
+    fn require_mailbox(&mut self, account: AccountId, mailbox: MailboxId) -> Applied<()> {
+        self.require_account(account)?;
+        if self.mailbox(account, mailbox)?.is_none() {
+            return reject(StoreError::NotFound(format!("mailbox {mailbox}")));
+        }
+        Ok(())
+    }
+
+    /// Rejects unless the mailbox has `count` UIDs left.
+    pub(super) fn require_uids(&mut self, account: AccountId, mailbox: MailboxId, count: usize) -> Applied<()> {
+        let next = self.known_mailbox(account, mailbox)?.uid_next;
+        match u32::try_from(count).ok().and_then(|count| next.checked_add(count)) {
+            Some(_) => Ok(()),
+            None => reject(StoreError::Refused("no UIDs are left in this mailbox".to_owned())),
+        }
+    }
+
+    /// The messages in the ranges, ascending.
+    pub(super) fn messages_in(
+        &self,
+        mailbox: MailboxId,
+        uids: &[(Uid, Uid)],
+    ) -> Result<Vec<(Uid, MessageRecord)>> {
+        let mut found = Vec::new();
+        for (first, last) in uids {
+            let (from, until) = (keys::message(mailbox, *first), keys::message(mailbox, *last));
+            if from > until {
+                continue;
+            }
+            let range = (std::ops::Bound::Included(&from[..]), std::ops::Bound::Included(&until[..]));
+            for row in self.tables.messages.range(&self.txn, &range)? {
+                let (key, value) = row?;
+                let uid = keys::u32_at(key, 4).ok_or_else(|| damaged("messages", mailbox))?;
+                let record =
+                    MessageRecord::decode(value).ok_or_else(|| damaged("messages", format!("{mailbox}:{uid}")))?;
+                found.push((uid, record));
+            }
+        }
+        Ok(found)
+    }
+
+    fn put_message(&mut self, mailbox: MailboxId, uid: Uid, record: &MessageRecord) -> Result<()> {
+        self.tables.messages.put(&mut self.txn, &keys::message(mailbox, uid), &record.encode())?;
+        Ok(())
+    }
+
+    /// Adds a message at the mailbox's next UID; `modseq` of the record is set here.
+    pub(super) fn add_message(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        mut record: MessageRecord,
+    ) -> Result<StoredMessage> {
+        let row = self.known_mailbox(account, mailbox)?;
+        let uid = row.uid_next;
+        row.uid_next = uid
+            .checked_add(1)
+            .ok_or_else(|| StoreError::Refused("no UIDs are left in this mailbox".to_owned()))?;
+        row.messages += 1;
+        row.unseen += u32::from(record.flags & flag::SEEN == 0);
+        row.deleted += u32::from(record.flags & flag::DELETED != 0);
+        row.size += u64::from(record.size);
+        let uid_validity = row.uid_validity;
+        let position = uid % UIDS_PER_CHUNK;
+        let chunk = self.chunk(mailbox, uid)?;
+        chunk.present.set(position, true);
+        chunk.seen.set(position, record.flags & flag::SEEN != 0);
+        chunk.deleted.set(position, record.flags & flag::DELETED != 0);
+        record.modseq = self.arrival(account, mailbox, uid)?;
+        self.known_mailbox(account, mailbox)?.highest_modseq = record.modseq;
+        self.put_message(mailbox, uid, &record)?;
+        Ok(StoredMessage { account, mailbox, uid_validity, uid })
+    }
+
+    pub(super) fn append(
+        &mut self,
+        account: AccountId,
+        mailbox: &str,
+        flags: &FlagSet,
+        internal_date: Option<i64>,
+        internal_zone: i16,
+        prepared: &Prepared,
+    ) -> Applied<Outcome> {
+        let name = super::mailbox::check_name(mailbox)?;
+        let Some(body) = &prepared.body else {
+            return reject(StoreError::Refused("there is no message to append".to_owned()));
+        };
+        let inbox_of_new = !self.account_exists(account)? && name == "INBOX";
+        let found = if inbox_of_new { None } else { self.mailbox_named(account, name)? };
+        if found.is_none() && !inbox_of_new {
+            return reject(StoreError::NotFound(name.to_owned()));
+        }
+        let plan = self.plan_keywords(account, &flags.keywords)?;
+        if let Some(mailbox) = found {
+            self.require_uids(account, mailbox, 1)?;
+        }
+        self.ensure_account(account)?;
+        let mailbox = self
+            .mailbox_named(account, name)?
+            .ok_or_else(|| StoreError::Corrupt(format!("account {account} has no INBOX")))?;
+        let keywords = self.make_keywords(account, &plan)?;
+        let blob = self.new_blob(body, 1)?;
+        let record = MessageRecord {
+            flags: flags.system & flag::ALL,
+            internal_zone,
+            blob,
+            keywords,
+            internal_date: internal_date.unwrap_or((self.now / 1_000_000) as i64),
+            size: body.raw_len,
+            ..MessageRecord::default()
+        };
+        Ok(Outcome::Stored(self.add_message(account, mailbox, record)?))
+    }
+
+    pub(super) fn store_flags(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: &[(Uid, Uid)],
+        mode: FlagMode,
+        flags: &FlagSet,
+    ) -> Applied<Vec<FlagState>> {
+        self.require_mailbox(account, mailbox)?;
+        let rows = self.messages_in(mailbox, uids)?;
+        let keywords = if mode == FlagMode::Remove {
+            self.known_keywords(account, &flags.keywords)?
+        } else {
+            let plan = self.plan_keywords(account, &flags.keywords)?;
+            if rows.is_empty() { plan.bits } else { self.make_keywords(account, &plan)? }
+        };
+        let system = flags.system & flag::ALL;
+        let mut states = Vec::with_capacity(rows.len());
+        let mut changed = Vec::new();
+        for (uid, before) in rows {
+            let mut after = before;
+            match mode {
+                FlagMode::Add => {
+                    after.flags |= system;
+                    after.keywords |= keywords;
+                }
+                FlagMode::Remove => {
+                    after.flags &= !system;
+                    after.keywords &= !keywords;
+                }
+                FlagMode::Replace => {
+                    after.flags = system;
+                    after.keywords = keywords;
+                }
+            }
+            let is_changed = after != before;
+            states.push(FlagState {
+                uid,
+                system: after.flags,
+                keywords: after.keywords,
+                modseq: after.modseq,
+                changed: is_changed,
+            });
+            if is_changed {
+                changed.push((states.len() - 1, before, after));
+            }
+        }
+        let all = ranges(changed.iter().map(|(index, _, _)| states[*index].uid));
+        let mut next = changed.into_iter();
+        for some in all.chunks(ChangeRecord::RANGES_MAX) {
+            let count: u64 = some.iter().map(|(first, last)| u64::from(last - first) + 1).sum();
+            let modseq = self.change(account, ChangeKind::Flags, mailbox, some.to_vec())?;
+            for (index, before, mut after) in next.by_ref().take(count as usize) {
+                let uid = states[index].uid;
+                after.modseq = modseq;
+                states[index].modseq = modseq;
+                self.put_message(mailbox, uid, &after)?;
+                self.count_flags(account, mailbox, uid, before.flags, after.flags)?;
+            }
+            self.known_mailbox(account, mailbox)?.highest_modseq = modseq;
+        }
+        Ok(states)
+    }
+
+    /// Brings the mailbox's counters and UID map from one flag byte to another.
+    fn count_flags(&mut self, account: AccountId, mailbox: MailboxId, uid: Uid, from: u8, to: u8) -> Result<()> {
+        let turned = from ^ to;
+        let row = self.known_mailbox(account, mailbox)?;
+        if turned & flag::SEEN != 0 {
+            row.unseen = if to & flag::SEEN != 0 { row.unseen.saturating_sub(1) } else { row.unseen + 1 };
+        }
+        if turned & flag::DELETED != 0 {
+            row.deleted = if to & flag::DELETED != 0 { row.deleted + 1 } else { row.deleted.saturating_sub(1) };
+        }
+        if turned & (flag::SEEN | flag::DELETED) != 0 {
+            let chunk = self.chunk(mailbox, uid)?;
+            chunk.seen.set(uid % UIDS_PER_CHUNK, to & flag::SEEN != 0);
+            chunk.deleted.set(uid % UIDS_PER_CHUNK, to & flag::DELETED != 0);
+        }
+        Ok(())
+    }
+
+    pub(super) fn mark_seen(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: &[(Uid, Uid)],
+    ) -> Applied<Outcome> {
+        let flags = FlagSet { system: flag::SEEN, keywords: Vec::new() };
+        self.store_flags(account, mailbox, uids, FlagMode::Add, &flags)?;
+        Ok(Outcome::None)
+    }
+
+    pub(super) fn copy(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: &[(Uid, Uid)],
+        target: &str,
+        remove: bool,
+    ) -> Applied<Outcome> {
+        let target = super::mailbox::check_name(target)?;
+        self.require_mailbox(account, mailbox)?;
+        let Some(target_id) = self.mailbox_named(account, target)? else {
+            return reject(StoreError::NotFound(target.to_owned()));
+        };
+        let rows = self.messages_in(mailbox, uids)?;
+        if rows.len() > COPY_MESSAGES_MAX {
+            return reject(StoreError::Refused(format!("at most {COPY_MESSAGES_MAX} messages are copied at once")));
+        }
+        self.require_uids(account, target_id, rows.len())?;
+        let pairs = self.copy_rows(account, target_id, &rows, remove)?;
+        if remove {
+            self.remove_rows(account, mailbox, &rows, false)?;
+        }
+        let uid_validity = self.known_mailbox(account, target_id)?.uid_validity;
+        Ok(Outcome::Copied(Copied { uid_validity, mailbox: target_id, uids: pairs }))
+    }
+
+    /// Adds copies of rows to a mailbox. When the originals go (`moved`), their references pass to the copies.
+    pub(super) fn copy_rows(
+        &mut self,
+        account: AccountId,
+        target: MailboxId,
+        rows: &[(Uid, MessageRecord)],
+        moved: bool,
+    ) -> Result<Vec<(Uid, Uid)>> {
+        let mut pairs = Vec::with_capacity(rows.len());
+        for (uid, record) in rows {
+            if !moved {
+                self.keep_blob(record.blob, 1)?;
+                self.keep_blob(record.prefix, 1)?;
+            }
+            pairs.push((*uid, self.add_message(account, target, *record)?.uid));
+        }
+        Ok(pairs)
+    }
+
+    /// Removes rows of a mailbox; `release` gives their references back.
+    pub(super) fn remove_rows(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        rows: &[(Uid, MessageRecord)],
+        release: bool,
+    ) -> Result<()> {
+        for (uid, record) in rows {
+            self.tables.messages.delete(&mut self.txn, &keys::message(mailbox, *uid))?;
+            let position = uid % UIDS_PER_CHUNK;
+            let chunk = self.chunk(mailbox, *uid)?;
+            chunk.present.set(position, false);
+            chunk.seen.set(position, false);
+            chunk.deleted.set(position, false);
+            let row = self.known_mailbox(account, mailbox)?;
+            row.messages = row.messages.saturating_sub(1);
+            row.size = row.size.saturating_sub(u64::from(record.size));
+            if record.flags & flag::SEEN == 0 {
+                row.unseen = row.unseen.saturating_sub(1);
+            }
+            if record.flags & flag::DELETED != 0 {
+                row.deleted = row.deleted.saturating_sub(1);
+            }
+            if release {
+                self.release_blob(record.blob)?;
+                self.release_blob(record.prefix)?;
+            }
+        }
+        for some in ranges(rows.iter().map(|(uid, _)| *uid)).chunks(ChangeRecord::RANGES_MAX) {
+            let modseq = self.change(account, ChangeKind::Expunged, mailbox, some.to_vec())?;
+            self.known_mailbox(account, mailbox)?.highest_modseq = modseq;
+        }
+        Ok(())
+    }
+
+    pub(super) fn expunge(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: Option<&[(Uid, Uid)]>,
+    ) -> Applied<Outcome> {
+        self.require_mailbox(account, mailbox)?;
+        let row = self.known_mailbox(account, mailbox)?;
+        if row.deleted == 0 {
+            return Ok(Outcome::Count(0));
+        }
+        let everything = [(1, row.uid_next)];
+        let wanted = self.deleted_among(mailbox, uids.unwrap_or(&everything), everything[0].1)?;
+        self.expunge_found(account, mailbox, &wanted)
+    }
+
+    /// UIDs with \Deleted in the ranges, as ranges, from the UID map; at most one step and one.
+    fn deleted_among(
+        &mut self,
+        mailbox: MailboxId,
+        uids: &[(Uid, Uid)],
+        uid_next: Uid,
+    ) -> Result<Vec<(Uid, Uid)>> {
+        let mut found = Vec::new();
+        for &(first, last) in uids {
+            let last = last.min(uid_next);
+            let mut at = first;
+            while at <= last && found.len() <= EXPUNGE_STEP {
+                let base = at - at % UIDS_PER_CHUNK;
+                let set = self.chunk(mailbox, at)?.deleted;
+                found.extend(set.iter().map(|position| base + position).filter(|uid| (at..=last).contains(uid)));
+                match base.checked_add(UIDS_PER_CHUNK) {
+                    Some(next) => at = next,
+                    None => break,
+                }
+            }
+        }
+        Ok(ranges(found))
+    }
+
+    pub(super) fn expunge_uids(
+        &mut self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: &[(Uid, Uid)],
+    ) -> Applied<Outcome> {
+        self.require_mailbox(account, mailbox)?;
+        self.expunge_found(account, mailbox, uids)
+    }
+
+    fn expunge_found(&mut self, account: AccountId, mailbox: MailboxId, uids: &[(Uid, Uid)]) -> Applied<Outcome> {
+        let mut rows = self.messages_in(mailbox, uids)?;
+        if rows.len() > EXPUNGE_STEP {
+            rows.truncate(EXPUNGE_STEP);
+            self.again = true;
+        }
+        self.remove_rows(account, mailbox, &rows, true)?;
+        Ok(Outcome::Count(rows.len() as u64))
+    }
+}

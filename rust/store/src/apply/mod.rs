@@ -1,0 +1,256 @@
+//! What each operation does inside the writer's transaction.
+//!
+//! An operation validates fully before it writes: a refusal ([`ApplyError::Rejected`]) has changed nothing, so the
+//! others of its batch go on. Any other error may have left half an operation behind; then the whole transaction is
+//! aborted and its operations are tried again in smaller groups (`writer.rs`).
+//!
+//! Rows that many operations of a batch share (counters, accounts, mailboxes, UID maps, packs) are kept decoded in
+//! [`Batch`] and written once, by [`Batch::flush`].
+
+mod account;
+mod blob;
+mod changes;
+mod mailbox;
+mod message;
+mod purge;
+mod queue;
+mod submit;
+
+use std::collections::{HashMap, HashSet};
+
+use heed::RwTxn;
+
+use crate::db::keys;
+use crate::db::records::{AccountRecord, Counters, MailboxRecord, PackRecord, PackState};
+use crate::db::tables::Tables;
+use crate::db::uids::UidChunk;
+use crate::error::{Result, StoreError};
+use crate::ids::{AccountId, MailboxId, ModSeq, PackId, Uid};
+use crate::ops::{Op, Outcome};
+use crate::prepare::Prepared;
+
+pub(crate) use purge::doomed_packs;
+
+/// Why an operation was not applied.
+#[derive(Debug)]
+pub(crate) enum ApplyError {
+    /// Refused before anything was written.
+    Rejected(StoreError),
+    /// Failed in the middle: the transaction must be aborted.
+    Broken(StoreError),
+}
+
+impl From<StoreError> for ApplyError {
+    fn from(error: StoreError) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<heed::Error> for ApplyError {
+    fn from(error: heed::Error) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+/// What applying answers.
+pub(crate) type Applied<T> = std::result::Result<T, ApplyError>;
+
+/// A refusal.
+pub(crate) fn reject<T>(error: StoreError) -> Applied<T> {
+    Err(ApplyError::Rejected(error))
+}
+
+/// A mailbox row in use by the batch.
+#[derive(Debug)]
+struct OpenMailbox {
+    account: AccountId,
+    record: MailboxRecord,
+}
+
+/// An account row in use by the batch.
+#[derive(Debug, Default)]
+struct OpenAccount {
+    record: AccountRecord,
+    /// Arrivals told by the latest change row, not written yet: neighbours share it.
+    arrivals: Option<Arrivals>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Arrivals {
+    modseq: ModSeq,
+    mailbox: MailboxId,
+    first: Uid,
+    last: Uid,
+}
+
+/// A write transaction with the rows that its operations share.
+pub(crate) struct Batch<'e, 't> {
+    pub(crate) txn: RwTxn<'e>,
+    tables: &'t Tables,
+    counters: Counters,
+    accounts: HashMap<AccountId, OpenAccount>,
+    mailboxes: HashMap<MailboxId, OpenMailbox>,
+    chunks: HashMap<(MailboxId, u32), UidChunk>,
+    packs: HashMap<PackId, PackRecord>,
+    /// Pairs to hint at after the commit.
+    pub(crate) dirty: HashSet<(AccountId, MailboxId)>,
+    /// Rows were added to `doomed`: a purge step is due.
+    pub(crate) purge: bool,
+    /// The operation applied last has more to do in a further transaction.
+    pub(crate) again: bool,
+    /// Microseconds since 1970.
+    now: u64,
+}
+
+impl<'e, 't> Batch<'e, 't> {
+    pub(crate) fn begin(txn: RwTxn<'e>, tables: &'t Tables, now: u64) -> Result<Self> {
+        let counters = tables.counters(&txn)?;
+        Ok(Self {
+            txn,
+            tables,
+            counters,
+            accounts: HashMap::new(),
+            mailboxes: HashMap::new(),
+            chunks: HashMap::new(),
+            packs: HashMap::new(),
+            dirty: HashSet::new(),
+            purge: false,
+            again: false,
+            now,
+        })
+    }
+
+    /// Applies one operation. `prepared` holds its bodies, already on disk; `purged` the packs unlinked for a purge.
+    pub(crate) fn apply(&mut self, op: &Op, prepared: &Prepared, purged: &[PackId]) -> Applied<Outcome> {
+        self.again = false;
+        match op {
+            Op::Submit(submit) => self.submit(submit, prepared),
+            Op::Append { account, mailbox, flags, internal_date, internal_zone } => {
+                self.append(*account, mailbox, flags, *internal_date, *internal_zone, prepared)
+            }
+            Op::EnsureAccount { account } => {
+                self.ensure_account(*account)?;
+                Ok(Outcome::None)
+            }
+            Op::CreateMailbox { account, name, special_use } => self.create_mailbox(*account, name, special_use),
+            Op::DeleteMailbox { account, name } => self.delete_mailbox(*account, name),
+            Op::RenameMailbox { account, old, new } => self.rename_mailbox(*account, old, new),
+            Op::Subscribe { account, name, subscribed } => self.subscribe(*account, name, *subscribed),
+            Op::StoreFlags { account, mailbox, uids, mode, flags } => {
+                let states = self.store_flags(*account, *mailbox, uids, *mode, flags)?;
+                Ok(Outcome::Flags(states))
+            }
+            Op::MarkSeen { account, mailbox, uids } => self.mark_seen(*account, *mailbox, uids),
+            Op::Copy { account, mailbox, uids, target, remove } => {
+                self.copy(*account, *mailbox, uids, target, *remove)
+            }
+            Op::Expunge { account, mailbox, uids } => self.expunge(*account, *mailbox, uids.as_deref()),
+            Op::ExpungeUids { account, mailbox, uids } => self.expunge_uids(*account, *mailbox, uids),
+            Op::ClaimRecent { account, mailbox } => self.claim_recent(*account, *mailbox),
+            Op::RemoveAccount { account } => self.remove_account(*account),
+            Op::Purge => self.purge_step(purged),
+        }
+    }
+
+    /// Writes the shared rows. Nothing may be applied afterwards.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        let accounts: Vec<AccountId> = self.accounts.keys().copied().collect();
+        for account in accounts {
+            self.flush_account(account)?;
+        }
+        for (mailbox, open) in &self.mailboxes {
+            self.tables.mailboxes.put(
+                &mut self.txn,
+                &keys::mailbox(open.account, *mailbox),
+                &open.record.encode(),
+            )?;
+        }
+        for ((mailbox, chunk), set) in &self.chunks {
+            let key = keys::uid_chunk(*mailbox, *chunk);
+            if set.present.count() == 0 {
+                self.tables.uidmap.delete(&mut self.txn, &key)?;
+            } else {
+                self.tables.uidmap.put(&mut self.txn, &key, &set.encode())?;
+            }
+        }
+        let packs = std::mem::take(&mut self.packs);
+        for (pack, record) in packs {
+            if record.state == PackState::Sealed && record.blobs == 0 {
+                self.doom_pack(pack)?;
+            } else {
+                self.tables.packs.put(&mut self.txn, &keys::pack(pack), &record.encode())?;
+            }
+        }
+        self.tables.meta.put(&mut self.txn, b"counters", &self.counters.encode())?;
+        Ok(())
+    }
+
+    /// Tells that a pack has grown to `synced` octets, or is new.
+    pub(crate) fn pack_grown(&mut self, pack: PackId, synced: u64) -> Result<()> {
+        let record = self.pack(pack)?;
+        record.synced = record.synced.max(synced);
+        Ok(())
+    }
+
+    /// Tells that a pack is never written again.
+    pub(crate) fn pack_sealed(&mut self, pack: PackId) -> Result<()> {
+        self.pack(pack)?.state = PackState::Sealed;
+        Ok(())
+    }
+
+    fn pack(&mut self, pack: PackId) -> Result<&mut PackRecord> {
+        use std::collections::hash_map::Entry;
+        match self.packs.entry(pack) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let record = self.tables.pack(&self.txn, pack)?.unwrap_or_default();
+                Ok(entry.insert(record))
+            }
+        }
+    }
+
+    /// The mailbox's row; `None` when there is no such mailbox in that account.
+    fn mailbox(&mut self, account: AccountId, mailbox: MailboxId) -> Result<Option<&mut MailboxRecord>> {
+        use std::collections::hash_map::Entry;
+        match self.mailboxes.entry(mailbox) {
+            Entry::Occupied(entry) => {
+                let open = entry.into_mut();
+                Ok((open.account == account).then_some(&mut open.record))
+            }
+            Entry::Vacant(entry) => match self.tables.mailbox(&self.txn, account, mailbox)? {
+                None => Ok(None),
+                Some(record) => Ok(Some(&mut entry.insert(OpenMailbox { account, record }).record)),
+            },
+        }
+    }
+
+    /// The mailbox's row, for operations that have checked before that it is there.
+    fn known_mailbox(&mut self, account: AccountId, mailbox: MailboxId) -> Result<&mut MailboxRecord> {
+        self.mailbox(account, mailbox)?
+            .ok_or_else(|| StoreError::Corrupt(format!("mailbox {mailbox} of account {account} has no row")))
+    }
+
+    /// The row of the UID map that holds `uid`.
+    fn chunk(&mut self, mailbox: MailboxId, uid: Uid) -> Result<&mut UidChunk> {
+        use std::collections::hash_map::Entry;
+        let chunk = uid / keys::UIDS_PER_CHUNK;
+        match self.chunks.entry((mailbox, chunk)) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                Ok(entry.insert(self.tables.uid_chunk(&self.txn, mailbox, chunk)?))
+            }
+        }
+    }
+}
+
+/// Ascending UIDs as ranges.
+pub(crate) fn ranges(uids: impl IntoIterator<Item = Uid>) -> Vec<(Uid, Uid)> {
+    let mut ranges: Vec<(Uid, Uid)> = Vec::new();
+    for uid in uids {
+        match ranges.last_mut() {
+            Some(range) if range.1.checked_add(1) == Some(uid) => range.1 = uid,
+            _ => ranges.push((uid, uid)),
+        }
+    }
+    ranges
+}

@@ -1,0 +1,333 @@
+//! Between sink and writer: MIME table, card, compression, checksums, the encoded record. The writer only copies
+//! ready buffers. A body that has a file of its own is completed and synced here, with its folder.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use ironpost_mime::{Limits, Structure};
+
+use crate::card;
+use crate::error::{Result, StoreError};
+use crate::failpoints;
+use crate::ids::{AccountId, PackId};
+use crate::ops::Op;
+use crate::pack::format::{
+    FILE_HEADER, FRAME_OCTETS, Frame, RECORD_HEADER, RecordHeader, RecordKind, SINGLE_DATA_OFFSET, TRAILER,
+    encode_file_header, encode_trailer,
+};
+use crate::pack::read::pack_path;
+use crate::sink::{Gathered, Sink};
+
+/// Octets of trace headers before a message at most.
+pub(crate) const PREFIX_OCTETS_MAX: usize = 16 * 1024;
+/// Contents shorter than this are not compressed: the frame's own cost eats the gain.
+const COMPRESS_OCTETS_MIN: usize = 1024;
+/// Compression level: the cheapest; stronger ones cost more time than a sync.
+const COMPRESS_LEVEL: i32 = 1;
+/// Octets of a message at most; its lengths are 32-bit numbers.
+pub(crate) const MESSAGE_OCTETS_MAX: u64 = 2 << 30;
+
+/// A record ready for its pack, or already in a pack of its own.
+#[derive(Debug, Default)]
+pub(crate) struct PreparedRecord {
+    /// The whole record; empty when it has a pack of its own.
+    pub(crate) bytes: Vec<u8>,
+    /// Octets of the record.
+    pub(crate) length: u32,
+    /// Octets of the contents.
+    pub(crate) raw_len: u32,
+    /// The index card; empty for a prefix.
+    pub(crate) card: Vec<u8>,
+    /// Where it lies, once it does.
+    pub(crate) place: Option<(PackId, u64)>,
+    single: Option<SinglePack>,
+}
+
+/// A pack with one record; unlinked when dropped unless a transaction has come to point to it.
+#[derive(Debug)]
+struct SinglePack {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Drop for SinglePack {
+    fn drop(&mut self) {
+        if !self.keep {
+            // If this fails the file is an orphan, which the next recovery removes.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl PreparedRecord {
+    pub(crate) fn is_single(&self) -> bool {
+        self.single.is_some()
+    }
+
+    /// The index points to the record, or may do so: its file stays.
+    pub(crate) fn keep(&mut self) {
+        if let Some(single) = &mut self.single {
+            single.keep = true;
+        }
+    }
+}
+
+/// The records of one operation.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared {
+    pub(crate) body: Option<PreparedRecord>,
+    /// Different prefixes and how many recipients have each.
+    pub(crate) prefixes: Vec<(PreparedRecord, u32)>,
+    /// For deliveries, then for queue items: which prefix.
+    pub(crate) prefix_of: Vec<Option<usize>>,
+}
+
+impl Prepared {
+    /// Records that go to the shared pack.
+    pub(crate) fn shared_mut(&mut self) -> impl Iterator<Item = &mut PreparedRecord> {
+        self.records_mut().filter(|record| !record.is_single())
+    }
+
+    pub(crate) fn records_mut(&mut self) -> impl Iterator<Item = &mut PreparedRecord> {
+        self.body.iter_mut().chain(self.prefixes.iter_mut().map(|(record, _)| record))
+    }
+
+    /// Octets that the writer copies.
+    pub(crate) fn octets(&self) -> usize {
+        let prefixes: usize = self.prefixes.iter().map(|(record, _)| record.bytes.len()).sum();
+        self.body.as_ref().map_or(0, |body| body.bytes.len()) + prefixes
+    }
+}
+
+/// For rebuilding a lost index: whose the message first was.
+struct Hint<'a> {
+    account: AccountId,
+    mailbox: &'a str,
+    received: i64,
+}
+
+/// Makes the records of an operation. `Full` when the sink, or completing its file, met a full disk.
+pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Result<Prepared> {
+    let mut prepared = Prepared::default();
+    let hint = match op {
+        Op::Submit(submit) => {
+            let mut known: HashMap<&[u8], usize> = HashMap::new();
+            let prefixes = submit.deliveries.iter().map(|delivery| &delivery.prefix);
+            for prefix in prefixes.chain(submit.enqueue.iter().map(|item| &item.prefix)) {
+                if prefix.is_empty() {
+                    prepared.prefix_of.push(None);
+                    continue;
+                }
+                let index = *known.entry(prefix).or_insert_with(|| {
+                    let hint = Hint { account: 0, mailbox: "", received: now };
+                    prepared.prefixes.push((encode_prefix(prefix, &hint), 0));
+                    prepared.prefixes.len() - 1
+                });
+                prepared.prefixes[index].1 += 1;
+                prepared.prefix_of.push(Some(index));
+            }
+            let first = submit.deliveries.first();
+            Hint {
+                account: first.map_or(0, |delivery| delivery.account),
+                mailbox: first.map_or("", |delivery| &delivery.mailbox),
+                received: submit.internal_date.unwrap_or(now),
+            }
+        }
+        Op::Append { account, mailbox, internal_date, .. } => {
+            Hint { account: *account, mailbox, received: internal_date.unwrap_or(now) }
+        }
+        _ => return Ok(prepared),
+    };
+    let Some(sink) = sink else { return Ok(prepared) };
+    prepared.body = Some(match sink.finish()? {
+        Gathered::Memory(message) => encode_body(&message, &hint),
+        Gathered::File(file) => {
+            let done = complete_single(&file, &hint, packs)?;
+            file.keep();
+            done
+        }
+    });
+    Ok(prepared)
+}
+
+fn structure_and_card(message: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let structure = Structure::parse(message, &Limits::default());
+    let mut table = Vec::new();
+    structure.encode(&mut table);
+    (table, card::build(message, &structure))
+}
+
+fn encode_prefix(prefix: &[u8], hint: &Hint<'_>) -> PreparedRecord {
+    encode(prefix, RecordKind::Prefix, &[], &[], hint)
+}
+
+fn encode_body(message: &[u8], hint: &Hint<'_>) -> PreparedRecord {
+    let (structure, full_card) = structure_and_card(message);
+    let mut record = encode(message, RecordKind::Body, &structure, &full_card, hint);
+    record.card = card::for_index(&full_card);
+    record
+}
+
+thread_local! {
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> =
+        RefCell::new(zstd::bulk::Compressor::new(COMPRESS_LEVEL).ok());
+}
+
+/// Appends the frames of `raw` to `out` and their table entries to `table`; true when they are compressed.
+fn encode_frames(raw: &[u8], table: &mut Vec<u8>, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    if raw.len() >= COMPRESS_OCTETS_MIN && compress_frames(raw, table, out) {
+        // At least an eighth must be saved, or reading costs more than the disk space is worth.
+        if out.len() - start <= raw.len() - raw.len() / 8 {
+            return true;
+        }
+    }
+    table.clear();
+    out.truncate(start);
+    for frame in raw.chunks(FRAME_OCTETS) {
+        Frame { stored_len: frame.len() as u32, crc: crc32fast::hash(frame) }.encode(table);
+    }
+    out.extend_from_slice(raw);
+    false
+}
+
+fn compress_frames(raw: &[u8], table: &mut Vec<u8>, out: &mut Vec<u8>) -> bool {
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        let Some(compressor) = compressor else { return false };
+        for frame in raw.chunks(FRAME_OCTETS) {
+            let start = out.len();
+            out.resize(start + zstd::zstd_safe::compress_bound(frame.len()), 0);
+            let Ok(length) = compressor.compress_to_buffer(frame, &mut out[start..]) else { return false };
+            out.truncate(start + length);
+            Frame { stored_len: length as u32, crc: crc32fast::hash(&out[start..]) }.encode(table);
+        }
+        true
+    })
+}
+
+/// Appends the sections behind the frame table.
+fn put_sections(sections: &mut Vec<u8>, structure: &[u8], full_card: &[u8], hint: &[u8]) {
+    sections.extend_from_slice(structure);
+    sections.extend_from_slice(full_card);
+    sections.extend_from_slice(hint);
+}
+
+/// The mailbox name of the hint, cut at 255 octets.
+fn hint_octets<'a>(hint: &Hint<'a>) -> &'a [u8] {
+    &hint.mailbox.as_bytes()[..hint.mailbox.len().min(255)]
+}
+
+fn encode(
+    raw: &[u8],
+    kind: RecordKind,
+    structure: &[u8],
+    full_card: &[u8],
+    hint: &Hint<'_>,
+) -> PreparedRecord {
+    let name = hint_octets(hint);
+    let mut sections = Vec::with_capacity(64 + structure.len() + full_card.len() + name.len());
+    let mut data = Vec::new();
+    let compressed = encode_frames(raw, &mut sections, &mut data);
+    let frames = sections.len() / crate::pack::format::FRAME_ENTRY;
+    put_sections(&mut sections, structure, full_card, name);
+    let length = RECORD_HEADER + sections.len() + data.len() + TRAILER;
+    let header = RecordHeader {
+        kind,
+        compressed,
+        length: length as u32,
+        raw_len: raw.len() as u32,
+        stored_len: data.len() as u32,
+        data_offset: (RECORD_HEADER + sections.len()) as u32,
+        sections_offset: RECORD_HEADER as u32,
+        frames: frames as u32,
+        structure_len: structure.len() as u32,
+        card_len: full_card.len() as u32,
+        hint_len: name.len() as u16,
+        account: hint.account,
+        received: hint.received,
+        digest: *blake3::hash(raw).as_bytes(),
+    }
+    .encode(&sections);
+    let mut bytes = Vec::with_capacity(length);
+    bytes.extend_from_slice(&header);
+    bytes.extend_from_slice(&sections);
+    bytes.extend_from_slice(&data);
+    bytes.extend_from_slice(&encode_trailer(&header));
+    PreparedRecord { length: length as u32, raw_len: raw.len() as u32, bytes, ..PreparedRecord::default() }
+}
+
+/// What the streaming of a large body left: the file with its data in place, and what was learnt on the way.
+#[derive(Debug)]
+pub(crate) struct StreamedFile {
+    pub(crate) file: File,
+    pub(crate) path: PathBuf,
+    pub(crate) pack: PackId,
+    pub(crate) raw_len: u64,
+    pub(crate) frames: Vec<Frame>,
+    pub(crate) digest: [u8; 32],
+}
+
+/// Puts headers, sections and trailer to a streamed body, syncs it and gives it its name.
+fn complete_single(gathered: &crate::sink::SpoolFile, hint: &Hint<'_>, packs: &Path) -> Result<PreparedRecord> {
+    let streamed = gathered.streamed();
+    let raw_len = u32::try_from(streamed.raw_len)
+        .map_err(|_| StoreError::Refused("the message is too long to be stored".to_owned()))?;
+    let mut message = vec![0; raw_len as usize];
+    let data_at = (FILE_HEADER as u64) + u64::from(SINGLE_DATA_OFFSET);
+    streamed.file.read_exact_at(&mut message, data_at)?;
+    let (structure, full_card) = structure_and_card(&message);
+    drop(message);
+    let name = hint_octets(hint);
+    let mut sections = Vec::new();
+    for frame in &streamed.frames {
+        frame.encode(&mut sections);
+    }
+    put_sections(&mut sections, &structure, &full_card, name);
+    let sections_offset = u64::from(SINGLE_DATA_OFFSET) + u64::from(raw_len);
+    let length = u32::try_from(sections_offset + sections.len() as u64 + TRAILER as u64)
+        .map_err(|_| StoreError::Refused("the message is too long to be stored".to_owned()))?;
+    let header = RecordHeader {
+        kind: RecordKind::Body,
+        compressed: false,
+        length,
+        raw_len,
+        stored_len: raw_len,
+        data_offset: SINGLE_DATA_OFFSET,
+        sections_offset: sections_offset as u32,
+        frames: streamed.frames.len() as u32,
+        structure_len: structure.len() as u32,
+        card_len: full_card.len() as u32,
+        hint_len: name.len() as u16,
+        account: hint.account,
+        received: hint.received,
+        digest: streamed.digest,
+    }
+    .encode(&sections);
+    sections.extend_from_slice(&encode_trailer(&header));
+    streamed.file.write_all_at(&sections, FILE_HEADER as u64 + sections_offset)?;
+    streamed.file.write_all_at(&header, FILE_HEADER as u64)?;
+    streamed.file.write_all_at(&encode_file_header(streamed.pack), 0)?;
+    failpoints::pass("single-sync")?;
+    rustix::fs::fsync(&streamed.file)?;
+    let path = pack_path(packs, streamed.pack);
+    std::fs::rename(&streamed.path, &path)?;
+    let single = SinglePack { path, keep: false };
+    failpoints::pass("single-folder-sync")?;
+    sync_folder(&packs.join(streamed.pack.writer().to_string()))?;
+    Ok(PreparedRecord {
+        bytes: Vec::new(),
+        length,
+        raw_len,
+        card: card::for_index(&full_card),
+        place: Some((streamed.pack, FILE_HEADER as u64)),
+        single: Some(single),
+    })
+}
+
+/// Makes creations and removals in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    Ok(rustix::fs::fsync(File::open(folder)?)?)
+}

@@ -1,0 +1,554 @@
+//! The writer thread: takes all waiting operations, syncs their bodies, applies them in one transaction, commits,
+//! completes their tickets. Exactly in this order: bodies synced, index transaction, completion.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use heed::{Env, WithoutTls};
+use parking_lot::{Condvar, Mutex};
+
+use crate::apply::{ApplyError, Batch, doomed_packs};
+use crate::completion::Completions;
+use crate::db::tables::Tables;
+use crate::error::{Result, StoreError, is_no_space};
+use crate::failpoints;
+use crate::ids::{AccountId, MailboxId, PackId, Ticket};
+use crate::jobs::Readers;
+use crate::ops::{Op, Outcome};
+use crate::pack::append::{AppendError, Appender};
+use crate::pack::compact;
+use crate::pack::read::PackFiles;
+use crate::prepare::{Prepared, PreparedRecord};
+use crate::volume::Follow;
+
+/// Operations in one batch at most.
+const BATCH_OPS_MAX: usize = 512;
+/// Octets of bodies in one batch at most.
+const BATCH_OCTETS_MAX: usize = 32 << 20;
+/// Messages that the operations of one batch may touch, about: keeps its dirty pages far below LMDB's bound of 2^17.
+const BATCH_MESSAGES_MAX: u64 = 20_000;
+/// How long a look at the free space counts.
+const FREE_LOOK: Duration = Duration::from_millis(500);
+
+/// An operation on its way.
+pub(crate) struct Queued {
+    /// `None` for the writer's own.
+    pub(crate) ticket: Option<Ticket>,
+    pub(crate) op: Op,
+    pub(crate) prepared: Prepared,
+    pub(crate) follow: Option<Follow>,
+    /// What was done by earlier transactions of an operation that takes several.
+    progress: u64,
+    /// Counted against the bound of all that is on its way, until dropped.
+    _load: Load,
+}
+
+impl Queued {
+    pub(crate) fn new(ticket: Option<Ticket>, op: Op, follow: Option<Follow>, load: Load) -> Self {
+        Self { ticket, op, prepared: Prepared::default(), follow, progress: 0, _load: load }
+    }
+
+    /// Messages that the operation touches, about.
+    fn weight(&self) -> u64 {
+        let of = |uids: &[(u32, u32)]| {
+            uids.iter().fold(0_u64, |sum, (first, last)| sum + u64::from(last.saturating_sub(*first)) + 1)
+        };
+        match &self.op {
+            Op::Submit(submit) => (submit.deliveries.len() + submit.enqueue.len()) as u64,
+            Op::StoreFlags { uids, .. }
+            | Op::MarkSeen { uids, .. }
+            | Op::Copy { uids, .. }
+            | Op::ExpungeUids { uids, .. } => of(uids).min(BATCH_MESSAGES_MAX),
+            Op::Expunge { .. } | Op::RenameMailbox { .. } | Op::RemoveAccount { .. } => 1000,
+            Op::Purge => 2000,
+            _ => 1,
+        }
+    }
+}
+
+/// What is on its way: operations and octets, bounded.
+#[derive(Debug, Default)]
+pub(crate) struct Loads {
+    ops: AtomicU64,
+    octets: AtomicU64,
+}
+
+/// One operation's share of [`Loads`].
+#[derive(Debug)]
+pub(crate) struct Load {
+    loads: Arc<Loads>,
+    octets: u64,
+}
+
+impl Loads {
+    /// Operations on their way at most.
+    const OPS_MAX: u64 = 8192;
+    /// Octets of bodies on their way at most.
+    const OCTETS_MAX: u64 = 256 << 20;
+
+    /// `Busy` when the bound is reached; one operation of any size always passes.
+    pub(crate) fn take(self: &Arc<Self>, octets: u64) -> Result<Load> {
+        let ops = self.ops.fetch_add(1, Ordering::Relaxed);
+        let before = self.octets.fetch_add(octets, Ordering::Relaxed);
+        let load = Load { loads: Arc::clone(self), octets };
+        if ops >= Self::OPS_MAX || (ops > 0 && before + octets > Self::OCTETS_MAX) {
+            return Err(StoreError::Busy);
+        }
+        Ok(load)
+    }
+
+    pub(crate) fn ops(&self) -> u64 {
+        self.ops.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.loads.ops.fetch_sub(1, Ordering::Relaxed);
+        self.loads.octets.fetch_sub(self.octets, Ordering::Relaxed);
+    }
+}
+
+/// What the writer thread and the volume share.
+#[derive(Default)]
+pub(crate) struct WriterShared {
+    queue: Mutex<WriteQueue>,
+    wake: Condvar,
+    failed: Mutex<Option<String>>,
+    has_failed: AtomicBool,
+    /// Microseconds since `epoch` when the present batch was begun; 0 when there is none.
+    batch_began: AtomicU64,
+    pub(crate) counters: WriterCounters,
+}
+
+#[derive(Default)]
+struct WriteQueue {
+    ops: VecDeque<Queued>,
+    closed: bool,
+}
+
+/// Counters for metrics.
+#[derive(Debug, Default)]
+pub(crate) struct WriterCounters {
+    pub(crate) batches: AtomicU64,
+    pub(crate) ops: AtomicU64,
+    pub(crate) pack_syncs: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) octets: AtomicU64,
+}
+
+impl WriterShared {
+    /// Hands an operation to the writer.
+    pub(crate) fn push(&self, queued: Queued) -> std::result::Result<(), Queued> {
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            return Err(queued);
+        }
+        queue.ops.push_back(queued);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    pub(crate) fn close(&self) {
+        self.queue.lock().closed = true;
+        self.wake.notify_all();
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.lock().ops.len()
+    }
+
+    pub(crate) fn failed(&self) -> Option<String> {
+        if !self.has_failed.load(Ordering::Acquire) {
+            return None;
+        }
+        self.failed.lock().clone()
+    }
+
+    pub(crate) fn fail(&self, reason: String) {
+        self.failed.lock().get_or_insert(reason);
+        self.has_failed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn batch_age(&self, epoch: Instant) -> f64 {
+        match self.batch_began.load(Ordering::Relaxed) {
+            0 => 0.0,
+            began => (epoch.elapsed().as_micros() as u64).saturating_sub(began) as f64 / 1e6,
+        }
+    }
+}
+
+/// The writer thread's own.
+pub(crate) struct Writer {
+    pub(crate) env: Env<WithoutTls>,
+    pub(crate) tables: Tables,
+    pub(crate) packs: Arc<PackFiles>,
+    pub(crate) appender: Appender,
+    pub(crate) shared: Arc<WriterShared>,
+    pub(crate) completions: Arc<Completions>,
+    pub(crate) readers: Arc<Readers>,
+    pub(crate) folder: PathBuf,
+    pub(crate) loads: Arc<Loads>,
+    pub(crate) min_free: u64,
+    pub(crate) map_size: u64,
+    pub(crate) epoch: Instant,
+    pub(crate) purge: bool,
+    pub(crate) free: Option<(Instant, u64)>,
+}
+
+/// What became of the operations of one transaction.
+type Results = Vec<(Queued, Result<Outcome>)>;
+
+/// Why a transaction did not commit.
+enum CommitError {
+    /// Try again with less.
+    Less(StoreError),
+    /// Never again: the volume has failed.
+    Fatal(String),
+}
+
+impl Writer {
+    /// Runs until the queue is closed and empty. Returns with the active pack sealed in the index, if all went well.
+    pub(crate) fn run(mut self) {
+        while let Some(batch) = self.take() {
+            let began = (self.epoch.elapsed().as_micros() as u64).max(1);
+            self.shared.batch_began.store(began, Ordering::Relaxed);
+            let mut waiting = batch;
+            let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| self.process(&mut waiting)));
+            if outcome.is_err() {
+                self.shared.fail("the writer panicked".to_owned());
+            }
+            // Whatever is still here was not reached: the volume has failed.
+            if !waiting.is_empty() {
+                self.fail_all(waiting);
+            }
+            self.shared.batch_began.store(0, Ordering::Relaxed);
+            // LMDB's writer lock is not fair: let a writer of another process have its turn.
+            std::thread::yield_now();
+        }
+        if self.shared.failed().is_none() {
+            self.finish();
+        }
+    }
+
+    /// Waits for operations and takes as many as one batch holds. `None`: closed and empty.
+    fn take(&mut self) -> Option<Vec<Queued>> {
+        let mut queue = self.shared.queue.lock();
+        while queue.ops.is_empty() && !self.purge {
+            if queue.closed {
+                return None;
+            }
+            self.shared.wake.wait(&mut queue);
+        }
+        let closing = queue.closed && queue.ops.is_empty();
+        if closing {
+            // What is left to purge is found again by the next open.
+            return None;
+        }
+        let (mut octets, mut weight) = (0, 0);
+        let mut batch = Vec::new();
+        while let Some(next) = queue.ops.front() {
+            octets += next.prepared.octets();
+            weight += next.weight();
+            let over = octets > BATCH_OCTETS_MAX || weight > BATCH_MESSAGES_MAX || batch.len() >= BATCH_OPS_MAX;
+            if over && !batch.is_empty() {
+                break;
+            }
+            batch.extend(queue.ops.pop_front());
+        }
+        drop(queue);
+        if self.purge {
+            self.purge = false;
+            // A step of its own between batches keeps others from waiting for a long purge.
+            if let Ok(load) = self.loads.take(0) {
+                batch.push(Queued::new(None, Op::Purge, None, load));
+            } else {
+                self.purge = true;
+            }
+        }
+        Some(batch)
+    }
+
+    fn fail_all(&self, ops: Vec<Queued>) {
+        let reason = self.shared.failed().unwrap_or_else(|| "the volume has failed".to_owned());
+        let results = ops.into_iter().map(|mut queued| {
+            // A transaction may have come to point to these files before the failure was seen.
+            queued.prepared.records_mut().for_each(PreparedRecord::keep);
+            (queued, Err(StoreError::Failed(reason.clone())))
+        });
+        self.complete(results.collect(), Vec::new());
+    }
+
+    /// Takes the operations out of `waiting` as they are settled.
+    fn process(&mut self, waiting: &mut Vec<Queued>) {
+        if self.shared.failed().is_some() {
+            return;
+        }
+        self.shared.counters.batches.fetch_add(1, Ordering::Relaxed);
+        self.shared.counters.ops.fetch_add(waiting.len() as u64, Ordering::Relaxed);
+        let short = self.space_fault();
+        if let Some(text) = short {
+            let (refused, rest): (Vec<Queued>, Vec<Queued>) =
+                waiting.drain(..).partition(|queued| !queued.op.frees_space());
+            *waiting = rest;
+            let results = refused.into_iter().map(|queued| (queued, Err(StoreError::Full(text.clone()))));
+            self.complete(results.collect(), Vec::new());
+        }
+        match self.write_bodies(waiting) {
+            Ok(failed) => self.complete(failed, Vec::new()),
+            Err(reason) => {
+                self.shared.fail(reason);
+                return;
+            }
+        }
+        let purged = match self.unlink_dead_packs(waiting) {
+            Ok(purged) => purged,
+            Err(error) => {
+                // The purge step is tried again with the next batch.
+                waiting.retain(|queued| !matches!(queued.op, Op::Purge));
+                self.purge = !matches!(error, StoreError::Io(_));
+                Vec::new()
+            }
+        };
+        if !waiting.is_empty() {
+            self.commit_all(waiting, &purged);
+        }
+    }
+
+    /// Why no new mail may be taken, if so.
+    fn space_fault(&mut self) -> Option<String> {
+        let stale = self.free.is_none_or(|(at, _)| at.elapsed() > FREE_LOOK);
+        if stale && let Ok(stat) = rustix::fs::statvfs(&self.folder) {
+            self.free = Some((Instant::now(), stat.f_bavail.saturating_mul(stat.f_frsize)));
+        }
+        if self.free.is_some_and(|(_, free)| free < self.min_free) {
+            return Some("the disk is nearly full".to_owned());
+        }
+        // The map has a reserve beyond its told size, so that deletes still find pages.
+        let page = 4096;
+        let used = self.env.info().last_page_number as u64 * page;
+        if used >= self.map_size && self.env.non_free_pages_size().is_ok_and(|live| live + (1 << 20) >= self.map_size) {
+            return Some("the index has reached its map size".to_owned());
+        }
+        None
+    }
+
+    /// Appends the bodies of the batch and syncs them. Operations whose bodies have no room are settled with `Full`;
+    /// an error is the reason for which the volume has failed.
+    fn write_bodies(&mut self, waiting: &mut Vec<Queued>) -> std::result::Result<Results, String> {
+        let mut records: Vec<&mut PreparedRecord> =
+            waiting.iter_mut().flat_map(|queued| queued.prepared.shared_mut()).collect();
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let counters = &self.shared.counters;
+        let octets: usize = records.iter().map(|record| record.bytes.len()).sum();
+        let first = self.appender.append(&mut records);
+        drop(records);
+        match first {
+            Ok(()) => {
+                counters.pack_syncs.fetch_add(1, Ordering::Relaxed);
+                counters.octets.fetch_add(octets as u64, Ordering::Relaxed);
+                return Ok(Vec::new());
+            }
+            Err(AppendError::Sync(error)) => return Err(format!("syncing a pack: {error}")),
+            Err(AppendError::Write(error)) if !is_no_space(&error) => {
+                return Err(format!("writing a pack: {error}"));
+            }
+            Err(AppendError::Write(_)) => {}
+        }
+        // Too little room for all: one by one, so that the small ones still get in.
+        let mut failed = Vec::new();
+        let mut kept = Vec::new();
+        for mut queued in waiting.drain(..) {
+            counters.retries.fetch_add(1, Ordering::Relaxed);
+            let mut records: Vec<&mut PreparedRecord> = queued.prepared.shared_mut().collect();
+            match self.appender.append(&mut records) {
+                Ok(()) => kept.push(queued),
+                Err(AppendError::Write(error)) if is_no_space(&error) => {
+                    failed.push((queued, Err(StoreError::Full(error.to_string()))));
+                }
+                Err(AppendError::Write(error)) => return Err(format!("writing a pack: {error}")),
+                Err(AppendError::Sync(error)) => return Err(format!("syncing a pack: {error}")),
+            }
+        }
+        *waiting = kept;
+        Ok(failed)
+    }
+
+    /// The file work of a purge step, outside LMDB's writer lock.
+    fn unlink_dead_packs(&self, waiting: &[Queued]) -> Result<Vec<PackId>> {
+        if !waiting.iter().any(|queued| matches!(queued.op, Op::Purge)) {
+            return Ok(Vec::new());
+        }
+        let packs = {
+            let txn = self.env.read_txn()?;
+            doomed_packs(&self.tables, &txn)?
+        };
+        compact::unlink(&self.packs, &packs)?;
+        Ok(packs)
+    }
+
+    /// Commits the operations, all at once if that works, else in halves down to single ones.
+    fn commit_all(&mut self, waiting: &mut Vec<Queued>, purged: &[PackId]) {
+        let mut groups = VecDeque::new();
+        groups.push_back(std::mem::take(waiting));
+        while let Some(mut group) = groups.pop_front() {
+            let fault = match self.commit(&mut group, purged) {
+                Ok((results, dirty)) => {
+                    self.complete(results, dirty);
+                    if !group.is_empty() {
+                        groups.push_front(group);
+                    }
+                    continue;
+                }
+                Err(CommitError::Fatal(reason)) => {
+                    self.shared.fail(reason);
+                    waiting.extend(group);
+                    waiting.extend(groups.drain(..).flatten());
+                    return;
+                }
+                Err(CommitError::Less(fault)) => fault,
+            };
+            self.shared.counters.retries.fetch_add(1, Ordering::Relaxed);
+            if group.len() > 1 {
+                // Those that free space go first.
+                group.sort_by_key(|queued| !queued.op.frees_space());
+                let second = group.split_off(group.len() / 2);
+                groups.push_front(second);
+                groups.push_front(group);
+                continue;
+            }
+            let gives_space = group.first().is_some_and(|queued| queued.op.frees_space());
+            if fault.is_full() && gives_space && self.give_up_reserve() {
+                groups.push_front(group);
+                continue;
+            }
+            let fault = if fault.is_full() { StoreError::Full(fault.to_string()) } else { fault };
+            self.complete(group.into_iter().map(|queued| (queued, Err(fault.duplicate()))).collect(), Vec::new());
+        }
+    }
+
+    /// Unlinks the reserve file; true when there was one.
+    fn give_up_reserve(&self) -> bool {
+        std::fs::remove_file(self.folder.join("reserve")).is_ok()
+    }
+
+    /// One transaction. After an error nothing of it has happened and `group` is as it was; after success `group`
+    /// holds the operations that have more to do.
+    #[expect(clippy::type_complexity, reason = "a pair of lists used in one place")]
+    fn commit(
+        &mut self,
+        group: &mut Vec<Queued>,
+        purged: &[PackId],
+    ) -> std::result::Result<(Results, Vec<(AccountId, MailboxId)>), CommitError> {
+        failpoints::pass("txn-begin").map_err(fault_of_io)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
+        let txn = self.env.write_txn().map_err(fault_of_index)?;
+        let mut batch = Batch::begin(txn, &self.tables, now).map_err(fault_of)?;
+        let mut outcomes = Vec::with_capacity(group.len());
+        for queued in group.iter() {
+            failpoints::pass("apply").map_err(fault_of_io)?;
+            match batch.apply(&queued.op, &queued.prepared, purged) {
+                Ok(outcome) => outcomes.push((Ok(outcome), batch.again)),
+                Err(ApplyError::Rejected(error)) => outcomes.push((Err(error), false)),
+                Err(ApplyError::Broken(error)) => return Err(fault_of(error)),
+            }
+        }
+        for sealed in self.appender.sealed() {
+            batch.pack_sealed(sealed.0).map_err(fault_of)?;
+        }
+        if let Some((pack, length)) = self.appender.active() {
+            batch.pack_grown(pack, length).map_err(fault_of)?;
+        }
+        batch.flush().map_err(fault_of)?;
+        failpoints::pass("before-commit").map_err(fault_of_io)?;
+        let Batch { txn, dirty, purge, .. } = batch;
+        txn.commit().map_err(fault_of_commit)?;
+        self.appender.told();
+        self.purge |= purge;
+        self.shared.counters.commits.fetch_add(1, Ordering::Relaxed);
+        // The transaction has happened: an armed fault here can only kill.
+        let _ = failpoints::pass("after-commit");
+        let mut results = Vec::with_capacity(group.len());
+        for (mut queued, (outcome, again)) in std::mem::take(group).into_iter().zip(outcomes) {
+            match outcome {
+                Ok(Outcome::Count(count)) if again => {
+                    queued.progress += count;
+                    group.push(queued);
+                    continue;
+                }
+                Ok(outcome) => {
+                    queued.prepared.records_mut().for_each(PreparedRecord::keep);
+                    let outcome = match outcome {
+                        Outcome::Count(count) => Outcome::Count(count + queued.progress),
+                        other => other,
+                    };
+                    results.push((queued, Ok(outcome)));
+                }
+                Err(error) => results.push((queued, Err(error))),
+            }
+        }
+        Ok((results, dirty.into_iter().collect()))
+    }
+
+    /// Tells results, with one wake-up for all; those with a second half go to the readers.
+    fn complete(&self, results: Results, dirty: Vec<(AccountId, MailboxId)>) {
+        if results.is_empty() && dirty.is_empty() {
+            return;
+        }
+        let _ = failpoints::pass("before-complete");
+        let mut finished = Vec::with_capacity(results.len());
+        for (queued, result) in results {
+            let Some(ticket) = queued.ticket else { continue };
+            match (queued.follow, result) {
+                (Some(follow), Ok(outcome)) => {
+                    self.readers.follow(ticket, Box::new(move |context| follow(context, outcome)));
+                }
+                (_, result) => finished.push((ticket, result)),
+            }
+        }
+        self.completions.finish_with(finished, dirty);
+    }
+
+    /// Seals the active pack, so that the next open has nothing to recover.
+    fn finish(&mut self) {
+        if let Err(AppendError::Write(error) | AppendError::Sync(error)) = self.appender.seal() {
+            self.shared.fail(format!("sealing a pack: {error}"));
+            return;
+        }
+        if let Err(CommitError::Fatal(reason)) = self.commit(&mut Vec::new(), &[]) {
+            self.shared.fail(reason);
+        }
+    }
+}
+
+/// Faults while applying: LMDB's own state is sound, the transaction is aborted, less may work. A panic of LMDB's
+/// environment is final.
+fn fault_of(error: StoreError) -> CommitError {
+    match error {
+        StoreError::Index(heed::Error::Mdb(heed::MdbError::Panic)) => CommitError::Fatal("the index has failed".to_owned()),
+        error => CommitError::Less(error),
+    }
+}
+
+fn fault_of_index(error: heed::Error) -> CommitError {
+    fault_of(error.into())
+}
+
+fn fault_of_io(error: std::io::Error) -> CommitError {
+    if is_no_space(&error) { CommitError::Less(error.into()) } else { CommitError::Fatal(error.to_string()) }
+}
+
+/// Faults of the commit itself: only a lack of space may be tried again; after any other what is on disk is unknown.
+fn fault_of_commit(error: heed::Error) -> CommitError {
+    match StoreError::from(error) {
+        error if error.is_full() => CommitError::Less(error),
+        error => CommitError::Fatal(format!("committing: {error}")),
+    }
+}
