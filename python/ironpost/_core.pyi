@@ -476,7 +476,7 @@ class Sink:
     def failed(self) -> bool:
         """A write failed (disk full): feed_sink takes and drops the rest; submitting raises StoreFull."""
     def header(self) -> bytes:
-        """The header section as received so far, at most 64 KiB; empty line not included."""
+        """The header section as received so far, at most 1 MiB; empty line not included."""
     def hops(self) -> int:
         """Number of Received fields in it (mail loops)."""
     def write(self, data: bytes) -> bool:

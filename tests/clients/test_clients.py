@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -53,6 +56,26 @@ def run(home: Path, *command: str, stdin: bytes = b"", good: tuple[int, ...] = (
     text = done.stdout.decode(errors="replace")
     assert done.returncode in good, f"{' '.join(command)}: exit {done.returncode}\n{text}"
     return text
+
+
+def in_terminal(home: Path, *command: str) -> None:
+    """Runs a full-screen client, which does its work by itself, in a terminal of its own."""
+    ours, theirs = pty.openpty()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8", "TERM": "vt100"}
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, env=environment
+    )
+    os.close(theirs)
+    screen = b""
+    try:
+        with contextlib.suppress(OSError):  # EIO: the client has closed the terminal
+            while select.select([ours], [], [], 60)[0] and (octets := os.read(ours, 4096)):
+                screen += octets
+        assert process.wait(10) == 0, screen[-2000:]
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
 
 
 def private(path: Path, text: str) -> Path:
@@ -242,5 +265,5 @@ set confirmappend=no delete=yes quit=yes wait_key=no copy=yes move=no mark_old=n
     with running.imap("mutt") as client:
         assert client.select("Sent", readonly=True)[1] == [b"1"]
     # Opens the mailbox, deletes its first message, leaves.
-    run(tmp_path, mutt, "-n", "-F", str(config), "-e", 'push "<first-entry><delete-message><quit>"', stdin=b"")
+    in_terminal(tmp_path, mutt, "-n", "-F", str(config), "-e", 'push "<first-entry><delete-message><quit>"')
     assert subjects(running, "mutt") == ["by mutt"]

@@ -27,12 +27,7 @@ def messages(*, packed: int = 0) -> Iterator[tuple[str, bytes]]:
         if not folder.is_dir():
             continue
         for path in sorted(folder.rglob("*")):
-            if (
-                path.is_file()
-                and path.name not in _NOT_MAIL
-                and path.suffix in _MAIL_SUFFIXES
-                and "LICENSE" not in path.name
-            ):
+            if path.is_file() and path.name not in _NOT_MAIL and path.suffix in _MAIL_SUFFIXES:
                 octets = path.read_bytes()
                 if octets:
                     yield str(path.relative_to(CORPORA)), octets

@@ -95,7 +95,7 @@ class TlsConfig:
 class LimitsConfig:
     message_octets_max: int = setting(kinds.Size(1024, 2**31), "largest message taken", 50 * 2**20)
     recipients_max: int = setting(kinds.Integer(100, 100_000), "recipients of one message (RFC 5321 §4.5.3.1.8)", 1000)
-    header_octets_max: int = setting(kinds.Size(8192, 2**26), "largest header section taken", 2**20)
+    header_octets_max: int = setting(kinds.Size(8192, 2**20), "largest header section taken", 2**20)
     hops_max: int = setting(kinds.Integer(10, 1000), "Received fields that mean a loop (RFC 5321 §6.3)", 100)
     connections_max: int = setting(kinds.Integer(1, 1_000_000), "open connections of one worker", 50_000)
     connections_per_address: int = setting(

@@ -1,6 +1,6 @@
 """What submission mends in a header section (RFC 6409 §8): Date, Message-ID and From that are missing, Bcc that is not.
 
-Works on the header section alone, at most 64 KiB; the body is never looked at.
+Works on the header section alone, which the sink bounds; the body is never looked at.
 """
 
 from __future__ import annotations

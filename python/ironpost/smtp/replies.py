@@ -48,7 +48,7 @@ UTF8_REFUSED: Final = Answer(553, "5.6.7", "SMTPUTF8 is needed for this address"
 
 # -- refused messages
 SIZE_REFUSED: Final = Answer(552, "5.3.4", "Message is larger than {limit} octets")
-HEADER_TOO_BIG: Final = Answer(552, "5.3.4", "Header section is larger than 64 KiB")
+HEADER_TOO_BIG: Final = Answer(552, "5.3.4", "Header section is larger than {limit} octets")
 BARE_CR: Final = Answer(550, "5.6.0", "Message holds a bare CR: lines must end in CRLF (RFC 5321 section 2.3.8)")
 BARE_LF: Final = Answer(550, "5.6.0", "Message holds a bare LF: lines must end in CRLF (RFC 5321 section 2.3.8)")
 NUL: Final = Answer(550, "5.6.0", "Message holds a NUL octet (RFC 5321 section 4.5.2)")

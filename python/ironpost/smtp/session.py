@@ -34,7 +34,6 @@ REFUSED_RECIPIENTS_MAX: Final = 200  # unknown addresses in a connection: more i
 OVERSHOOT_MAX: Final = 1000  # recipients beyond the limit of a transaction that are answered one by one
 EVENTS_PER_TURN: Final = 64  # events of one peer before other sessions get theirs
 OUTPUT_HIGH_OCTETS: Final = 32_768  # replies that may wait while a pipelined group goes on
-HEADER_OCTETS_MAX: Final = 65_536  # what the sink shows of a header section; a longer one is refused
 
 _POLICIES: Final[dict[str, Policy]] = {
     "smtp": MxPolicy(),
@@ -469,8 +468,9 @@ class Session:
             return replies.NUL
         if sink.failed:
             return replies.DISK_FULL
-        if event.size >= HEADER_OCTETS_MAX and len(sink.header()) >= HEADER_OCTETS_MAX:
-            return replies.HEADER_TOO_BIG
+        limit = self.settings.header_octets_max
+        if event.size >= limit and len(sink.header()) >= limit:
+            return replies.HEADER_TOO_BIG.with_(limit=limit)
         if sink.hops() > self.settings.hops_max:
             return replies.LOOP.with_(limit=self.settings.hops_max)
         return None

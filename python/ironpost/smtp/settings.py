@@ -16,6 +16,7 @@ class SmtpSettings:
 
     hostname: str
     message_octets_max: int
+    header_octets_max: int
     recipients_max: int
     hops_max: int
     min_free_octets: int
@@ -25,9 +26,9 @@ class SmtpSettings:
 
 @lru_cache(maxsize=4)
 def _settings(
-    hostname: str, message: int, recipients: int, hops: int, min_free: int, errors: int, idle: int
+    hostname: str, message: int, header: int, recipients: int, hops: int, min_free: int, errors: int, idle: int
 ) -> SmtpSettings:
-    return SmtpSettings(hostname, message, recipients, hops, min_free, errors, idle)
+    return SmtpSettings(hostname, message, header, recipients, hops, min_free, errors, idle)
 
 
 def settings_of(config: Config) -> SmtpSettings:
@@ -36,6 +37,7 @@ def settings_of(config: Config) -> SmtpSettings:
     return _settings(
         config.hostname,
         limits.message_octets_max,
+        limits.header_octets_max,
         limits.recipients_max,
         limits.hops_max,
         config.store.min_free,

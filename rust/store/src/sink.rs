@@ -28,7 +28,7 @@ const ALL_SINKS_OCTETS_MAX: usize = 256 << 20;
 /// Octets of a streamed body that may wait for the disk; beyond it the sink is full.
 const UNWRITTEN_OCTETS_MAX: usize = 1 << 20;
 /// Octets of a header section that are kept for the session.
-const HEADER_OCTETS_MAX: usize = 64 * 1024;
+const HEADER_OCTETS_MAX: usize = 1024 * 1024;
 /// Threads that write streamed bodies.
 const STREAM_THREADS: usize = 2;
 
@@ -365,7 +365,7 @@ impl Sink {
         self.too_long || self.spool.as_ref().is_some_and(|spool| spool.state.lock().failed.is_some())
     }
 
-    /// The header section as received so far, at most 64 KiB, the empty line not included.
+    /// The header section as received so far, at most 1 MiB, the empty line not included.
     #[must_use]
     pub fn header(&self) -> &[u8] {
         let octets = if self.spool.is_some() { &self.header } else { &self.memory };
@@ -418,7 +418,8 @@ impl Sink {
             }),
         });
         self.spool = Some(spool);
-        self.header = self.memory[..self.memory.len().min(HEADER_OCTETS_MAX)].to_vec();
+        let shown = self.header_scan.end.unwrap_or(self.memory.len()).min(HEADER_OCTETS_MAX);
+        self.header = self.memory[..shown].to_vec();
         let whole = std::mem::take(&mut self.memory);
         let mut frames = whole.chunks_exact(FRAME_OCTETS);
         for frame in frames.by_ref() {
