@@ -33,15 +33,15 @@ fn filled() -> Rig {
         Content-Transfer-Encoding: quoted-printable\r\n\r\n<p>needle in a hay=\r\nstack</p>\r\n--q\r\n\
         Content-Type: message/rfc822\r\n\r\nSubject: inner words\r\n\r\ninner body\r\n--q--\r\n";
     let bare = b"Subject: no date\r\n\r\n";
-    rig.deliver_to("INBOX", b"", plain, &["\\Seen", "\\Flagged"], 760_665_600);
+    rig.deliver_to("INBOX", b"", plain, &["\\Seen", "\\Flagged"], 760_579_200);
     rig.deliver_to(
         "INBOX",
         b"X-Trace: seam\r\n",
         encoded.as_bytes(),
         &["$Forwarded"],
-        760_752_000,
+        760_665_600,
     );
-    rig.deliver_to("INBOX", b"", nested, &["\\Deleted", "\\Seen"], 760_838_400);
+    rig.deliver_to("INBOX", b"", nested, &["\\Deleted", "\\Seen"], 760_752_000);
     rig.deliver_to("INBOX", b"", bare, &["\\Draft", "\\Answered"], 1_700_000_000);
     rig
 }

@@ -14,10 +14,11 @@ fn a_new_message_is_told_once_and_is_recent_to_one_session() {
     let rig = Rig::new();
     rig.deliver(MESSAGE);
     let first = rig.open("INBOX", false);
-    assert_eq!(
-        (first.told().uids.len(), first.told().recent.len(), first.first_unseen),
-        (1, 1, 1)
-    );
+    let (exists, recent) = {
+        let told = first.told();
+        (told.uids.len(), told.recent.len())
+    };
+    assert_eq!((exists, recent, first.first_unseen), (1, 1, 1));
     let second = rig.open("INBOX", false);
     assert_eq!(second.told().recent.len(), 0);
     assert!(!rig.stale(&first));
@@ -57,7 +58,7 @@ fn expunges_keep_their_numbers_for_each_view() {
     );
     rig.deliver(MESSAGE);
     // While EXPUNGE is forbidden the numbers stay, and the gone name nothing.
-    assert_eq!(rig.try_refresh(&looking, false, false).unwrap(), "* 7 EXISTS\r\n");
+    assert_eq!(rig.try_refresh(&looking, false, false).unwrap(), "* 7 EXISTS\r\n* 1 RECENT\r\n");
     assert!(rig.stale(&looking));
     assert_eq!(
         looking
