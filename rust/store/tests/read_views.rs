@@ -58,7 +58,10 @@ fn expunges_keep_their_numbers_for_each_view() {
     );
     rig.deliver(MESSAGE);
     // While EXPUNGE is forbidden the numbers stay, and the gone name nothing.
-    assert_eq!(rig.try_refresh(&looking, false, false).unwrap(), "* 7 EXISTS\r\n* 1 RECENT\r\n");
+    assert_eq!(
+        rig.try_refresh(&looking, false, false).unwrap(),
+        "* 7 EXISTS\r\n* 1 RECENT\r\n"
+    );
     assert!(rig.stale(&looking));
     assert_eq!(
         looking
