@@ -331,7 +331,10 @@ class Pop3Server(Wire):
 
 @final
 class SequenceSet:
-    """Opaque; str() gives it back."""
+    """Opaque; str() gives it back. `$` is the view's saved search result (RFC 5182)."""
+
+    def exceeds(self, count: int) -> bool:
+        """Names it a message number that a mailbox of `count` messages has not?"""
 
 @final
 class FetchItems:
@@ -402,12 +405,14 @@ class ImapBad:
     Kinds that have a better answer: "badcharset" NO [BADCHARSET (UTF-8)], "too-big" NO [TOOBIG], "limit" NO [LIMIT],
     "useattr" NO [USEATTR], "mailbox-name" NO [CANNOT]. "idle-misuse" ends the IDLE. The others: "syntax",
     "unknown-command", "state", "bare-newline", "nul", "not-utf8", "too-long", "base64".
+    `forgets`: a SEARCH with SAVE; answered with NO, the view must forget_saved() (RFC 5182 §2.1).
     """
 
-    __match_args__ = ("tag", "kind", "text")
+    __match_args__ = ("tag", "kind", "text", "forgets")
     tag: str | None
     kind: str
     text: str
+    forgets: bool
 
 def mailbox_matches(name: str, reference: str, pattern: str) -> bool:
     """LIST matching with `*` and `%` over the hierarchy separator "/" (RFC 9051 §6.3.9), linear time."""
@@ -515,6 +520,8 @@ class MailboxView:
     keywords: tuple[str, ...]
     def stale(self) -> bool:
         """Instant: may there be anything new? False is certain (compares the environment's last transaction)."""
+    def forget_saved(self) -> None:
+        """Empties the saved search result, `$`."""
     def message(self, number: int) -> tuple[int, int] | None:
         """(uid, size in octets) of a message number; POP3's listing comes from messages()."""
 

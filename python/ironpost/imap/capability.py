@@ -31,6 +31,7 @@ _AFTER_LOGIN = (
     "LIST-STATUS",
     "STATUS=SIZE",
     "ESEARCH",
+    "SEARCHRES",
     "BINARY",
 )
 

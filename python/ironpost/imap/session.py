@@ -181,8 +181,8 @@ class Session:
                 await authenticate.begin(self, mechanism, initial)
             case _core.AuthResponse(data):
                 await authenticate.response(self, data)
-            case _core.ImapBad(tag, kind, text):
-                self._bad(tag, kind, text)
+            case _core.ImapBad(tag, kind, text, forgets):
+                self._bad(tag, kind, text, forgets)
             case _core.Closed(reason):
                 self.closing = True
                 self.log.debug("imap closed", reason=reason)
@@ -203,7 +203,7 @@ class Session:
             self.log.info("imap command refused", command=name, error=str(error))
             self.wire.respond(tag, "NO", code, text)
 
-    def _bad(self, tag: str | None, kind: str, text: str) -> None:
+    def _bad(self, tag: str | None, kind: str, text: str, forgets: bool) -> None:
         self.bad_commands += 1
         if self.append is not None:
             # What followed the literal was not the command's end: nothing is stored.
@@ -215,6 +215,8 @@ class Session:
         elif self.bad_commands > _BAD_COMMANDS_MAX:
             self._bye("", "too many malformed commands")
         elif kind in _REFUSALS:
+            if forgets and self.view is not None:
+                self.view.forget_saved()
             self.wire.respond(tag or "*", "NO", _REFUSALS[kind], text)
         else:
             self.wire.respond(tag or "*", "BAD", "", text)

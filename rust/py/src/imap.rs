@@ -22,6 +22,10 @@ impl SequenceSet {
     fn __str__(&self) -> String {
         self.inner.to_string()
     }
+
+    fn exceeds(&self, count: u32) -> bool {
+        self.inner.exceeds(count)
+    }
 }
 
 /// Parsed FETCH items.
@@ -76,7 +80,7 @@ event!(
 );
 event!(
     /// Malformed, or not allowed in this state.
-    ImapBad { tag: Option<String>, kind: &'static str, text: &'static str }
+    ImapBad { tag: Option<String>, kind: &'static str, text: &'static str, forgets: bool }
 );
 
 /// An IMAP server core behind optional TLS.
@@ -269,6 +273,7 @@ fn convert(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
                 tag: bad.tag,
                 kind: bad.kind.as_str(),
                 text: bad.text,
+                forgets: bad.forgets,
             },
         ),
         Event::Closed(reason) => object(

@@ -14,9 +14,19 @@ if TYPE_CHECKING:
 __all__ = ["copy", "expunge", "fetch", "search", "store"]
 
 
+def _beyond(session: Session, tag: str, name: str, messages: _core.SequenceSet) -> bool:
+    """Refuses message numbers that the mailbox has not (RFC 9051 §6.4.9, §9 `sequence-set`); UIDs may name nothing."""
+    if name.startswith("UID ") or not messages.exceeds(require_view(session).exists):
+        return False
+    session.wire.respond(tag, "BAD", "", "no message has that number")
+    return True
+
+
 async def fetch(session: Session, tag: str, name: str, messages: _core.SequenceSet, items: _core.FetchItems) -> None:
     """FETCH: the store renders bounded stretches; each is on its way before the next is made."""
     view = require_view(session)
+    if _beyond(session, tag, name, messages):
+        return
     core = session.store.core
     uid = name.startswith("UID ")
     if items.sets_seen and not view.read_only:
@@ -26,6 +36,9 @@ async def fetch(session: Session, tag: str, name: str, messages: _core.SequenceS
             # Reading goes on when the disk is full; only the flag is not kept.
             session.log.warning("seen flag not stored", error=str(error))
     cursor = core.fetch_cursor(view, messages, uid, items)
+    answer = core.fetch_now(cursor)
+    if answer is not None:
+        session.wire.append_output(answer)
     while not cursor.done:
         session.wire.append_output(await session.store.call(core.fetch(cursor)))
         await session.drain_if_high()
@@ -43,6 +56,8 @@ async def store(
 ) -> None:
     """STORE: the new flags are on disk before OK."""
     view = require_view(session)
+    if _beyond(session, tag, name, messages):
+        return
     if view.read_only:
         session.wire.respond(tag, "NO", "", "the mailbox is open read-only")
         return
@@ -69,6 +84,8 @@ async def search(session: Session, tag: str, name: str, program: _core.SearchPro
 async def copy(session: Session, tag: str, name: str, messages: _core.SequenceSet, target: str) -> None:
     """COPY and MOVE (RFC 6851), with COPYUID (RFC 4315)."""
     view = require_view(session)
+    if _beyond(session, tag, name, messages):
+        return
     move = name.endswith("MOVE")
     if move and view.read_only:
         session.wire.respond(tag, "NO", "", "the mailbox is open read-only")

@@ -150,6 +150,8 @@ pub struct Context {
     pub encoding: NameEncoding,
     /// Nesting of search keys.
     pub search_depth_max: usize,
+    /// IMAP4rev2 is enabled.
+    pub rev2: bool,
 }
 
 /// One command: its name, where it is allowed, and what reads its arguments.

@@ -28,10 +28,13 @@ pub(super) fn fetch(lexer: &mut Lexer<'_>, _: &Context) -> Result<Arguments, Fau
 
 /// `search = "SEARCH" [search-return-opts] SP search-program`
 pub(super) fn search(lexer: &mut Lexer<'_>, context: &Context) -> Result<Arguments, Fault> {
-    Ok(Arguments::Search(SearchProgram::parse(
-        lexer,
-        context.search_depth_max,
-    )?))
+    let mut program = SearchProgram::parse(lexer, context.search_depth_max)?;
+    if context.rev2 && !program.returns.extended {
+        // RFC 9051 §6.4.4: without RETURN the answer is still ESEARCH, as for RETURN (ALL).
+        program.returns.extended = true;
+        program.returns.all = true;
+    }
+    Ok(Arguments::Search(program))
 }
 
 /// `store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag)))`

@@ -72,6 +72,8 @@ pub struct ImapBad {
     pub kind: BadKind,
     /// Words for the client.
     pub text: &'static str,
+    /// See [`Fault::forgets`].
+    pub forgets: bool,
 }
 
 impl ImapBad {
@@ -80,6 +82,7 @@ impl ImapBad {
             tag,
             kind: fault.kind,
             text: fault.text,
+            forgets: fault.forgets,
         }
     }
 }

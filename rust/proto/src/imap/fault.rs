@@ -63,13 +63,19 @@ pub struct Fault {
     pub kind: BadKind,
     /// Words for the client.
     pub text: &'static str,
+    /// It befell a SEARCH with RETURN (SAVE): answered with NO it empties the saved result (RFC 5182 §2.1).
+    pub forgets: bool,
 }
 
 impl Fault {
     /// A fault of the given kind.
     #[must_use]
     pub const fn new(kind: BadKind, text: &'static str) -> Self {
-        Self { kind, text }
+        Self {
+            kind,
+            text,
+            forgets: false,
+        }
     }
 
     /// A broken grammar.

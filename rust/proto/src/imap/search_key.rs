@@ -1,4 +1,4 @@
-//! What a SEARCH asks for (RFC 9051 §6.4.4, RFC 3501 §6.4.4, RFC 4731): the types, then the parser as a table of keys.
+//! What a SEARCH asks for (RFC 9051 §6.4.4, RFC 3501 §6.4.4, RFC 4731, RFC 5182): the types, then the parser as a table of keys.
 
 use super::date_time::date;
 use super::fault::{BadKind, Fault};
@@ -117,6 +117,8 @@ pub struct SearchReturn {
     pub all: bool,
     /// COUNT.
     pub count: bool,
+    /// SAVE (RFC 5182): what is found becomes `$`.
+    pub save: bool,
 }
 
 /// A parsed SEARCH or UID SEARCH.
@@ -144,6 +146,13 @@ impl SearchProgram {
             returns = search_return(lexer)?;
             lexer.space()?;
         }
+        Self::parse_keys(lexer, depth_max, returns).map_err(|fault| Fault {
+            forgets: returns.save,
+            ..fault
+        })
+    }
+
+    fn parse_keys(lexer: &mut Lexer<'_>, depth_max: usize, returns: SearchReturn) -> Result<Self, Fault> {
         if word_follows(lexer, "CHARSET") {
             lexer.space()?;
             let charset = lexer.astring()?;
@@ -199,7 +208,7 @@ fn search_return(lexer: &mut Lexer<'_>) -> Result<SearchReturn, Fault> {
             "MAX" => returns.max = true,
             "ALL" => returns.all = true,
             "COUNT" => returns.count = true,
-            "SAVE" => return Err(Fault::syntax("saved search results are not supported")),
+            "SAVE" => returns.save = true,
             _ => return Err(Fault::syntax("unknown SEARCH return option")),
         }
         if !lexer.another()? {
@@ -409,6 +418,7 @@ impl KeyParser<'_, '_> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::imap::sequence::SequenceNumber;
 
     fn parse(text: &str) -> Result<SearchProgram, Fault> {
         let line = format!(" {text}\r\n");
@@ -504,9 +514,8 @@ mod tests {
             "LARGER -1",
             "UID 0",
             "0",
-            "$",
+            "1,$",
             "RETURN ALL",
-            "RETURN (SAVE) ALL",
             "RETURN (FOO) ALL",
             "RETURN (ALL)",
             "CHARSET UTF-8",
@@ -516,7 +525,24 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
-        assert_eq!(parse("CHARSET KOI8-R ALL").unwrap_err().kind, BadKind::BadCharset);
+        let fault = parse("CHARSET KOI8-R ALL").unwrap_err();
+        assert_eq!((fault.kind, fault.forgets), (BadKind::BadCharset, false));
+        let fault = parse("RETURN (SAVE) CHARSET KOI8-R ALL").unwrap_err();
+        assert_eq!((fault.kind, fault.forgets), (BadKind::BadCharset, true));
+    }
+
+    #[test]
+    fn saved_results() {
+        let program = parse("RETURN (SAVE MIN) $ NOT UID $").unwrap();
+        assert!(program.returns.save && program.returns.min && !program.returns.all);
+        let saved = || SequenceSet {
+            ranges: vec![(SequenceNumber::Saved, SequenceNumber::Saved)],
+        };
+        let expected = vec![
+            SearchKey::Sequence(saved()),
+            SearchKey::Not(Box::new(SearchKey::Uid(saved()))),
+        ];
+        assert_eq!(program.key, SearchKey::And(expected));
     }
 
     #[test]

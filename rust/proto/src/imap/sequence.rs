@@ -1,6 +1,4 @@
-//! Sequence sets (RFC 9051 §9, `sequence-set`): numbers, ranges and `*`.
-//!
-//! `$`, the saved search result (RFC 5182), is refused: results are not kept yet.
+//! Sequence sets (RFC 9051 §9, `sequence-set`): numbers, ranges, `*`, and `$` for the saved search result (RFC 5182).
 
 use std::fmt;
 
@@ -14,6 +12,8 @@ pub enum SequenceNumber {
     Number(u32),
     /// `*`.
     Largest,
+    /// `$`: the saved search result; it stands alone, as the only range of its set.
+    Saved,
 }
 
 /// A sequence set as the client wrote it; it becomes numbers only against a mailbox.
@@ -27,12 +27,14 @@ impl SequenceSet {
     /// The set against a mailbox whose largest number is `largest`: ascending, disjoint, not adjacent ranges.
     ///
     /// Numbers above `largest` stay in (the caller decides what an unknown number means), save that `*` and ranges
-    /// with `*` follow RFC 9051: `*` is `largest`, and `n:*` with n above it contains `largest`.
+    /// with `*` follow RFC 9051: `*` is `largest`, and `n:*` with n above it contains `largest`. `$` names nothing here:
+    /// only who keeps the result can tell it.
     #[must_use]
     pub fn resolve(&self, largest: u32) -> Vec<(u32, u32)> {
         let number = |end: SequenceNumber| match end {
             SequenceNumber::Number(number) => number,
             SequenceNumber::Largest => largest,
+            SequenceNumber::Saved => 0,
         };
         let mut ranges: Vec<(u32, u32)> = self
             .ranges
@@ -52,8 +54,30 @@ impl SequenceSet {
         merged
     }
 
-    /// Reads `seq-number / seq-range *("," ...)`; zero is refused.
+    /// Is it `$`, the saved search result?
+    #[must_use]
+    pub fn is_saved(&self) -> bool {
+        matches!(self.ranges[..], [(SequenceNumber::Saved, _)])
+    }
+
+    /// Does it name a message number that a mailbox of `count` messages does not have? `*` is one when it is empty.
+    #[must_use]
+    pub fn exceeds(&self, count: u32) -> bool {
+        let beyond = |end: SequenceNumber| match end {
+            SequenceNumber::Number(number) => number > count,
+            SequenceNumber::Largest => count == 0,
+            SequenceNumber::Saved => false,
+        };
+        self.ranges.iter().any(|&(first, last)| beyond(first) || beyond(last))
+    }
+
+    /// Reads `seq-number / seq-range *("," ...)` or `$`; zero is refused.
     pub fn parse(lexer: &mut Lexer<'_>) -> Result<Self, Fault> {
+        if lexer.eat(b'$') {
+            return Ok(Self {
+                ranges: vec![(SequenceNumber::Saved, SequenceNumber::Saved)],
+            });
+        }
         let mut ranges = Vec::new();
         loop {
             let first = SequenceNumber::parse(lexer)?;
@@ -77,7 +101,7 @@ impl SequenceNumber {
                 lexer.eat(b'*');
                 Ok(Self::Largest)
             }
-            Some(b'$') => Err(Fault::syntax("saved search results are not supported")),
+            Some(b'$') => Err(Fault::syntax("$ stands alone")),
             Some(octet) if octet.is_ascii_digit() => lexer.nz_number().map(Self::Number),
             _ => Err(Fault::syntax("expected a sequence set")),
         }
@@ -89,6 +113,7 @@ impl fmt::Display for SequenceNumber {
         match self {
             Self::Number(number) => write!(formatter, "{number}"),
             Self::Largest => formatter.write_str("*"),
+            Self::Saved => formatter.write_str("$"),
         }
     }
 }
@@ -120,16 +145,35 @@ mod tests {
 
     #[test]
     fn prints_what_it_parsed() {
-        for text in ["1", "*", "1:*", "*:4", "2,4:7,9,12:*", "4294967295"] {
+        for text in ["$", "1", "*", "1:*", "*:4", "2,4:7,9,12:*", "4294967295"] {
             assert_eq!(set(text).unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn refuses() {
-        for text in ["", "0", "1:0", "a", "$", "4294967296", ",1", "1,", "1:", "-1"] {
-            assert!(set(text).is_err(), "{text}");
+        for text in ["", "0", "1:0", "a", "1,$", "$:1", "1:$", "4294967296", ",1", "1,", "1:", "-1"] {
+            // What follows a whole set is for the command to refuse.
+            let mut lexer = Lexer::new(text.as_bytes());
+            assert!(SequenceSet::parse(&mut lexer).is_err() || lexer.peek().is_some(), "{text}");
         }
+    }
+
+    #[test]
+    fn numbers_beyond_the_end() {
+        for (text, count, exceeds) in [
+            ("1:3", 3, false),
+            ("1:4", 3, true),
+            ("4:*", 3, true),
+            ("1:*", 3, false),
+            ("*", 0, true),
+            ("$", 0, false),
+        ] {
+            assert_eq!(set(text).unwrap().exceeds(count), exceeds, "{text}");
+        }
+        assert!(set("$").unwrap().is_saved());
+        assert!(!set("1").unwrap().is_saved());
+        assert_eq!(set("$").unwrap().resolve(9), []);
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub struct ImapServer {
     buffer: Buffer,
     output: Vec<u8>,
     encoding: NameEncoding,
+    rev2: bool,
     meter: Meter,
     eof: bool,
 }
@@ -81,6 +82,7 @@ impl ImapServer {
             buffer: Buffer::new(),
             output: Vec::new(),
             encoding: NameEncoding::ModifiedUtf7,
+            rev2: false,
             meter: Meter::default(),
             eof: false,
         }
@@ -215,6 +217,7 @@ impl ImapServer {
         Context {
             encoding: self.encoding,
             search_depth_max: self.settings.search_depth_max,
+            rev2: self.rev2,
         }
     }
 
@@ -507,5 +510,6 @@ impl ImapServer {
     /// IMAP4rev2 is enabled: it implies UTF-8 (RFC 9051 §6.3.1).
     pub fn enable_rev2(&mut self) {
         self.encoding = NameEncoding::Utf8;
+        self.rev2 = true;
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ironpost_store::fetch::FetchCursor as StoreCursor;
 use ironpost_store::reader;
 use ironpost_store::view::MailboxView as StoreView;
+use ironpost_store::view::uids::UidSet;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -80,6 +81,10 @@ impl MailboxView {
     fn keywords<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let keywords = self.view.told().keywords.clone();
         names(py, &keywords)
+    }
+
+    fn forget_saved(&self) {
+        self.view.told().saved = UidSet::new();
     }
 
     fn stale(&self) -> PyResult<bool> {

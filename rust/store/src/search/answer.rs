@@ -1,4 +1,4 @@
-//! SEARCH and ESEARCH answers (RFC 9051 §7.3.4, RFC 3501 §7.2.5, RFC 4731).
+//! SEARCH and ESEARCH answers (RFC 9051 §7.3.4, RFC 3501 §7.2.5, RFC 4731), and what SAVE keeps (RFC 5182).
 
 use ironpost_proto::imap::quoting::{write_number, write_string};
 use ironpost_proto::imap::search_key::SearchReturn;
@@ -18,6 +18,10 @@ pub fn render(found: &UidSet, numbered: &UidSet, uid: bool, returns: SearchRetur
             write_number(&mut out, u64::from(found));
         }
         out.extend_from_slice(b"\r\n");
+        return out;
+    }
+    if returns.save && !(returns.min || returns.max || returns.count || returns.all) {
+        // SAVE alone asks for no answer (RFC 5182 §2.2).
         return out;
     }
     out.extend_from_slice(b"* ESEARCH (TAG ");
@@ -49,6 +53,17 @@ pub fn render(found: &UidSet, numbered: &UidSet, uid: bool, returns: SearchRetur
     }
     out.extend_from_slice(b"\r\n");
     out
+}
+
+/// What becomes `$`: everything, but with MIN and MAX alone only these (RFC 5182 §2.4).
+#[must_use]
+pub fn saved(found: &UidSet, returns: SearchReturn) -> UidSet {
+    if returns.all || returns.count || !(returns.min || returns.max) {
+        return found.clone();
+    }
+    let least = found.first().filter(|_| returns.min);
+    let greatest = found.last().filter(|_| returns.max && (found.len() > 1 || !returns.min));
+    UidSet::from_ascending(least.into_iter().chain(greatest))
 }
 
 #[cfg(test)]
@@ -87,11 +102,42 @@ mod tests {
             max: true,
             count: true,
             all: false,
+            save: false,
         };
         assert_eq!(
             text(&[20, 40], false, counts),
             "* ESEARCH (TAG \"a1\") MIN 2 MAX 5 COUNT 2\r\n"
         );
         assert_eq!(text(&[], false, counts), "* ESEARCH (TAG \"a1\") COUNT 0\r\n");
+        let save = SearchReturn {
+            extended: true,
+            save: true,
+            ..plain
+        };
+        assert_eq!(text(&[10, 20], false, save), "");
+    }
+
+    #[test]
+    fn what_save_keeps() {
+        let kept = |found: &[u32], min, max, count, all| {
+            let returns = SearchReturn {
+                extended: true,
+                min,
+                max,
+                count,
+                all,
+                save: true,
+            };
+            let found = UidSet::from_ascending(found.iter().copied());
+            saved(&found, returns).iter().collect::<Vec<u32>>()
+        };
+        assert_eq!(kept(&[3, 5, 9], false, false, false, false), [3, 5, 9]);
+        assert_eq!(kept(&[3, 5, 9], true, false, false, false), [3]);
+        assert_eq!(kept(&[3, 5, 9], false, true, false, false), [9]);
+        assert_eq!(kept(&[3, 5, 9], true, true, false, false), [3, 9]);
+        assert_eq!(kept(&[3], true, true, false, false), [3]);
+        assert_eq!(kept(&[3, 5, 9], true, false, true, false), [3, 5, 9]);
+        assert_eq!(kept(&[3, 5, 9], true, true, false, true), [3, 5, 9]);
+        assert!(kept(&[], true, true, false, false).is_empty());
     }
 }

@@ -1,4 +1,5 @@
-//! SEARCH over a view: sets first, then hot rows, then headers, then text (RFC 9051 §6.4.4).
+//! SEARCH over a view: sets first, then hot rows, then headers, then text (RFC 9051 §6.4.4); with SAVE the view keeps what was
+//! found (RFC 5182).
 //!
 //! Runs in one job, but in stretches: no transaction lives much longer than [`STRETCH_LIMIT`] (lmdb.md 4.6). A message
 //! that cannot be read is not found; `store check` names it.
@@ -40,20 +41,37 @@ pub fn run(
     tag: &str,
     cancelled: &AtomicBool,
 ) -> Result<Vec<u8>> {
-    let (numbered, recent) = {
+    let (numbered, recent, saved) = {
         let told = view.told();
-        (told.uids.clone(), told.recent.clone())
+        (told.uids.clone(), told.recent.clone(), told.saved.clone())
     };
-    let found = find(context, view, program, &numbered, &recent, cancelled)?;
-    Ok(answer::render(&found, &numbered, uid, program.returns, tag))
+    let known = Known {
+        numbered: &numbered,
+        recent: &recent,
+        saved: &saved,
+    };
+    let found = find(context, view, program, &known, cancelled);
+    if program.returns.save {
+        // RFC 5182 §2.1: a SEARCH that fails leaves the empty result behind.
+        view.told().saved = found
+            .as_ref()
+            .map_or_else(|_| UidSet::new(), |found| answer::saved(found, program.returns));
+    }
+    Ok(answer::render(&found?, &numbered, uid, program.returns, tag))
+}
+
+/// What the client has been told when the search began.
+struct Known<'a> {
+    numbered: &'a UidSet,
+    recent: &'a UidSet,
+    saved: &'a UidSet,
 }
 
 fn find(
     context: &ReadContext,
     view: &MailboxView,
     program: &SearchProgram,
-    numbered: &UidSet,
-    recent: &UidSet,
+    known: &Known<'_>,
     cancelled: &AtomicBool,
 ) -> Result<UidSet> {
     let tables = &context.tables;
@@ -65,7 +83,7 @@ fn find(
         )
     };
     // Messages that the client has not been told of are not found, nor those that are gone.
-    let all = numbered.intersection(&index.present);
+    let all = known.numbered.intersection(&index.present);
     let keyword_bit = |keyword: &[u8]| {
         let number = names
             .iter()
@@ -74,10 +92,11 @@ fn find(
     };
     let sets = Sets {
         all: &all,
-        numbered,
+        numbered: known.numbered,
         seen: &index.seen,
         deleted: &index.deleted,
-        recent,
+        recent: known.recent,
+        saved: known.saved,
         keyword_bit: &keyword_bit,
     };
     let test = Test::prepare(&program.key, &sets);

@@ -21,6 +21,8 @@ pub struct Sets<'a> {
     pub deleted: &'a UidSet,
     /// Recent in this session.
     pub recent: &'a UidSet,
+    /// The saved search result, `$`.
+    pub saved: &'a UidSet,
     /// Bit of a keyword in the rows; `None` when nobody has used it.
     pub keyword_bit: &'a dyn Fn(&[u8]) -> Option<u64>,
 }
@@ -142,6 +144,7 @@ impl Test {
             SearchKey::SentSince(date) => Self::Sent(DayTest::Since, *date),
             SearchKey::Larger(octets) => Self::Larger(*octets),
             SearchKey::Smaller(octets) => Self::Smaller(*octets),
+            SearchKey::Uid(set) | SearchKey::Sequence(set) if set.is_saved() => member(sets, sets.saved, true),
             SearchKey::Uid(set) => {
                 // `*` is the largest UID the client knows of (RFC 9051 §6.4.9).
                 let ranges = set.resolve(sets.numbered.last().unwrap_or(0));

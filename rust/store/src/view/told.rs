@@ -22,6 +22,8 @@ pub struct Told {
     pub gone: UidSet,
     /// Those of them that are recent in this session (RFC 3501 §2.3.2).
     pub recent: UidSet,
+    /// The saved search result, `$` (RFC 5182); some of it may be gone.
+    pub saved: UidSet,
     /// All changes up to this one have been told.
     pub modseq: u64,
     /// UIDNEXT when last told.
@@ -82,11 +84,12 @@ impl Told {
     #[must_use]
     pub fn new(uids: UidSet, recent: UidSet, modseq: u64, uid_next: u32, keywords: KeywordNames) -> Self {
         let (keywords_told, recent_told) = (keywords.len(), recent.len());
-        let (gone, own) = (UidSet::new(), BTreeSet::new());
+        let (gone, saved, own) = (UidSet::new(), UidSet::new(), BTreeSet::new());
         Self {
             uids,
             gone,
             recent,
+            saved,
             modseq,
             uid_next,
             keywords,
@@ -96,11 +99,13 @@ impl Told {
         }
     }
 
-    /// The UIDs that a set names: message numbers, or UIDs with `uid`. Numbers of messages that are gone, and numbers
+    /// The UIDs that a set names: message numbers, or UIDs with `uid`, or what `$` holds. Numbers of messages that are gone, and numbers
     /// and UIDs that nobody has, name nothing.
     #[must_use]
     pub fn resolve(&self, set: &SequenceSet, uid: bool) -> UidSet {
-        let named = if uid {
+        let named = if set.is_saved() {
+            self.uids.intersection(&self.saved)
+        } else if uid {
             self.uids.within(&set.resolve(self.uids.last().unwrap_or(0)))
         } else {
             let count = self.uids.len();
@@ -181,6 +186,7 @@ impl Told {
             write_numbered(out, number, b"EXPUNGE\r\n");
         }
         self.uids = self.uids.difference(&gone);
+        self.saved = self.saved.difference(&gone);
         let recent = self.recent.difference(&gone);
         // EXPUNGE tells the client of lost recent messages by itself only if it counts them; RECENT follows then.
         self.recent = recent;
@@ -189,7 +195,7 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
-    use ironpost_proto::imap::sequence::SequenceNumber::{Largest, Number};
+    use ironpost_proto::imap::sequence::SequenceNumber::{Largest, Number, Saved};
 
     use super::*;
 
@@ -362,5 +368,25 @@ mod tests {
         assert_eq!(told.resolve(&range(Number(4), Number(9)), false), set(&[]));
         assert_eq!(told.resolve(&range(Number(100), Largest), true), set(&[9]));
         assert_eq!(told.resolve(&range(Number(4), Number(6)), true), set(&[5]));
+    }
+
+    #[test]
+    fn the_saved_result_loses_what_is_expunged() {
+        let mut told = told(&[3, 5, 9]);
+        let saved = SequenceSet {
+            ranges: vec![(Saved, Saved)],
+        };
+        assert_eq!(told.resolve(&saved, true), set(&[]));
+        told.saved = set(&[3, 9]);
+        assert_eq!(told.resolve(&saved, false), set(&[3, 9]));
+        let delta = Delta {
+            removed: set(&[9]),
+            modseq: 11,
+            ..Delta::default()
+        };
+        applied(&mut told, &delta, Permitted { expunges: false, ..ALL });
+        assert_eq!(told.resolve(&saved, true), set(&[3]));
+        applied(&mut told, &Delta::default(), ALL);
+        assert_eq!(told.saved, set(&[3]));
     }
 }
