@@ -17,6 +17,7 @@ use ironpost_store::reader::{self, Opened, Updated};
 use ironpost_store::view::MailboxView as StoreView;
 use ironpost_store::{Op, Options, Outcome, ReadJob, StoreError as Fault, Volume};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use pyo3::pybacked::PyBackedBytes;
 
 use self::values::exception;
@@ -496,6 +497,11 @@ impl Store {
     #[pyo3(signature = (cursor, limit = 131_072))]
     fn fetch(&self, cursor: &FetchCursor, limit: usize) -> PyResult<Ticket> {
         self.read(reader::fetch(cursor.inner(), limit))
+    }
+
+    fn fetch_now<'py>(&self, py: Python<'py>, cursor: &FetchCursor) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let octets = self.call(|volume| reader::fetch_now(volume.context(), cursor.inner().as_ref()))?;
+        Ok(octets.map(|octets| PyBytes::new(py, &octets)))
     }
 
     fn search(&self, view: &MailboxView, program: &SearchProgram, uid: bool, tag: String) -> PyResult<Ticket> {

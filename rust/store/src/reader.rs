@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use ironpost_proto::imap::search_key::SearchProgram;
 
 use crate::db::keys;
-use crate::db::records::{MailboxRecord, NameRecord, QueueRecord};
+use crate::db::records::{AccountRecord, MailboxRecord, NameRecord, QueueRecord};
 use crate::db::tables::{ReadTxn, Tables, damaged};
 use crate::db::uids::UidChunk;
 use crate::error::{Result, StoreError};
@@ -187,6 +187,19 @@ pub fn fetch(cursor: Arc<FetchCursor>, limit: usize) -> ReadJob {
     })
 }
 
+/// The whole answer of a small FETCH whose octets lie in memory; `None`: it must be a job. Instant.
+///
+/// # Errors
+/// As [`FetchCursor::stretch`].
+pub fn fetch_now(context: &ReadContext, cursor: &FetchCursor) -> Result<Option<Vec<u8>>> {
+    let txn = context.begin()?;
+    let access = Access { context, txn: &txn };
+    if !cursor.warm(&access)? {
+        return Ok(None);
+    }
+    cursor.stretch(&access, usize::MAX).map(Some)
+}
+
 /// SEARCH; answers the line as `Bytes`. Setting `cancelled` ends it early.
 #[must_use]
 pub fn search(
@@ -332,8 +345,13 @@ pub fn accounts() -> ReadJob {
         let txn = context.begin()?;
         let mut listed: Vec<AccountId> = Vec::new();
         for row in context.tables.accounts.iter(&txn)? {
-            let (key, _) = row?;
-            listed.push(keys::u32_at(key, 0).ok_or_else(|| damaged("accounts", "key"))?);
+            let (key, value) = row?;
+            let account = keys::u32_at(key, 0).ok_or_else(|| damaged("accounts", "key"))?;
+            let record = AccountRecord::decode(value).ok_or_else(|| damaged("accounts", account))?;
+            // A tombstone of an account that has been purged whole.
+            if !(record.removing && record.highest_modseq == 0) {
+                listed.push(account);
+            }
         }
         Ok(Outcome::Boxed(Box::new(listed)))
     })

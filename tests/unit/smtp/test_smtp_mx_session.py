@@ -258,7 +258,7 @@ def test_endless_header_is_refused(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         peer = await start(world)
         body = b"X-Filler: " + b"y" * 60 + b"\r\n"
-        assert (await peer.mail("x@far.test", ["alice@own.test"], body * 2000 + MESSAGE)).startswith("552 5.3.4")
+        assert (await peer.mail("x@far.test", ["alice@own.test"], body * 20_000 + MESSAGE)).startswith("552 5.3.4")
 
     run(tmp_path, test)
 

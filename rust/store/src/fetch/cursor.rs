@@ -87,6 +87,17 @@ impl FetchCursor {
         self.done.load(Ordering::Acquire)
     }
 
+    /// The messages, when the answer has not begun and there are at most `most` of them.
+    pub(crate) fn few_left(&self, most: u32) -> Option<Vec<Uid>> {
+        let state = self.state.lock();
+        (state.next == 0 && self.wanted.len() <= most).then(|| self.wanted.iter().collect())
+    }
+
+    /// True when the hot rows answer everything.
+    pub(crate) fn rows_suffice(&self) -> bool {
+        self.plan.rows_suffice()
+    }
+
     /// The view that it reads.
     #[must_use]
     pub fn view(&self) -> &Arc<MailboxView> {
@@ -102,7 +113,7 @@ impl FetchCursor {
         let limit = limit.max(1);
         let started = Instant::now();
         let mut state = self.state.lock();
-        let mut out = Vec::with_capacity(limit.min(128 * 1024) + 512);
+        let mut out = Vec::with_capacity(limit.min(16 * 1024));
         // What the message rows name may be newer than the view's list.
         let keywords = keyword_names(&access.context.tables, access.txn, self.view.account)?;
         if state.open.is_some() {

@@ -5,5 +5,6 @@ pub mod internal_date;
 pub mod items;
 pub mod message;
 pub mod section;
+mod warm;
 
 pub use cursor::FetchCursor;

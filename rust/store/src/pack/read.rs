@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::IoSliceMut;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::format::{FRAME_ENTRY, FRAME_OCTETS, Frame, RECORD_HEADER, RecordHeader, RecordKind, TRAILER, trailer_fits};
 use crate::db::records::BlobRecord;
@@ -80,6 +82,26 @@ impl PackFiles {
         let clock = open.clock;
         open.files.insert(pack, (Arc::clone(&file), clock));
         Ok(file)
+    }
+
+    /// True when the whole record lies in the page cache now: the kernel is asked to answer without waiting.
+    ///
+    /// False also when that cannot be known: the pack is gone, the file system cannot tell, the record is large.
+    #[must_use]
+    pub fn is_warm(&self, blob: &BlobRecord) -> bool {
+        thread_local! {
+            static PROBE: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+        }
+        if blob.length > WHOLE_OCTETS_MAX {
+            return false;
+        }
+        let Ok(file) = self.file(blob.pack) else { return false };
+        PROBE.with_borrow_mut(|probe| {
+            probe.resize(WHOLE_OCTETS_MAX as usize, 0);
+            let room = &mut probe[..blob.length as usize];
+            let buffers = &mut [IoSliceMut::new(room)];
+            preadv2(&file, buffers, blob.offset, ReadWriteFlags::NOWAIT).is_ok_and(|count| count == blob.length as usize)
+        })
     }
 
     /// Forgets an unlinked pack, so that its space returns.
