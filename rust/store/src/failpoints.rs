@@ -1,22 +1,22 @@
-//! Named crash points for the kill tests; empty without the feature `failpoints`.
+//! Named crash points for the kill tests; empty in release builds without the feature `failpoints`.
 //!
 //! `IRONPOST_FAILPOINT=name[:count][=action]` arms one point for its `count`-th pass (1 by default). Actions: `abort`
 //! (default: the process dies as by SIGKILL), `enospc`, `eio` (the guarded call fails so from then on, `count` being
 //! the first), or `eio-once`, `enospc-once`.
 
 /// Passes a named point. An armed `abort` does not return.
-#[cfg(not(feature = "failpoints"))]
+#[cfg(not(any(feature = "failpoints", debug_assertions)))]
 #[inline(always)]
 pub(crate) fn pass(_name: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-#[cfg(feature = "failpoints")]
+#[cfg(any(feature = "failpoints", debug_assertions))]
 pub use armed::{arm, disarm};
-#[cfg(feature = "failpoints")]
+#[cfg(any(feature = "failpoints", debug_assertions))]
 pub(crate) use armed::pass;
 
-#[cfg(feature = "failpoints")]
+#[cfg(any(feature = "failpoints", debug_assertions))]
 mod armed {
     use std::io;
     use std::sync::OnceLock;

@@ -4,7 +4,7 @@ use heed::RoTxn;
 
 use super::{Applied, Batch};
 use crate::db::keys;
-use crate::db::records::{DoomedRecord, MessageRecord};
+use crate::db::records::{AccountRecord, DoomedRecord, MessageRecord};
 use crate::db::tables::{Tables, damaged};
 use crate::error::Result;
 use crate::ids::{AccountId, MailboxId, PackId};
@@ -101,8 +101,11 @@ impl Batch<'_, '_> {
         for number in 0..super::account::KEYWORDS_MAX as u8 {
             self.tables.keywords.delete(&mut self.txn, &keys::keyword(account, number))?;
         }
+        // The row stays as a tombstone: a delivery that was on its way must not make the account anew. Account numbers
+        // are never reused, so nobody misses it.
         self.accounts.remove(&account);
-        self.tables.accounts.delete(&mut self.txn, &prefix)?;
+        let tombstone = AccountRecord { removing: true, ..AccountRecord::default() };
+        self.tables.accounts.put(&mut self.txn, &prefix, &tombstone.encode())?;
         self.tables.doomed.delete(&mut self.txn, &keys::doomed_account(account))?;
         Ok(())
     }

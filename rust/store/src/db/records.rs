@@ -75,7 +75,7 @@ impl Counters {
 /// `accounts`: what an account counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AccountRecord {
-    /// The account is being purged: it takes no new mail and has no mailboxes.
+    /// The account was removed: it takes no new mail and has no mailboxes; the row stays as a tombstone.
     pub removing: bool,
     /// Modseq of the latest change.
     pub highest_modseq: ModSeq,
