@@ -37,7 +37,7 @@ test-rust: $(VENV)/.tools
 
 test-py: build
 	scripts/setup.sh test
-	$(VENV)/bin/pytest tests
+	$(VENV)/bin/pytest tests -n 2 --dist loadfile
 
 lint: build
 	cargo fmt --all --check

@@ -38,7 +38,7 @@ def idle_session(port: int, user: int) -> socket.socket:
     file.flush()
     while not file.readline().startswith(b"+"):
         pass
-    file.detach()
+    file.close()
     return connection
 
 
