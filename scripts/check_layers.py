@@ -6,6 +6,7 @@ Run: python scripts/check_layers.py
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -53,6 +54,9 @@ SAME_LAYER = {
 }
 FORBIDDEN = {("supervisor", "store"): "the supervisor never opens the store (lmdb: no use across processes it spawns)"}
 ONLY_IMPORTER = {"lmdb": "state"}
+
+# What the pure crates may not name: no files, sockets, threads or clocks (ARCHITECTURE.md, R1).
+IMPURE = re.compile(r"\bstd::(fs|net|thread|process|os)\b|\bSystemTime\b|\bInstant\b|\bunsafe\b")
 
 RUST_LINES_MAX = 1000
 PYTHON_LINES_MAX = 600
@@ -112,6 +116,11 @@ def main() -> int:
     for crate in ("proto", "mime"):
         if "forbid(unsafe_code)" not in (ROOT / "rust" / crate / "src" / "lib.rs").read_text():
             faults.append(f"rust/{crate}: must forbid unsafe code")
+        for path in sorted((ROOT / "rust" / crate / "src").rglob("*.rs")):
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                code = line.partition("//")[0]
+                if (found := IMPURE.search(code)) and "forbid(unsafe_code)" not in code:
+                    faults.append(f"{path.relative_to(ROOT)}:{number}: {found.group(0)} has no place in a pure crate")
     print("\n".join(faults) if faults else "layers: clean")
     return 1 if faults else 0
 
