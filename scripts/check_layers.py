@@ -56,7 +56,7 @@ FORBIDDEN = {("supervisor", "store"): "the supervisor never opens the store (lmd
 ONLY_IMPORTER = {"lmdb": "state"}
 
 # What the pure crates may not name: no files, sockets, threads or clocks (ARCHITECTURE.md, R1).
-IMPURE = re.compile(r"\bstd::(fs|net|thread|process|os)\b|\bSystemTime\b|\bInstant\b|\bunsafe\b")
+IMPURE = re.compile(r"\bstd::(fs|thread|process|os|net::(Tcp|Udp|ToSocket))|\bSystemTime\b|\bInstant\b|\bunsafe\b")
 
 RUST_LINES_MAX = 1000
 PYTHON_LINES_MAX = 600
