@@ -522,6 +522,8 @@ class MailboxView:
         """Instant: may there be anything new? False is certain (compares the environment's last transaction)."""
     def forget_saved(self) -> None:
         """Empties the saved search result, `$`."""
+    def hide_recent(self) -> None:
+        """Shows no message as recent from now on (IMAP4rev2)."""
     def message(self, number: int) -> tuple[int, int] | None:
         """(uid, size in octets) of a message number; POP3's listing comes from messages()."""
 

@@ -37,6 +37,8 @@ async def enable(session: Session, tag: str, name: str, wanted: tuple[str, ...])
     if "IMAP4REV2" in enabled:
         session.rev2 = True
         session.wire.enable_rev2()
+        if session.view is not None:
+            session.view.hide_recent()
     session.wire.untagged("ENABLED" + "".join(f" {entry}" for entry in enabled).replace("IMAP4REV2", "IMAP4rev2"))
     await session.finish(tag, name)
 

@@ -41,6 +41,8 @@ async def select(session: Session, tag: str, name: str, mailbox: str, parameters
     view = await session.store.call(
         session.store.core.open_view(session.account_id, mailbox, read_only), write=not read_only
     )
+    if session.rev2:
+        view.hide_recent()
     session.view = view
     session.mailbox_name = mailbox
     flags = " ".join((SYSTEM_FLAGS, *view.keywords))

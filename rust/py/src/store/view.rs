@@ -87,6 +87,10 @@ impl MailboxView {
         self.view.told().saved = UidSet::new();
     }
 
+    fn hide_recent(&self) {
+        self.view.told().hide_recent();
+    }
+
     fn stale(&self) -> PyResult<bool> {
         instant(|| self.handle.with(|volume| reader::stale(volume.context(), &self.view)))
     }

@@ -30,6 +30,8 @@ pub struct Told {
     pub uid_next: u32,
     /// Keywords of the account; the client knows the first `keywords_told`.
     pub keywords: KeywordNames,
+    /// No message is shown as recent: the client has left RFC 3501 behind (RFC 9051 §2.3.2).
+    pub hides_recent: bool,
     /// See `keywords`.
     pub keywords_told: usize,
     /// RECENT as the client knows it.
@@ -93,6 +95,7 @@ impl Told {
             modseq,
             uid_next,
             keywords,
+            hides_recent: false,
             keywords_told,
             recent_told,
             own,
@@ -123,6 +126,13 @@ impl Told {
         }
     }
 
+    /// Shows no message as recent from now on.
+    pub fn hide_recent(&mut self) {
+        self.hides_recent = true;
+        self.recent = UidSet::new();
+        self.recent_told = 0;
+    }
+
     /// Notes a change that this session made itself and that needs no further line.
     pub fn remember_own(&mut self, modseq: u64) {
         if modseq > self.modseq {
@@ -149,7 +159,9 @@ impl Told {
         }
         if !added.is_empty() {
             self.uids = self.uids.union(&added);
-            self.recent = self.recent.union(&delta.recent.intersection(&added));
+            if !self.hides_recent {
+                self.recent = self.recent.union(&delta.recent.intersection(&added));
+            }
             write_numbered(out, self.uids.len(), b"EXISTS\r\n");
         }
         if self.recent.len() != self.recent_told {

@@ -1,0 +1,51 @@
+"""The dialogues of this folder (`*.dlg`), each against a running server with an account of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.dialogs.player import Dialogue, Player, Session, read
+from tests.support.server import DOMAIN, PASSWORD, Server, ironpost
+
+DIALOGUES = [dialogue for path in sorted(Path(__file__).parent.glob("*.dlg")) for dialogue in read(path)]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server with an account for each dialogue; its store must be clean at the end."""
+    folder = tmp_path_factory.mktemp("dialogs")
+    server = Server(folder / "data", accounts=())
+    accounts = folder / "accounts.csv"
+    accounts.write_text("".join(f"{user(number)},{PASSWORD}\n" for number in range(len(DIALOGUES))))
+    ironpost("account", "import", str(accounts), "--dir", str(server.folder))
+    server.start()
+    try:
+        yield server
+        assert server.stop() == 0
+        server.check()
+    finally:
+        server.kill()
+
+
+def user(number: int) -> str:
+    """The address of a dialogue's account."""
+    return f"dialog{number}@{DOMAIN}"
+
+
+@pytest.mark.parametrize(
+    ("number", "dialogue"),
+    list(enumerate(DIALOGUES)),
+    ids=[f"{dialogue.path.stem}: {dialogue.title}" for dialogue in DIALOGUES],
+)
+def test_dialogue(server: Server, number: int, dialogue: Dialogue) -> None:
+    """Every line as written."""
+    Player(dialogue, lambda: Session(server.port("imap")), user(number), PASSWORD).play()
+
+
+def test_dialogues_are_found() -> None:
+    """A folder that is read wrong must not pass for a clean one."""
+    assert len(DIALOGUES) > 50
+    assert all(dialogue.steps for dialogue in DIALOGUES)
