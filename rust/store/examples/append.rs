@@ -12,7 +12,19 @@ use ironpost_store::ops::{Delivery, Submit};
 use ironpost_store::{Op, Options, Outcome, Volume};
 
 fn message(octets: usize, number: u64) -> Vec<u8> {
-    let words = ["quarterly", "report", "attached", "please", "find", "the", "minutes", "of", "our", "meeting", "and"];
+    let words = [
+        "quarterly",
+        "report",
+        "attached",
+        "please",
+        "find",
+        "the",
+        "minutes",
+        "of",
+        "our",
+        "meeting",
+        "and",
+    ];
     let mut out = format!(
         "From: Alice Example <alice@example.test>\r\nTo: Bob Example <bob@example.test>\r\nSubject: Message {number}\r\n\
          Date: Mon, 23 Nov 2026 19:17:54 +0000\r\nMessage-ID: <{number}@example.test>\r\nMIME-Version: 1.0\r\n\
@@ -21,11 +33,13 @@ fn message(octets: usize, number: u64) -> Vec<u8> {
     .into_bytes();
     let mut state = number | 1;
     while out.len() < octets {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         out.extend_from_slice(words[(state >> 33) as usize % words.len()].as_bytes());
         let number = (state >> 20) & 0xfff;
         out.extend_from_slice(if number < 300 { b"\r\n" } else { b" " });
-        if number % 7 == 0 {
+        if number.is_multiple_of(7) {
             out.extend_from_slice(format!("{number:x} ").as_bytes());
         }
     }
@@ -38,8 +52,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("build with --release to measure".into());
     }
     let arguments: Vec<String> = std::env::args().collect();
-    let number = |index: usize, default: usize| arguments.get(index).and_then(|text| text.parse().ok()).unwrap_or(default);
-    let folder = arguments.get(1).map_or_else(|| std::env::temp_dir().join("ironpost-append"), PathBuf::from);
+    let number = |index: usize, default: usize| {
+        arguments
+            .get(index)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
+    };
+    let folder = arguments
+        .get(1)
+        .map_or_else(|| std::env::temp_dir().join("ironpost-append"), PathBuf::from);
     let (seconds, outstanding, octets) = (number(2, 5), number(3, 50), number(4, 10_000));
     let volume = Volume::open(&folder, &Options::default())?;
     writeln!(std::io::stdout(), "recovery: {}", volume.recovery())?;
@@ -57,7 +78,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 prefix: prefix.clone(),
                 ..Delivery::default()
             };
-            let submit = Submit { deliveries: vec![delivery], ..Submit::default() };
+            let submit = Submit {
+                deliveries: vec![delivery],
+                ..Submit::default()
+            };
             volume.submit(Op::Submit(submit), Some(sink), None)?;
             submitted += 1;
         }

@@ -111,10 +111,16 @@ pub fn build(message: &[u8], structure: &Structure) -> Vec<u8> {
     let from = first_local_part(header, b"From");
     let to = first_local_part(header, b"To");
     let cc = first_local_part(header, b"Cc");
-    let ids = |name: &[u8]| headers::first(header, name).map(threading::message_ids).unwrap_or_default();
+    let ids = |name: &[u8]| {
+        headers::first(header, name)
+            .map(threading::message_ids)
+            .unwrap_or_default()
+    };
     let own = ids(b"Message-ID").first().map_or(0, |id| hash(id));
     let root = ids(b"References").first().map(|id| hash(id));
-    let root = root.or_else(|| ids(b"In-Reply-To").first().map(|id| hash(id))).unwrap_or(own);
+    let root = root
+        .or_else(|| ids(b"In-Reply-To").first().map(|id| hash(id)))
+        .unwrap_or(own);
     let (mut envelope, mut body, mut bodystructure) = (Vec::new(), Vec::new(), Vec::new());
     ironpost_mime::envelope(header, &mut envelope);
     ironpost_mime::bodystructure(message, structure, false, &mut body);
@@ -141,7 +147,9 @@ pub fn build(message: &[u8], structure: &Structure) -> Vec<u8> {
 /// As much of a full card as the index holds: BODYSTRUCTURE goes first, then BODY, then ENVELOPE.
 #[must_use]
 pub fn for_index(full: &[u8]) -> Vec<u8> {
-    let Some(mut card) = Card::decode(full).filter(|_| full.len() > INDEX_OCTETS_MAX) else { return full.to_vec() };
+    let Some(mut card) = Card::decode(full).filter(|_| full.len() > INDEX_OCTETS_MAX) else {
+        return full.to_vec();
+    };
     let mut out = Vec::new();
     for step in 0..3 {
         match step {
@@ -159,13 +167,21 @@ pub fn for_index(full: &[u8]) -> Vec<u8> {
 }
 
 fn first_local_part(header: &[u8], name: &[u8]) -> Vec<u8> {
-    let Some(value) = headers::first(header, name) else { return Vec::new() };
-    address_list::parse(value).into_iter().find_map(|address| address.mailbox).unwrap_or_default()
+    let Some(value) = headers::first(header, name) else {
+        return Vec::new();
+    };
+    address_list::parse(value)
+        .into_iter()
+        .find_map(|address| address.mailbox)
+        .unwrap_or_default()
 }
 
 fn hash(id: &[u8]) -> u64 {
     let digest = blake3::hash(id);
-    digest.as_bytes().first_chunk().map_or(1, |octets| u64::from_le_bytes(*octets).max(1))
+    digest
+        .as_bytes()
+        .first_chunk()
+        .map_or(1, |octets| u64::from_le_bytes(*octets).max(1))
 }
 
 fn cut(bytes: &[u8]) -> &[u8] {
@@ -208,6 +224,13 @@ mod tests {
         let small = for_index(&full);
         assert!(small.len() <= INDEX_OCTETS_MAX);
         let small = Card::decode(&small).unwrap();
-        assert_eq!(small, Card { body: None, bodystructure: None, ..card });
+        assert_eq!(
+            small,
+            Card {
+                body: None,
+                bodystructure: None,
+                ..card
+            }
+        );
     }
 }

@@ -152,23 +152,32 @@ impl Check<'_> {
             self.require(validities.insert((account, record.uid_validity)), || {
                 format!("mailbox {mailbox}: its UIDVALIDITY is not its own")
             });
-            let last = self.accounts.get(&account).map(|account| (account.uid_validity_last, account.highest_modseq));
+            let last = self
+                .accounts
+                .get(&account)
+                .map(|account| (account.uid_validity_last, account.highest_modseq));
             self.require(last.is_some_and(|(last, _)| record.uid_validity <= last), || {
                 format!("mailbox {mailbox}: UIDVALIDITY beyond its account's")
             });
-            self.require(last.is_some_and(|(_, highest)| record.highest_modseq <= highest), || {
-                format!("mailbox {mailbox}: modseq beyond its account's")
-            });
+            self.require(
+                last.is_some_and(|(_, highest)| record.highest_modseq <= highest),
+                || format!("mailbox {mailbox}: modseq beyond its account's"),
+            );
             self.require(record.uid_next > 0 && record.recent_from <= record.uid_next, || {
                 format!("mailbox {mailbox}: \\Recent begins beyond UIDNEXT")
             });
             self.mailboxes.insert(mailbox, (account, record));
         }
-        let accounts: Vec<(AccountId, u32)> =
-            self.accounts.iter().map(|(account, record)| (*account, record.mailboxes)).collect();
+        let accounts: Vec<(AccountId, u32)> = self
+            .accounts
+            .iter()
+            .map(|(account, record)| (*account, record.mailboxes))
+            .collect();
         for (account, told) in accounts {
             let counted = counts.remove(&account).unwrap_or_default();
-            self.require(told == counted, || format!("account {account}: {counted} mailboxes, its row says {told}"));
+            self.require(told == counted, || {
+                format!("account {account}: {counted} mailboxes, its row says {told}")
+            });
         }
         for account in counts.keys() {
             self.problem(format!("account {account} has mailboxes but no row"));
@@ -189,7 +198,10 @@ impl Check<'_> {
             if record.mailbox == 0 {
                 self.require(record.subscribed, || format!("account {account}: a name without a use"));
             } else {
-                let known = self.mailboxes.get(&record.mailbox).is_some_and(|(of, _)| *of == account);
+                let known = self
+                    .mailboxes
+                    .get(&record.mailbox)
+                    .is_some_and(|(of, _)| *of == account);
                 self.require(known, || format!("account {account}: a name leads to no mailbox"));
             }
         }
@@ -215,9 +227,10 @@ impl Check<'_> {
             if record.prefix != 0 {
                 reference(&mut self.prefixes, record.prefix, record.prefix_len);
             }
-            self.require(record.blob != 0 && (record.prefix != 0 || record.prefix_len == 0), || {
-                format!("message {mailbox}:{uid}: has no body, or a prefix of nothing")
-            });
+            self.require(
+                record.blob != 0 && (record.prefix != 0 || record.prefix_len == 0),
+                || format!("message {mailbox}:{uid}: has no body, or a prefix of nothing"),
+            );
             let of = (mailbox, uid / keys::UIDS_PER_CHUNK);
             if chunk.as_ref().is_none_or(|(open, _)| *open != of) {
                 if let Some((open, set)) = chunk.replace((of, UidChunk::default())) {
@@ -262,13 +275,19 @@ impl Check<'_> {
         }
         let told = self.tables.uid_chunk(self.txn, of.0, of.1);
         self.require(told.is_ok_and(|told| told == *counted), || {
-            format!("mailbox {}: row {} of the UID map differs from the messages", of.0, of.1)
+            format!(
+                "mailbox {}: row {} of the UID map differs from the messages",
+                of.0, of.1
+            )
         });
     }
 
     fn compare_sums(&mut self, mut sums: HashMap<MailboxId, Sums>) {
-        let mailboxes: Vec<(MailboxId, MailboxRecord)> =
-            self.mailboxes.iter().map(|(id, (_, record))| (*id, record.clone())).collect();
+        let mailboxes: Vec<(MailboxId, MailboxRecord)> = self
+            .mailboxes
+            .iter()
+            .map(|(id, (_, record))| (*id, record.clone()))
+            .collect();
         for (mailbox, record) in mailboxes {
             let counted = sums.remove(&mailbox).unwrap_or_default();
             let told = Sums {
@@ -276,12 +295,18 @@ impl Check<'_> {
                 unseen: record.unseen,
                 deleted: record.deleted,
                 size: record.size,
-                ..Sums { last_uid: counted.last_uid, highest_modseq: counted.highest_modseq, ..Sums::default() }
+                ..Sums {
+                    last_uid: counted.last_uid,
+                    highest_modseq: counted.highest_modseq,
+                    ..Sums::default()
+                }
             };
             self.require(told == counted, || {
                 format!("mailbox {mailbox}: its counters say {told:?}, its messages {counted:?}")
             });
-            self.require(counted.last_uid < record.uid_next, || format!("mailbox {mailbox}: a UID beyond UIDNEXT"));
+            self.require(counted.last_uid < record.uid_next, || {
+                format!("mailbox {mailbox}: a UID beyond UIDNEXT")
+            });
             self.require(counted.highest_modseq <= record.highest_modseq, || {
                 format!("mailbox {mailbox}: a message's modseq beyond the mailbox's")
             });
@@ -302,13 +327,19 @@ impl Check<'_> {
                 self.problem(format!("change {account}:{modseq} is damaged"));
                 continue;
             };
-            let bounds = self.accounts.get(&account).map(|record| (record.changes_after, record.highest_modseq));
-            self.require(bounds.is_some_and(|(after, highest)| after < modseq && modseq <= highest), || {
-                format!("change {account}:{modseq} lies outside the account's log")
-            });
+            let bounds = self
+                .accounts
+                .get(&account)
+                .map(|record| (record.changes_after, record.highest_modseq));
+            self.require(
+                bounds.is_some_and(|(after, highest)| after < modseq && modseq <= highest),
+                || format!("change {account}:{modseq} lies outside the account's log"),
+            );
             let ordered = record.uids.iter().all(|(first, last)| first <= last)
                 && record.uids.windows(2).all(|pair| pair[0].1 < pair[1].0);
-            self.require(ordered, || format!("change {account}:{modseq}: its ranges are not in order"));
+            self.require(ordered, || {
+                format!("change {account}:{modseq}: its ranges are not in order")
+            });
         }
         Ok(())
     }
@@ -330,16 +361,24 @@ impl Check<'_> {
                 continue;
             };
             self.report.queue += 1;
-            reference(&mut self.bodies, record.blob, record.size.saturating_sub(record.prefix_len));
+            reference(
+                &mut self.bodies,
+                record.blob,
+                record.size.saturating_sub(record.prefix_len),
+            );
             if record.prefix != 0 {
                 reference(&mut self.prefixes, record.prefix, record.prefix_len);
             }
-            self.require(due.remove(&(record.due, id)), || format!("queue item {id} is not in the index of due times"));
+            self.require(due.remove(&(record.due, id)), || {
+                format!("queue item {id} is not in the index of due times")
+            });
             let whole = self.tables.queue_item(self.txn, id).is_ok();
             self.require(whole, || format!("queue item {id}: a part of its state is missing"));
         }
         for (_, id) in due {
-            self.problem(format!("the index of due times names queue item {id}, which is not there"));
+            self.problem(format!(
+                "the index of due times names queue item {id}, which is not there"
+            ));
         }
         Ok(())
     }
@@ -353,7 +392,11 @@ impl Check<'_> {
             };
             self.report.blobs += 1;
             let (body, prefix) = (self.bodies.remove(&blob), self.prefixes.remove(&blob));
-            let kind = if body.is_some() { RecordKind::Body } else { RecordKind::Prefix };
+            let kind = if body.is_some() {
+                RecordKind::Body
+            } else {
+                RecordKind::Prefix
+            };
             let (references, length) = match (body, prefix) {
                 (Some(found), None) | (None, Some(found)) => found,
                 (None, None) => (0, record.raw_len),
@@ -363,7 +406,10 @@ impl Check<'_> {
                 }
             };
             self.require(references == record.references, || {
-                format!("blob {blob}: {references} references, its row says {}", record.references)
+                format!(
+                    "blob {blob}: {references} references, its row says {}",
+                    record.references
+                )
             });
             self.require(length == record.raw_len, || {
                 format!("blob {blob}: has {} octets, its messages say {length}", record.raw_len)
@@ -391,7 +437,11 @@ impl Check<'_> {
 
     /// Reads one record whole.
     fn record(&mut self, blob: BlobId, row: &BlobRecord, kind: RecordKind) {
-        let contents = self.context.packs.record(row).and_then(|record| Ok((record.read_all()?, record)));
+        let contents = self
+            .context
+            .packs
+            .record(row)
+            .and_then(|record| Ok((record.read_all()?, record)));
         match contents {
             Err(error) => self.problem(format!("blob {blob}: {error}")),
             Ok((contents, record)) => {
@@ -400,7 +450,9 @@ impl Check<'_> {
                 self.require(record.raw_len() == u64::from(row.raw_len), || {
                     format!("blob {blob}: its record has another length")
                 });
-                self.require(record.kind() == kind, || format!("blob {blob}: its record is of another kind"));
+                self.require(record.kind() == kind, || {
+                    format!("blob {blob}: its record is of another kind")
+                });
                 if kind == RecordKind::Body {
                     self.require(Card::decode(record.card()).is_some(), || {
                         format!("blob {blob}: the card in its record is damaged")
@@ -436,7 +488,9 @@ impl Check<'_> {
                     sums.blobs, sums.live, record.blobs, record.live
                 )
             });
-            self.require(sums.end <= record.synced, || format!("pack {pack}: a record beyond what was synced"));
+            self.require(sums.end <= record.synced, || {
+                format!("pack {pack}: a record beyond what was synced")
+            });
             let path = pack_path(self.context.packs.folder(), pack);
             let length = std::fs::metadata(&path).map(|metadata| metadata.len());
             self.require(length.is_ok_and(|length| length >= record.synced), || {
@@ -447,7 +501,9 @@ impl Check<'_> {
                 std::os::unix::fs::FileExt::read_exact_at(&*file, &mut header, 0).is_ok()
                     && decode_file_header(&header) == Some(pack)
             });
-            self.require(named, || format!("pack {pack}: its file has another pack's header, or none"));
+            self.require(named, || {
+                format!("pack {pack}: its file has another pack's header, or none")
+            });
         }
         for pack in std::mem::take(&mut self.packs).keys() {
             self.problem(format!("pack {pack} is referred to but has no row"));
@@ -459,12 +515,17 @@ impl Check<'_> {
     fn orphans(&mut self, known: &HashSet<PackId>) -> Result<()> {
         for folder in std::fs::read_dir(self.context.packs.folder())? {
             let folder = folder?.path();
-            let writer = folder.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+            let writer = folder
+                .file_name()
+                .and_then(|name| name.to_str())
+                .and_then(|name| name.parse().ok());
             let Some(writer) = writer else { continue };
             if self.tables.meta.get(self.txn, &keys::writer(writer))?.is_some() {
                 continue;
             }
-            let Ok(files) = std::fs::read_dir(&folder) else { continue };
+            let Ok(files) = std::fs::read_dir(&folder) else {
+                continue;
+            };
             for file in files {
                 let path = file?.path();
                 let Some(pack) = pack_of(&path, writer) else { continue };
@@ -481,15 +542,39 @@ impl Check<'_> {
 
     fn counters(&mut self) -> Result<()> {
         let counters = self.tables.counters(self.txn)?;
-        let last_blob = self.tables.blobs.last(self.txn)?.and_then(|(key, _)| keys::u64_at(key, 0)).unwrap_or(0);
-        self.require(last_blob < counters.blob, || "the counter of blobs is behind".to_owned());
-        let last_item = self.tables.queue.last(self.txn)?.and_then(|(key, _)| keys::u64_at(key, 0)).unwrap_or(0);
-        self.require(last_item < counters.queue, || "the counter of queue items is behind".to_owned());
-        let last_mailbox = self.mailboxes.keys().chain(self.doomed.keys()).max().copied().unwrap_or(0);
-        self.require(last_mailbox < counters.mailbox, || "the counter of mailboxes is behind".to_owned());
+        let last_blob = self
+            .tables
+            .blobs
+            .last(self.txn)?
+            .and_then(|(key, _)| keys::u64_at(key, 0))
+            .unwrap_or(0);
+        self.require(last_blob < counters.blob, || {
+            "the counter of blobs is behind".to_owned()
+        });
+        let last_item = self
+            .tables
+            .queue
+            .last(self.txn)?
+            .and_then(|(key, _)| keys::u64_at(key, 0))
+            .unwrap_or(0);
+        self.require(last_item < counters.queue, || {
+            "the counter of queue items is behind".to_owned()
+        });
+        let last_mailbox = self
+            .mailboxes
+            .keys()
+            .chain(self.doomed.keys())
+            .max()
+            .copied()
+            .unwrap_or(0);
+        self.require(last_mailbox < counters.mailbox, || {
+            "the counter of mailboxes is behind".to_owned()
+        });
         for row in self.tables.keywords.iter(self.txn)? {
             let (key, _) = row?;
-            self.require(key.len() == 5 && key[4] < 64, || format!("keyword {key:?} has no such number"));
+            self.require(key.len() == 5 && key[4] < 64, || {
+                format!("keyword {key:?} has no such number")
+            });
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Finished tickets and the eventfd that tells of them.
 
 use std::collections::{HashSet, VecDeque};
-use std::time::Duration;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
@@ -36,7 +36,10 @@ impl Completions {
     /// An empty list.
     pub fn new() -> Result<Self> {
         let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { descriptor, state: Mutex::default() })
+        Ok(Self {
+            descriptor,
+            state: Mutex::default(),
+        })
     }
 
     /// The eventfd: readable while finished tickets wait.

@@ -12,9 +12,9 @@ pub(crate) fn pass(_name: &str) -> std::io::Result<()> {
 }
 
 #[cfg(any(feature = "failpoints", debug_assertions))]
-pub use armed::{arm, disarm};
-#[cfg(any(feature = "failpoints", debug_assertions))]
 pub(crate) use armed::pass;
+#[cfg(any(feature = "failpoints", debug_assertions))]
+pub use armed::{arm, disarm};
 
 #[cfg(any(feature = "failpoints", debug_assertions))]
 mod armed {
@@ -40,7 +40,11 @@ mod armed {
         let (head, action) = text.split_once('=').unwrap_or((text, "abort"));
         let (name, count) = head.split_once(':').unwrap_or((head, "1"));
         let left = count.parse().unwrap_or(1);
-        *POINT.lock() = Some(Armed { name: name.to_owned(), left, action: action.to_owned() });
+        *POINT.lock() = Some(Armed {
+            name: name.to_owned(),
+            left,
+            action: action.to_owned(),
+        });
         ANY.store(true, Ordering::SeqCst);
     }
 
@@ -60,7 +64,9 @@ mod armed {
             return Ok(());
         }
         let mut point = POINT.lock();
-        let Some(armed) = point.as_mut().filter(|armed| armed.name == name) else { return Ok(()) };
+        let Some(armed) = point.as_mut().filter(|armed| armed.name == name) else {
+            return Ok(());
+        };
         if armed.left > 1 {
             armed.left -= 1;
             return Ok(());

@@ -50,7 +50,9 @@ impl ReadContext {
 
     /// The blob's row; an absent one is `NotFound`: the message has been removed since.
     pub fn blob(&self, txn: &ReadTxn<'_>, blob: BlobId) -> Result<BlobRecord> {
-        self.tables.blob(txn, blob)?.ok_or_else(|| StoreError::NotFound(format!("blob {blob}")))
+        self.tables
+            .blob(txn, blob)?
+            .ok_or_else(|| StoreError::NotFound(format!("blob {blob}")))
     }
 
     /// The blob's record. When its pack has gone since the row was read, looks the row up again, once.
@@ -63,7 +65,11 @@ impl ReadContext {
             Err(StoreError::Corrupt(text)) => {
                 let txn = self.begin()?;
                 let again = self.blob(&txn, blob)?;
-                if again == first { Err(StoreError::Corrupt(text)) } else { self.packs.record(&again) }
+                if again == first {
+                    Err(StoreError::Corrupt(text))
+                } else {
+                    self.packs.record(&again)
+                }
             }
             other => other,
         }
@@ -71,7 +77,10 @@ impl ReadContext {
 
     /// The blob's card as the index holds it.
     pub fn card<'t>(&self, txn: &'t ReadTxn<'_>, blob: BlobId) -> Result<&'t [u8]> {
-        self.tables.cards.get(txn, &crate::db::keys::blob(blob))?.ok_or_else(|| damaged("cards", blob))
+        self.tables
+            .cards
+            .get(txn, &crate::db::keys::blob(blob))?
+            .ok_or_else(|| damaged("cards", blob))
     }
 }
 
@@ -113,7 +122,10 @@ impl Readers {
             let builder = std::thread::Builder::new().name(format!("store-read-{number}"));
             handles.push(builder.spawn(move || shared.run())?);
         }
-        Ok(Self { shared, threads: Mutex::new(handles) })
+        Ok(Self {
+            shared,
+            threads: Mutex::new(handles),
+        })
     }
 
     /// Queues a job; `Busy` when too many wait.
@@ -130,7 +142,9 @@ impl Readers {
     /// Queues the second half of a write; never refused, since the write has happened.
     pub(crate) fn follow(&self, ticket: Ticket, job: ReadJob) {
         if !self.queue(ticket, job, usize::MAX) {
-            self.shared.completions.finish([(ticket, Err(crate::completion::closed()))]);
+            self.shared
+                .completions
+                .finish([(ticket, Err(crate::completion::closed()))]);
         }
     }
 

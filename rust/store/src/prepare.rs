@@ -92,7 +92,9 @@ impl Prepared {
     }
 
     pub(crate) fn records_mut(&mut self) -> impl Iterator<Item = &mut PreparedRecord> {
-        self.body.iter_mut().chain(self.prefixes.iter_mut().map(|(record, _)| record))
+        self.body
+            .iter_mut()
+            .chain(self.prefixes.iter_mut().map(|(record, _)| record))
     }
 
     /// Octets that the writer copies.
@@ -122,7 +124,11 @@ pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Re
                     continue;
                 }
                 let index = *known.entry(prefix).or_insert_with(|| {
-                    let hint = Hint { account: 0, mailbox: "", received: now };
+                    let hint = Hint {
+                        account: 0,
+                        mailbox: "",
+                        received: now,
+                    };
                     prepared.prefixes.push((encode_prefix(prefix, &hint), 0));
                     prepared.prefixes.len() - 1
                 });
@@ -136,9 +142,16 @@ pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Re
                 received: submit.internal_date.unwrap_or(now),
             }
         }
-        Op::Append { account, mailbox, internal_date, .. } => {
-            Hint { account: *account, mailbox, received: internal_date.unwrap_or(now) }
-        }
+        Op::Append {
+            account,
+            mailbox,
+            internal_date,
+            ..
+        } => Hint {
+            account: *account,
+            mailbox,
+            received: internal_date.unwrap_or(now),
+        },
         _ => return Ok(prepared),
     };
     let Some(sink) = sink else { return Ok(prepared) };
@@ -188,7 +201,11 @@ fn encode_frames(raw: &[u8], table: &mut Vec<u8>, out: &mut Vec<u8>) -> bool {
     table.clear();
     out.truncate(start);
     for frame in raw.chunks(FRAME_OCTETS) {
-        Frame { stored_len: frame.len() as u32, crc: crc32fast::hash(frame) }.encode(table);
+        Frame {
+            stored_len: frame.len() as u32,
+            crc: crc32fast::hash(frame),
+        }
+        .encode(table);
     }
     out.extend_from_slice(raw);
     false
@@ -200,9 +217,15 @@ fn compress_frames(raw: &[u8], table: &mut Vec<u8>, out: &mut Vec<u8>) -> bool {
         for frame in raw.chunks(FRAME_OCTETS) {
             let start = out.len();
             out.resize(start + zstd::zstd_safe::compress_bound(frame.len()), 0);
-            let Ok(length) = compressor.compress_to_buffer(frame, &mut out[start..]) else { return false };
+            let Ok(length) = compressor.compress_to_buffer(frame, &mut out[start..]) else {
+                return false;
+            };
             out.truncate(start + length);
-            Frame { stored_len: length as u32, crc: crc32fast::hash(&out[start..]) }.encode(table);
+            Frame {
+                stored_len: length as u32,
+                crc: crc32fast::hash(&out[start..]),
+            }
+            .encode(table);
         }
         true
     })
@@ -220,13 +243,7 @@ fn hint_octets<'a>(hint: &Hint<'a>) -> &'a [u8] {
     &hint.mailbox.as_bytes()[..hint.mailbox.len().min(255)]
 }
 
-fn encode(
-    raw: &[u8],
-    kind: RecordKind,
-    structure: &[u8],
-    full_card: &[u8],
-    hint: &Hint<'_>,
-) -> PreparedRecord {
+fn encode(raw: &[u8], kind: RecordKind, structure: &[u8], full_card: &[u8], hint: &Hint<'_>) -> PreparedRecord {
     let name = hint_octets(hint);
     let mut sections = Vec::with_capacity(64 + structure.len() + full_card.len() + name.len());
     let mut data = Vec::new();
@@ -256,7 +273,12 @@ fn encode(
     bytes.extend_from_slice(&sections);
     bytes.extend_from_slice(&data);
     bytes.extend_from_slice(&encode_trailer(&header));
-    PreparedRecord { length: length as u32, raw_len: raw.len() as u32, bytes, ..PreparedRecord::default() }
+    PreparedRecord {
+        length: length as u32,
+        raw_len: raw.len() as u32,
+        bytes,
+        ..PreparedRecord::default()
+    }
 }
 
 /// What the streaming of a large body left: the file with its data in place, and what was learnt on the way.
@@ -307,7 +329,9 @@ fn complete_single(gathered: &crate::sink::SpoolFile, hint: &Hint<'_>, packs: &P
     }
     .encode(&sections);
     sections.extend_from_slice(&encode_trailer(&header));
-    streamed.file.write_all_at(&sections, FILE_HEADER as u64 + sections_offset)?;
+    streamed
+        .file
+        .write_all_at(&sections, FILE_HEADER as u64 + sections_offset)?;
     streamed.file.write_all_at(&header, FILE_HEADER as u64)?;
     streamed.file.write_all_at(&encode_file_header(streamed.pack), 0)?;
     failpoints::pass("single-sync")?;

@@ -72,7 +72,9 @@ impl SinkHub {
         });
         for number in 0..STREAM_THREADS {
             let shared = Arc::clone(&hub);
-            let thread = std::thread::Builder::new().name(format!("store-body-{number}")).spawn(move || shared.run())?;
+            let thread = std::thread::Builder::new()
+                .name(format!("store-body-{number}"))
+                .spawn(move || shared.run())?;
             hub.threads.lock().push(thread);
         }
         Ok(hub)
@@ -124,7 +126,8 @@ impl SinkHub {
             };
             let released = spool.write_some();
             self.memory.fetch_sub(released.octets, Ordering::Relaxed);
-            self.completions.finish(released.waiters.into_iter().map(|ticket| (ticket, Ok(Outcome::None))));
+            self.completions
+                .finish(released.waiters.into_iter().map(|ticket| (ticket, Ok(Outcome::None))));
             // One piece at a time, so that bodies share the threads fairly.
             if released.more && !self.schedule(Arc::clone(&spool)) {
                 spool.fail("the volume is closed");
@@ -173,7 +176,11 @@ impl Spool {
     fn write_some(&self) -> Released {
         let piece = {
             let mut state = self.state.lock();
-            if state.abandoned { None } else { state.pieces.pop_front() }
+            if state.abandoned {
+                None
+            } else {
+                state.pieces.pop_front()
+            }
         };
         let fault = match &piece {
             Some(piece) => self.file.lock().write(piece).err(),
@@ -230,13 +237,25 @@ impl SpoolWriter {
     fn write(&mut self, piece: &[u8]) -> std::io::Result<()> {
         failpoints::pass("stream-write")?;
         if self.file.is_none() {
-            self.file = Some(OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&self.path)?);
+            self.file = Some(
+                OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(&self.path)?,
+            );
         }
-        let Some(file) = &self.file else { return Err(std::io::Error::other("no file")) };
+        let Some(file) = &self.file else {
+            return Err(std::io::Error::other("no file"));
+        };
         file.write_all_at(piece, FILE_HEADER as u64 + u64::from(SINGLE_DATA_OFFSET) + self.raw_len)?;
         self.raw_len += piece.len() as u64;
         self.hasher.update(piece);
-        self.frames.push(Frame { stored_len: piece.len() as u32, crc: crc32fast::hash(piece) });
+        self.frames.push(Frame {
+            stored_len: piece.len() as u32,
+            crc: crc32fast::hash(piece),
+        });
         Ok(())
     }
 
@@ -362,13 +381,21 @@ impl Sink {
     /// A write failed: what comes is taken and dropped, submitting answers an error.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.too_long || self.spool.as_ref().is_some_and(|spool| spool.state.lock().failed.is_some())
+        self.too_long
+            || self
+                .spool
+                .as_ref()
+                .is_some_and(|spool| spool.state.lock().failed.is_some())
     }
 
     /// The header section as received so far, at most 1 MiB, the empty line not included.
     #[must_use]
     pub fn header(&self) -> &[u8] {
-        let octets = if self.spool.is_some() { &self.header } else { &self.memory };
+        let octets = if self.spool.is_some() {
+            &self.header
+        } else {
+            &self.memory
+        };
         let end = self.header_scan.end.unwrap_or(octets.len()).min(HEADER_OCTETS_MAX);
         &octets[..end.min(octets.len())]
     }
@@ -376,7 +403,9 @@ impl Sink {
     /// Number of Received fields in it (RFC 5321 §6.3).
     #[must_use]
     pub fn hops(&self) -> usize {
-        headers::fields(self.header()).filter(|field| field.is(b"Received")).count()
+        headers::fields(self.header())
+            .filter(|field| field.is(b"Received"))
+            .count()
     }
 
     /// Octets held in memory for this message.
@@ -452,14 +481,19 @@ impl Sink {
         if self.too_long {
             return Err(StoreError::Refused("the message is too long to be stored".to_owned()));
         }
-        let Some(spool) = self.spool.clone() else { return Ok(Gathered::Memory(std::mem::take(&mut self.memory))) };
+        let Some(spool) = self.spool.clone() else {
+            return Ok(Gathered::Memory(std::mem::take(&mut self.memory)));
+        };
         let last = std::mem::take(&mut self.memory);
         if !last.is_empty() {
             self.hand_over(last);
         }
         spool.wait_written()?;
         let mut writer = spool.file.lock();
-        let file = writer.file.take().ok_or_else(|| StoreError::Io(std::io::Error::other("nothing was streamed")))?;
+        let file = writer
+            .file
+            .take()
+            .ok_or_else(|| StoreError::Io(std::io::Error::other("nothing was streamed")))?;
         let streamed = StreamedFile {
             file,
             path: writer.path.clone(),
@@ -470,13 +504,18 @@ impl Sink {
         };
         drop(writer);
         self.spool = None;
-        let file = SpoolFile { streamed, keep: std::cell::Cell::new(false) };
+        let file = SpoolFile {
+            streamed,
+            keep: std::cell::Cell::new(false),
+        };
         if file.streamed.raw_len > MEMORY_OCTETS_MAX as u64 {
             return Ok(Gathered::File(file));
         }
         // Spilt early for want of memory, yet small: it goes to the shared pack like others of its size.
         let mut message = vec![0; file.streamed.raw_len as usize];
-        file.streamed.file.read_exact_at(&mut message, FILE_HEADER as u64 + u64::from(SINGLE_DATA_OFFSET))?;
+        file.streamed
+            .file
+            .read_exact_at(&mut message, FILE_HEADER as u64 + u64::from(SINGLE_DATA_OFFSET))?;
         Ok(Gathered::Memory(message))
     }
 }

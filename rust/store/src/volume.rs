@@ -37,6 +37,8 @@ pub const FORMAT: u32 = 1;
 const FEATURES_KNOWN: u64 = 0;
 /// Address space beyond the told map size, so that deletes still find pages when the index is full.
 const MAP_RESERVE: usize = 64 << 20;
+/// Map sizes are multiples of this, whatever the page size of the machine.
+const MAP_STEP: usize = 1 << 20;
 /// Octets set aside on disk, given up when even a delete meets a full disk.
 const RESERVE_OCTETS: u64 = 4 << 20;
 /// Threads that prepare bodies at most.
@@ -57,7 +59,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { map_size: 64 << 30, min_free: 64 << 20, readers: 2, sync: true }
+        Self {
+            map_size: 64 << 30,
+            min_free: 64 << 20,
+            readers: 2,
+            sync: true,
+        }
     }
 }
 
@@ -108,10 +115,13 @@ impl Volume {
         folders.create(&index)?;
         env::refuse_network_file_system(path)?;
         // Held while opening only, so that the first opener recovers alone. Not one of LMDB's own files.
-        let opening = OpenOptions::new().write(true).create(true).truncate(false).open(path.join("open.lock"))?;
+        let opening = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path.join("open.lock"))?;
         rustix::fs::flock(&opening, FlockOperation::LockExclusive)?;
-        let page = 4096;
-        let map_size = options.map_size.next_multiple_of(page) + MAP_RESERVE;
+        let map_size = options.map_size.next_multiple_of(MAP_STEP) + MAP_RESERVE;
         let environment = env::open(&index, map_size, options.sync)?;
         let tables = create_tables(&environment)?;
         let found = recover::recover(&environment, &tables, &packs)?;
@@ -122,8 +132,16 @@ impl Volume {
 
         let files = Arc::new(PackFiles::new(packs.clone()));
         let completions = Arc::new(Completions::new()?);
-        let context = ReadContext { env: environment.clone(), tables, packs: Arc::clone(&files) };
-        let readers = Arc::new(Readers::start(context.clone(), Arc::clone(&completions), options.readers)?);
+        let context = ReadContext {
+            env: environment.clone(),
+            tables,
+            packs: Arc::clone(&files),
+        };
+        let readers = Arc::new(Readers::start(
+            context.clone(),
+            Arc::clone(&completions),
+            options.readers,
+        )?);
         let hub = SinkHub::start(packs.join(number.to_string()), number, Arc::clone(&completions))?;
         let shared = Arc::new(WriterShared::default());
         let loads = Arc::new(Loads::default());
@@ -148,7 +166,9 @@ impl Volume {
             purge,
             free: None,
         };
-        let writer = std::thread::Builder::new().name("store-write".to_owned()).spawn(move || writer.run())?;
+        let writer = std::thread::Builder::new()
+            .name("store-write".to_owned())
+            .spawn(move || writer.run())?;
         let (prepare, work) = crossbeam_channel::unbounded();
         let mut preparers = Vec::new();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -173,7 +193,11 @@ impl Volume {
             recovery: found.to_string(),
             epoch,
             number,
-            running: Mutex::new(Some(Running { preparers, writer, lock })),
+            running: Mutex::new(Some(Running {
+                preparers,
+                writer,
+                lock,
+            })),
             prepare,
         })
     }
@@ -224,7 +248,7 @@ impl Volume {
         let accepted = if sink.is_some() || prefixes > 0 {
             self.prepare.send((queued, sink)).is_ok()
         } else {
-            self.shared.push(queued).is_ok()
+            self.shared.push(queued)
         };
         if accepted {
             Ok(ticket)
@@ -249,7 +273,9 @@ impl Volume {
 
     /// Checks all invariants on a reader thread; answers `Outcome::Check`. `full` reads every record.
     pub fn check(&self, full: bool) -> Result<Ticket> {
-        self.read(Box::new(move |context| Ok(Outcome::Check(check::check(context, full)?))))
+        self.read(Box::new(move |context| {
+            Ok(Outcome::Check(check::check(context, full)?))
+        }))
     }
 
     /// The eventfd: readable while completions wait.
@@ -323,7 +349,10 @@ impl Volume {
             ("reads_running", self.readers.busy() as u64),
             ("readers_in_use", u64::from(info.number_of_readers)),
             ("sink_bytes", self.hub.memory() as u64),
-            ("index_bytes", (info.last_page_number as u64 + 1) * 4096),
+            (
+                "index_bytes",
+                (info.last_page_number as u64 + 1) * u64::from(self.context.env.stat().page_size),
+            ),
             ("last_transaction", info.last_txn_id as u64),
         ])
     }
@@ -340,7 +369,9 @@ impl Volume {
     }
 
     fn shut_down(&mut self) {
-        let Some(running) = self.running.lock().take() else { return };
+        let Some(running) = self.running.lock().take() else {
+            return;
+        };
         // Without a sender the preparers finish what is queued and end; a new channel takes nothing.
         let (nowhere, _) = crossbeam_channel::bounded(0);
         drop(std::mem::replace(&mut self.prepare, nowhere));
@@ -395,13 +426,21 @@ fn create_tables(environment: &Env<WithoutTls>) -> Result<Tables> {
         Some(Ok(format)) if u32::from_le_bytes(format) == FORMAT => {}
         Some(Ok(format)) => {
             let format = u32::from_le_bytes(format);
-            return Err(StoreError::Open(format!("its format is {format}, this release knows {FORMAT}")));
+            return Err(StoreError::Open(format!(
+                "its format is {format}, this release knows {FORMAT}"
+            )));
         }
         Some(Err(_)) => return Err(StoreError::Open("its format is unreadable".to_owned())),
     }
-    let features = tables.meta.get(&txn, b"features")?.and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+    let features = tables
+        .meta
+        .get(&txn, b"features")?
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(u64::from_le_bytes);
     if features.is_none_or(|features| features & !FEATURES_KNOWN != 0) {
-        return Err(StoreError::Open("it uses features that this release does not know".to_owned()));
+        return Err(StoreError::Open(
+            "it uses features that this release does not know".to_owned(),
+        ));
     }
     txn.commit()?;
     Ok(tables)
@@ -416,7 +455,9 @@ fn register(environment: &Env<WithoutTls>, tables: &Tables, packs: &Path) -> Res
         .checked_add(1)
         .ok_or_else(|| StoreError::Open("no writer numbers are left in this volume".to_owned()))?;
     tables.meta.put(&mut txn, b"counters", &counters.encode())?;
-    tables.meta.put(&mut txn, &keys::writer(number), &std::process::id().to_le_bytes())?;
+    tables
+        .meta
+        .put(&mut txn, &keys::writer(number), &std::process::id().to_le_bytes())?;
     txn.commit()?;
     let folder = packs.join(number.to_string());
     std::fs::create_dir_all(&folder)?;
@@ -433,8 +474,14 @@ fn make_reserve(path: &Path, min_free: u64) {
     if !room || path.exists() {
         return;
     }
-    let made = File::create(path)
-        .and_then(|file| Ok(rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, RESERVE_OCTETS)?));
+    let made = File::create(path).and_then(|file| {
+        Ok(rustix::fs::fallocate(
+            &file,
+            FallocateFlags::empty(),
+            0,
+            RESERVE_OCTETS,
+        )?)
+    });
     if made.is_err() {
         // Half a reserve is none; a later open tries again.
         let _ = std::fs::remove_file(path);
@@ -452,26 +499,26 @@ struct Preparer {
 impl Preparer {
     fn run(&self) {
         while let Ok((mut queued, sink)) = self.work.recv() {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+            let ticket = queued.ticket;
+            let now = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs() as i64);
             let prepared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 prepare(&queued.op, sink, &self.packs, now)
             }));
             let fault = match prepared {
                 Ok(Ok(prepared)) => {
                     queued.prepared = prepared;
-                    match self.shared.push(queued) {
-                        Ok(()) => continue,
-                        Err(refused) => {
-                            queued = refused;
-                            closed()
-                        }
+                    if self.shared.push(queued) {
+                        continue;
                     }
+                    closed()
                 }
                 Ok(Err(StoreError::Io(error))) if is_no_space(&error) => StoreError::Full(error.to_string()),
                 Ok(Err(error)) => error,
                 Err(_) => StoreError::Failed("preparing a message panicked".to_owned()),
             };
-            if let Some(ticket) = queued.ticket {
+            if let Some(ticket) = ticket {
                 self.completions.finish([(ticket, Err(fault))]);
             }
         }

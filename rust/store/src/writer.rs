@@ -49,13 +49,22 @@ pub(crate) struct Queued {
 
 impl Queued {
     pub(crate) fn new(ticket: Option<Ticket>, op: Op, follow: Option<Follow>, load: Load) -> Self {
-        Self { ticket, op, prepared: Prepared::default(), follow, progress: 0, _load: load }
+        Self {
+            ticket,
+            op,
+            prepared: Prepared::default(),
+            follow,
+            progress: 0,
+            _load: load,
+        }
     }
 
     /// Messages that the operation touches, about.
     fn weight(&self) -> u64 {
         let of = |uids: &[(u32, u32)]| {
-            uids.iter().fold(0_u64, |sum, (first, last)| sum + u64::from(last.saturating_sub(*first)) + 1)
+            uids.iter().fold(0_u64, |sum, (first, last)| {
+                sum + u64::from(last.saturating_sub(*first)) + 1
+            })
         };
         match &self.op {
             Op::Submit(submit) => (submit.deliveries.len() + submit.enqueue.len()) as u64,
@@ -94,7 +103,10 @@ impl Loads {
     pub(crate) fn take(self: &Arc<Self>, octets: u64) -> Result<Load> {
         let ops = self.ops.fetch_add(1, Ordering::Relaxed);
         let before = self.octets.fetch_add(octets, Ordering::Relaxed);
-        let load = Load { loads: Arc::clone(self), octets };
+        let load = Load {
+            loads: Arc::clone(self),
+            octets,
+        };
         if ops >= Self::OPS_MAX || (ops > 0 && before + octets > Self::OCTETS_MAX) {
             return Err(StoreError::Busy);
         }
@@ -143,15 +155,15 @@ pub(crate) struct WriterCounters {
 }
 
 impl WriterShared {
-    /// Hands an operation to the writer.
-    pub(crate) fn push(&self, queued: Queued) -> std::result::Result<(), Queued> {
+    /// Hands an operation to the writer; false when the queue is closed.
+    pub(crate) fn push(&self, queued: Queued) -> bool {
         let mut queue = self.queue.lock();
         if queue.closed {
-            return Err(queued);
+            return false;
         }
         queue.ops.push_back(queued);
         self.wake.notify_one();
-        Ok(())
+        true
     }
 
     pub(crate) fn close(&self) {
@@ -275,7 +287,10 @@ impl Writer {
     }
 
     fn fail_all(&self, ops: Vec<Queued>) {
-        let reason = self.shared.failed().unwrap_or_else(|| "the volume has failed".to_owned());
+        let reason = self
+            .shared
+            .failed()
+            .unwrap_or_else(|| "the volume has failed".to_owned());
         let results = ops.into_iter().map(|mut queued| {
             // A transaction may have come to point to these files before the failure was seen.
             queued.prepared.records_mut().for_each(PreparedRecord::keep);
@@ -290,13 +305,18 @@ impl Writer {
             return;
         }
         self.shared.counters.batches.fetch_add(1, Ordering::Relaxed);
-        self.shared.counters.ops.fetch_add(waiting.len() as u64, Ordering::Relaxed);
+        self.shared
+            .counters
+            .ops
+            .fetch_add(waiting.len() as u64, Ordering::Relaxed);
         let short = self.space_fault();
         if let Some(text) = short {
             let (refused, rest): (Vec<Queued>, Vec<Queued>) =
                 waiting.drain(..).partition(|queued| !queued.op.frees_space());
             *waiting = rest;
-            let results = refused.into_iter().map(|queued| (queued, Err(StoreError::Full(text.clone()))));
+            let results = refused
+                .into_iter()
+                .map(|queued| (queued, Err(StoreError::Full(text.clone()))));
             self.complete(results.collect(), Vec::new());
         }
         match self.write_bodies(waiting) {
@@ -330,9 +350,14 @@ impl Writer {
             return Some("the disk is nearly full".to_owned());
         }
         // The map has a reserve beyond its told size, so that deletes still find pages.
-        let page = 4096;
+        let page = u64::from(self.env.stat().page_size);
         let used = self.env.info().last_page_number as u64 * page;
-        if used >= self.map_size && self.env.non_free_pages_size().is_ok_and(|live| live + (1 << 20) >= self.map_size) {
+        if used >= self.map_size
+            && self
+                .env
+                .non_free_pages_size()
+                .is_ok_and(|live| live + (1 << 20) >= self.map_size)
+        {
             return Some("the index has reached its map size".to_owned());
         }
         None
@@ -341,8 +366,10 @@ impl Writer {
     /// Appends the bodies of the batch and syncs them. Operations whose bodies have no room are settled with `Full`;
     /// an error is the reason for which the volume has failed.
     fn write_bodies(&mut self, waiting: &mut Vec<Queued>) -> std::result::Result<Results, String> {
-        let mut records: Vec<&mut PreparedRecord> =
-            waiting.iter_mut().flat_map(|queued| queued.prepared.shared_mut()).collect();
+        let mut records: Vec<&mut PreparedRecord> = waiting
+            .iter_mut()
+            .flat_map(|queued| queued.prepared.shared_mut())
+            .collect();
         if records.is_empty() {
             return Ok(Vec::new());
         }
@@ -429,8 +456,18 @@ impl Writer {
                 groups.push_front(group);
                 continue;
             }
-            let fault = if fault.is_full() { StoreError::Full(fault.to_string()) } else { fault };
-            self.complete(group.into_iter().map(|queued| (queued, Err(fault.duplicate()))).collect(), Vec::new());
+            let fault = if fault.is_full() {
+                StoreError::Full(fault.to_string())
+            } else {
+                fault
+            };
+            self.complete(
+                group
+                    .into_iter()
+                    .map(|queued| (queued, Err(fault.duplicate())))
+                    .collect(),
+                Vec::new(),
+            );
         }
     }
 
@@ -441,14 +478,15 @@ impl Writer {
 
     /// One transaction. After an error nothing of it has happened and `group` is as it was; after success `group`
     /// holds the operations that have more to do.
-    #[expect(clippy::type_complexity, reason = "a pair of lists used in one place")]
     fn commit(
         &mut self,
         group: &mut Vec<Queued>,
         purged: &[PackId],
     ) -> std::result::Result<(Results, Vec<(AccountId, MailboxId)>), CommitError> {
         failpoints::pass("txn-begin").map_err(fault_of_io)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_micros() as u64);
         let txn = self.env.write_txn().map_err(fault_of_index)?;
         let mut batch = Batch::begin(txn, &self.tables, now).map_err(fault_of)?;
         let mut outcomes = Vec::with_capacity(group.len());
@@ -508,7 +546,8 @@ impl Writer {
             let Some(ticket) = queued.ticket else { continue };
             match (queued.follow, result) {
                 (Some(follow), Ok(outcome)) => {
-                    self.readers.follow(ticket, Box::new(move |context| follow(context, outcome)));
+                    self.readers
+                        .follow(ticket, Box::new(move |context| follow(context, outcome)));
                 }
                 (_, result) => finished.push((ticket, result)),
             }
@@ -532,7 +571,9 @@ impl Writer {
 /// environment is final.
 fn fault_of(error: StoreError) -> CommitError {
     match error {
-        StoreError::Index(heed::Error::Mdb(heed::MdbError::Panic)) => CommitError::Fatal("the index has failed".to_owned()),
+        StoreError::Index(heed::Error::Mdb(heed::MdbError::Panic)) => {
+            CommitError::Fatal("the index has failed".to_owned())
+        }
         error => CommitError::Less(error),
     }
 }
@@ -542,7 +583,11 @@ fn fault_of_index(error: heed::Error) -> CommitError {
 }
 
 fn fault_of_io(error: std::io::Error) -> CommitError {
-    if is_no_space(&error) { CommitError::Less(error.into()) } else { CommitError::Fatal(error.to_string()) }
+    if is_no_space(&error) {
+        CommitError::Less(error.into())
+    } else {
+        CommitError::Fatal(error.to_string())
+    }
 }
 
 /// Faults of the commit itself: only a lack of space may be tried again; after any other what is on disk is unknown.

@@ -24,7 +24,11 @@ const LIMIT: &str = "IRONPOST_CRASH_LIMIT";
 const OUTSTANDING: usize = 24;
 
 fn options() -> Options {
-    Options { map_size: 1 << 30, min_free: 0, ..Options::default() }
+    Options {
+        map_size: 1 << 30,
+        min_free: 0,
+        ..Options::default()
+    }
 }
 
 /// What a child keeps of an operation on its way.
@@ -75,23 +79,51 @@ fn ask(volume: &Volume, number: u64) -> (Ticket, Asked) {
             rest = &rest[taken..];
         }
         let prefix = format!("Delivered-To: {account}\r\n").into_bytes();
-        let delivery = Delivery { account, mailbox: "INBOX".into(), prefix, ..Delivery::default() };
-        volume.submit(Op::Submit(Submit { deliveries: vec![delivery], ..Submit::default() }), Some(sink), None).unwrap()
+        let delivery = Delivery {
+            account,
+            mailbox: "INBOX".into(),
+            prefix,
+            ..Delivery::default()
+        };
+        volume
+            .submit(
+                Op::Submit(Submit {
+                    deliveries: vec![delivery],
+                    ..Submit::default()
+                }),
+                Some(sink),
+                None,
+            )
+            .unwrap()
     };
     match number % 16 {
         5 => (deliver(1 + (number % 3) as u32, 300_000), Asked::Deliver(number)),
         // Account 9 has messages that come and go, some in packs of their own.
         6 | 7 => (deliver(9, if number % 32 == 6 { 300_000 } else { 3000 }), Asked::Other),
         8 => {
-            let op = Op::ExpungeUids { account: 9, mailbox: mailbox_of(volume, 9), uids: vec![(1, u32::MAX)] };
+            let op = Op::ExpungeUids {
+                account: 9,
+                mailbox: mailbox_of(volume, 9),
+                uids: vec![(1, u32::MAX)],
+            };
             (volume.write(op).unwrap(), Asked::Other)
         }
         9 => {
             let mut sink = volume.sink(0);
             sink.push(&body(number, 2000));
-            let item = Enqueue { due: number, prefix: b"Received: x\r\n".to_vec(), state: vec![3; 2500] };
-            let submit = Submit { enqueue: vec![item], ..Submit::default() };
-            (volume.submit(Op::Submit(submit), Some(sink), None).unwrap(), Asked::Enqueue(number))
+            let item = Enqueue {
+                due: number,
+                prefix: b"Received: x\r\n".to_vec(),
+                state: vec![3; 2500],
+            };
+            let submit = Submit {
+                enqueue: vec![item],
+                ..Submit::default()
+            };
+            (
+                volume.submit(Op::Submit(submit), Some(sink), None).unwrap(),
+                Asked::Enqueue(number),
+            )
         }
         10 => {
             let op = Op::Copy {
@@ -103,14 +135,21 @@ fn ask(volume: &Volume, number: u64) -> (Ticket, Asked) {
             };
             (volume.write(op).unwrap(), Asked::Other)
         }
-        _ => (deliver(1 + (number % 3) as u32, 500 + (number % 7) as usize * 1000), Asked::Deliver(number)),
+        _ => (
+            deliver(1 + (number % 3) as u32, 500 + (number % 7) as usize * 1000),
+            Asked::Deliver(number),
+        ),
     }
 }
 
 fn mailbox_of(volume: &Volume, account: u32) -> u32 {
     let context = volume.context();
     let txn = context.begin().unwrap();
-    context.tables.name(&txn, account, "INBOX").unwrap().map_or(0, |row| row.mailbox)
+    context
+        .tables
+        .name(&txn, account, "INBOX")
+        .unwrap()
+        .map_or(0, |row| row.mailbox)
 }
 
 struct Acknowledged {
@@ -122,7 +161,10 @@ struct Acknowledged {
 fn spawn(folder: &Path, first: u64, limit: u64, failpoint: Option<&str>) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "child", "--nocapture"]);
-    command.env(FOLDER, folder).env(FIRST, first.to_string()).env(LIMIT, limit.to_string());
+    command
+        .env(FOLDER, folder)
+        .env(FIRST, first.to_string())
+        .env(LIMIT, limit.to_string());
     if let Some(failpoint) = failpoint {
         command.env("IRONPOST_FAILPOINT", failpoint);
     }
@@ -131,7 +173,11 @@ fn spawn(folder: &Path, first: u64, limit: u64, failpoint: Option<&str>) -> Chil
 
 /// Reads what a child tells until its end; kills it after that many acknowledgements.
 fn listen(mut child: Child, kill_after: Option<usize>) -> Acknowledged {
-    let mut told = Acknowledged { messages: HashSet::new(), queue: HashSet::new(), closed: false };
+    let mut told = Acknowledged {
+        messages: HashSet::new(),
+        queue: HashSet::new(),
+        closed: false,
+    };
     let mut count = 0;
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         let Ok(line) = line else { break };
@@ -161,19 +207,30 @@ fn verify(folder: &Path, told: &Acknowledged) {
             let message = rig.read(&row).unwrap();
             assert!(message.starts_with(prefix.as_bytes()));
             let number = number_of(&message);
-            let octets = if number % 16 == 5 { 300_000 } else { 500 + (number % 7) as usize * 1000 };
+            let octets = if number % 16 == 5 {
+                300_000
+            } else {
+                500 + (number % 7) as usize * 1000
+            };
             assert_eq!(&message[prefix.len()..], body(number, octets));
             *found.entry(number).or_default() += 1;
         }
     }
     assert!(found.values().all(|&count| count == 1));
-    let missing: Vec<&u64> = told.messages.iter().filter(|number| !found.contains_key(number)).collect();
+    let missing: Vec<&u64> = told
+        .messages
+        .iter()
+        .filter(|number| !found.contains_key(number))
+        .collect();
     assert!(missing.is_empty(), "acknowledged and gone: {missing:?}");
     {
         let context = rig.volume.context();
         let txn = context.begin().unwrap();
         for id in &told.queue {
-            assert!(context.tables.queue_item(&txn, *id).unwrap().is_some(), "queue item {id} is gone");
+            assert!(
+                context.tables.queue_item(&txn, *id).unwrap().is_some(),
+                "queue item {id} is gone"
+            );
         }
     }
     rig.assert_clean();
@@ -218,7 +275,11 @@ fn crashes_round_large_bodies_and_unlinking() {
 fn kills_at_any_instant() {
     let rounds: u64 = std::env::var("IRONPOST_CRASH_ROUNDS").map_or(3, |text| text.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
-    let mut told = Acknowledged { messages: HashSet::new(), queue: HashSet::new(), closed: false };
+    let mut told = Acknowledged {
+        messages: HashSet::new(),
+        queue: HashSet::new(),
+        closed: false,
+    };
     let seed = Instant::now().elapsed().subsec_nanos() as u64 + u64::from(std::process::id());
     for round in 0..rounds {
         let kill_after = 20 + (seed.wrapping_mul(round + 7) % 180) as usize;
@@ -232,7 +293,10 @@ fn kills_at_any_instant() {
 #[test]
 fn two_processes_write_at_once_and_one_is_killed() {
     let folder = tempfile::tempdir().unwrap();
-    let (first, second) = (spawn(folder.path(), 1, 300, None), spawn(folder.path(), 50_000, 100_000, None));
+    let (first, second) = (
+        spawn(folder.path(), 1, 300, None),
+        spawn(folder.path(), 50_000, 100_000, None),
+    );
     let victim = std::thread::spawn(move || listen(second, Some(200)));
     let mut told = listen(first, None);
     assert!(told.closed);

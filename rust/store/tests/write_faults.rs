@@ -41,8 +41,16 @@ fn a_full_disk_refuses_mail_and_lets_everything_else_go_on() {
     for point in ["pack-write=enospc", "stream-write=enospc", "single-sync=enospc"] {
         failpoints::arm(point);
         let octets = if point.starts_with("pack") { 3000 } else { 600_000 };
-        assert!(matches!(rig.deliver(1, "INBOX", &body(2, octets)), Err(StoreError::Full(_))), "{point}");
-        rig.write(Op::MarkSeen { account: 1, mailbox: kept.mailbox, uids: vec![(1, 1)] }).unwrap();
+        assert!(
+            matches!(rig.deliver(1, "INBOX", &body(2, octets)), Err(StoreError::Full(_))),
+            "{point}"
+        );
+        rig.write(Op::MarkSeen {
+            account: 1,
+            mailbox: kept.mailbox,
+            uids: vec![(1, 1)],
+        })
+        .unwrap();
         assert_eq!(rig.message(&kept).unwrap(), body(1, 5000));
         failpoints::disarm();
         assert_eq!(rig.volume.failed(), None);
@@ -72,8 +80,15 @@ fn a_full_index_fails_only_what_does_not_fit() {
         .map(|number| {
             let mut sink = rig.volume.sink(0);
             sink.push(&body(number, 1000));
-            let delivery = Delivery { account: 1, mailbox: "INBOX".into(), ..Delivery::default() };
-            let op = Op::Submit(Submit { deliveries: vec![delivery], ..Submit::default() });
+            let delivery = Delivery {
+                account: 1,
+                mailbox: "INBOX".into(),
+                ..Delivery::default()
+            };
+            let op = Op::Submit(Submit {
+                deliveries: vec![delivery],
+                ..Submit::default()
+            });
             rig.volume.submit(op, Some(sink), None)
         })
         .collect();
@@ -91,7 +106,11 @@ fn a_full_index_fails_only_what_does_not_fit() {
     assert!(folder.path().join("reserve").exists());
     failpoints::arm("before-commit=enospc-once");
     let mailbox = rig.mailbox(1, "INBOX");
-    let expunged = rig.write(Op::ExpungeUids { account: 1, mailbox, uids: vec![(1, 1)] });
+    let expunged = rig.write(Op::ExpungeUids {
+        account: 1,
+        mailbox,
+        uids: vec![(1, 1)],
+    });
     assert!(matches!(expunged, Ok(Outcome::Count(1))));
     assert!(!folder.path().join("reserve").exists());
     assert_eq!(rig.volume.failed(), None);
@@ -102,7 +121,13 @@ fn a_full_index_fails_only_what_does_not_fit() {
 fn a_small_map_fills_up_and_deletes_still_work() {
     let _armed = Armed::none();
     let folder = tempfile::tempdir().unwrap();
-    let mut rig = Rig::open(folder.path(), &Options { map_size: 2 << 20, ..quick() });
+    let mut rig = Rig::open(
+        folder.path(),
+        &Options {
+            map_size: 2 << 20,
+            ..quick()
+        },
+    );
     let mut stored = 0_u32;
     let full = loop {
         match rig.deliver(1, "INBOX", &body(u64::from(stored), 1200)) {
@@ -113,7 +138,11 @@ fn a_small_map_fills_up_and_deletes_still_work() {
     };
     assert!(matches!(full, StoreError::Full(_)), "{full}");
     let mailbox = rig.mailbox(1, "INBOX");
-    let op = Op::ExpungeUids { account: 1, mailbox, uids: vec![(1, stored)] };
+    let op = Op::ExpungeUids {
+        account: 1,
+        mailbox,
+        uids: vec![(1, stored)],
+    };
     assert!(matches!(rig.write(op), Ok(Outcome::Count(count)) if count == u64::from(stored)));
     rig.deliver(1, "INBOX", &body(1, 1200)).unwrap();
     assert_eq!(rig.finish().messages, 1);
@@ -123,10 +152,23 @@ fn a_small_map_fills_up_and_deletes_still_work() {
 fn min_free_refuses_mail_alone() {
     let _armed = Armed::none();
     let folder = tempfile::tempdir().unwrap();
-    let mut rig = Rig::open(folder.path(), &Options { min_free: u64::MAX, ..quick() });
-    assert!(matches!(rig.deliver(1, "INBOX", &body(1, 100)), Err(StoreError::Full(_))));
+    let mut rig = Rig::open(
+        folder.path(),
+        &Options {
+            min_free: u64::MAX,
+            ..quick()
+        },
+    );
+    assert!(matches!(
+        rig.deliver(1, "INBOX", &body(1, 100)),
+        Err(StoreError::Full(_))
+    ));
     rig.write(Op::EnsureAccount { account: 1 }).unwrap();
-    rig.write(Op::DeleteMailbox { account: 1, name: "Junk".into() }).unwrap();
+    rig.write(Op::DeleteMailbox {
+        account: 1,
+        name: "Junk".into(),
+    })
+    .unwrap();
     rig.finish();
 }
 
@@ -139,15 +181,25 @@ fn a_failed_sync_fails_the_volume_and_the_next_open_recovers() {
         let mut rig = Rig::open(folder.path(), &options);
         let kept = rig.deliver(1, "INBOX", &body(1, 5000)).unwrap();
         failpoints::arm(point);
-        assert!(matches!(rig.deliver(1, "INBOX", &body(2, 500)), Err(StoreError::Failed(_))));
+        assert!(matches!(
+            rig.deliver(1, "INBOX", &body(2, 500)),
+            Err(StoreError::Failed(_))
+        ));
         assert!(rig.volume.failed().is_some());
         failpoints::disarm();
         // Never again by this process, whatever the disk says now; reading goes on.
-        assert!(matches!(rig.deliver(1, "INBOX", &body(3, 500)), Err(StoreError::Failed(_))));
+        assert!(matches!(
+            rig.deliver(1, "INBOX", &body(3, 500)),
+            Err(StoreError::Failed(_))
+        ));
         assert_eq!(rig.message(&kept).unwrap(), body(1, 5000));
         rig.volume.close();
         let mut rig = Rig::open(folder.path(), &options);
-        assert!(rig.volume.recovery().starts_with("dead writers 1"), "{}", rig.volume.recovery());
+        assert!(
+            rig.volume.recovery().starts_with("dead writers 1"),
+            "{}",
+            rig.volume.recovery()
+        );
         rig.deliver(1, "INBOX", &body(4, 500)).unwrap();
         assert_eq!(rig.finish().messages, 2);
     }
@@ -173,7 +225,10 @@ fn a_torn_tail_is_cut_and_whole_but_unacknowledged_records_are_forgotten() {
     file.write_all_at(b"IPR1\x01\x01garbage", end).unwrap();
     let rig = Rig::open(folder.path(), &quick());
     let told = rig.volume.recovery();
-    assert!(told.contains("packs sealed 1, unacknowledged records forgotten 1, torn records cut 1"), "{told}");
+    assert!(
+        told.contains("packs sealed 1, unacknowledged records forgotten 1, torn records cut 1"),
+        "{told}"
+    );
     assert_eq!(rig.message(&kept).unwrap(), body(1, 5000));
     assert_eq!(rig.finish().messages, 1);
 }
@@ -183,23 +238,34 @@ fn a_damaged_record_errs_alone_and_check_names_it() {
     let _armed = Armed::none();
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::open(folder.path(), &quick());
-    let stored: Vec<_> = (0..3).map(|number| rig.deliver(1, "INBOX", &body(number, 900)).unwrap()).collect();
+    let stored: Vec<_> = (0..3)
+        .map(|number| rig.deliver(1, "INBOX", &body(number, 900)).unwrap())
+        .collect();
     let large = rig.deliver(1, "INBOX", &body(9, 300_000)).unwrap();
     let (place, offset) = {
         let context = rig.volume.context();
         let txn = context.begin().unwrap();
-        let row = context.tables.message(&txn, stored[1].mailbox, stored[1].uid).unwrap().unwrap();
+        let row = context
+            .tables
+            .message(&txn, stored[1].mailbox, stored[1].uid)
+            .unwrap()
+            .unwrap();
         let blob = context.tables.blob(&txn, row.blob).unwrap().unwrap();
         (blob.pack, blob.offset)
     };
-    let pack = folder.path().join(format!("packs/{}/{}.pack", place.writer(), place.number()));
+    let pack = folder
+        .path()
+        .join(format!("packs/{}/{}.pack", place.writer(), place.number()));
     let file = OpenOptions::new().read(true).write(true).open(&pack).unwrap();
     let mut octet = [0];
     for at in [offset + 60, offset + 1000] {
         file.read_exact_at(&mut octet, at).unwrap();
         file.write_all_at(&[octet[0] ^ 0x40], at).unwrap();
         let error = rig.message(&stored[1]).unwrap_err();
-        assert!(matches!(&error, StoreError::Corrupt(text) if text.contains(&format!("pack {place}"))), "{error}");
+        assert!(
+            matches!(&error, StoreError::Corrupt(text) if text.contains(&format!("pack {place}"))),
+            "{error}"
+        );
         for whole in [&stored[0], &stored[2], &large] {
             rig.message(whole).unwrap();
         }
@@ -237,16 +303,26 @@ fn newer_formats_and_second_opens_are_refused() {
     let _armed = Armed::none();
     let folder = tempfile::tempdir().unwrap();
     let rig = Rig::open(folder.path(), &quick());
-    assert!(matches!(Volume::open(folder.path(), &quick()), Err(StoreError::Open(_))));
+    assert!(matches!(
+        Volume::open(folder.path(), &quick()),
+        Err(StoreError::Open(_))
+    ));
     {
         let context = rig.volume.context();
         let mut txn = context.env.write_txn().unwrap();
-        context.tables.meta.put(&mut txn, b"format", &2_u32.to_le_bytes()).unwrap();
+        context
+            .tables
+            .meta
+            .put(&mut txn, b"format", &2_u32.to_le_bytes())
+            .unwrap();
         txn.commit().unwrap();
     }
     rig.volume.close();
     let refused = Volume::open(folder.path(), &quick());
-    assert!(matches!(&refused, Err(StoreError::Open(text)) if text.contains("format is 2")), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(StoreError::Open(text)) if text.contains("format is 2")),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -259,7 +335,12 @@ fn a_panic_in_a_read_job_is_told_by_its_ticket_and_cancelled_reads_say_nothing()
     let cancelled = rig.volume.read(Box::new(|_| Ok(Outcome::None))).unwrap();
     rig.volume.cancel(cancelled);
     rig.volume.wait(Duration::from_millis(20)).unwrap();
-    assert!(rig.volume.completions(10).iter().all(|(ticket, _)| *ticket != cancelled));
+    assert!(
+        rig.volume
+            .completions(10)
+            .iter()
+            .all(|(ticket, _)| *ticket != cancelled)
+    );
     rig.finish();
 }
 
@@ -270,7 +351,9 @@ fn a_full_queue_answers_busy_and_recovers() {
     let mut rig = Rig::open(folder.path(), &quick());
     let mut tickets = Vec::new();
     let busy = loop {
-        match rig.volume.write(Op::EnsureAccount { account: 1 + tickets.len() as u32 % 1000 }) {
+        match rig.volume.write(Op::EnsureAccount {
+            account: 1 + tickets.len() as u32 % 1000,
+        }) {
             Ok(ticket) => tickets.push(ticket),
             Err(error) => break error,
         }

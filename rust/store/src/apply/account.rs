@@ -73,7 +73,13 @@ impl Batch<'_, '_> {
         if self.account_exists(account)? {
             return Ok(());
         }
-        self.accounts.insert(account, OpenAccount { record: AccountRecord::default(), arrivals: None });
+        self.accounts.insert(
+            account,
+            OpenAccount {
+                record: AccountRecord::default(),
+                arrivals: None,
+            },
+        );
         for (name, special_use) in USUAL_MAILBOXES {
             self.new_mailbox(account, name, special_use, true)?;
         }
@@ -88,7 +94,12 @@ impl Batch<'_, '_> {
             mailboxes.extend(keys::u32_at(row?.0, 4));
         }
         // Those made by this very batch have no row yet.
-        mailboxes.extend(self.mailboxes.iter().filter(|(_, open)| open.account == account).map(|(id, _)| *id));
+        mailboxes.extend(
+            self.mailboxes
+                .iter()
+                .filter(|(_, open)| open.account == account)
+                .map(|(id, _)| *id),
+        );
         mailboxes.sort_unstable();
         mailboxes.dedup();
         for mailbox in mailboxes {
@@ -104,7 +115,11 @@ impl Batch<'_, '_> {
         let record = &mut self.account(account)?.record;
         record.removing = true;
         record.mailboxes = 0;
-        self.tables.doomed.put(&mut self.txn, &keys::doomed_account(account), &DoomedRecord { account }.encode())?;
+        self.tables.doomed.put(
+            &mut self.txn,
+            &keys::doomed_account(account),
+            &DoomedRecord { account }.encode(),
+        )?;
         self.purge = true;
         self.dirty.insert((account, 0));
         Ok(Outcome::None)
@@ -120,7 +135,9 @@ impl Batch<'_, '_> {
         }
         let mut known = self.tables.account_keywords(&self.txn, account)?;
         for name in names {
-            let found = known.iter().find(|(_, keyword)| keyword.eq_ignore_ascii_case(name.as_bytes()));
+            let found = known
+                .iter()
+                .find(|(_, keyword)| keyword.eq_ignore_ascii_case(name.as_bytes()));
             let number = match found {
                 Some((number, _)) => *number,
                 None => {
@@ -144,7 +161,9 @@ impl Batch<'_, '_> {
     /// Makes the keywords that a plan found missing; the bits of all.
     pub(super) fn make_keywords(&mut self, account: AccountId, plan: &KeywordPlan) -> Applied<u64> {
         for (number, name) in &plan.missing {
-            self.tables.keywords.put(&mut self.txn, &keys::keyword(account, *number), name.as_bytes())?;
+            self.tables
+                .keywords
+                .put(&mut self.txn, &keys::keyword(account, *number), name.as_bytes())?;
         }
         Ok(plan.bits)
     }
@@ -156,15 +175,22 @@ impl Batch<'_, '_> {
         }
         let known = self.tables.account_keywords(&self.txn, account)?;
         let named = |keyword: &[u8]| names.iter().any(|name| keyword.eq_ignore_ascii_case(name.as_bytes()));
-        Ok(known.iter().filter(|(_, keyword)| named(keyword)).fold(0, |bits, (number, _)| bits | 1 << number))
+        Ok(known
+            .iter()
+            .filter(|(_, keyword)| named(keyword))
+            .fold(0, |bits, (number, _)| bits | 1 << number))
     }
 }
 
 /// An atom (RFC 9051 §9, `flag-keyword`).
 fn check_keyword(name: &str) -> Applied<()> {
-    let is_atom = name.bytes().all(|octet| octet.is_ascii_graphic() && !b"(){%*\"\\]".contains(&octet));
+    let is_atom = name
+        .bytes()
+        .all(|octet| octet.is_ascii_graphic() && !b"(){%*\"\\]".contains(&octet));
     if name.is_empty() || name.len() > KEYWORD_OCTETS_MAX || !is_atom {
-        return reject(StoreError::Refused("a keyword is an atom of at most 128 octets".to_owned()));
+        return reject(StoreError::Refused(
+            "a keyword is an atom of at most 128 octets".to_owned(),
+        ));
     }
     Ok(())
 }

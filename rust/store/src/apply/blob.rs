@@ -17,11 +17,21 @@ impl Batch<'_, '_> {
             .ok_or_else(|| StoreError::Failed("a record was not placed before its transaction".to_owned()))?;
         let id = self.counters.blob;
         self.counters.blob += 1;
-        let row = BlobRecord { pack, offset, length: record.length, raw_len: record.raw_len, references };
+        let row = BlobRecord {
+            pack,
+            offset,
+            length: record.length,
+            raw_len: record.raw_len,
+            references,
+        };
         // Blob numbers only grow, under LMDB's own writer lock, so rows are appended and pages fill up.
-        self.tables.blobs.put_with_flags(&mut self.txn, PutFlags::APPEND, &keys::blob(id), &row.encode())?;
+        self.tables
+            .blobs
+            .put_with_flags(&mut self.txn, PutFlags::APPEND, &keys::blob(id), &row.encode())?;
         if !record.card.is_empty() {
-            self.tables.cards.put_with_flags(&mut self.txn, PutFlags::APPEND, &keys::blob(id), &record.card)?;
+            self.tables
+                .cards
+                .put_with_flags(&mut self.txn, PutFlags::APPEND, &keys::blob(id), &record.card)?;
         }
         let is_single = record.is_single();
         let pack_row = self.pack(pack)?;
@@ -68,13 +78,19 @@ impl Batch<'_, '_> {
     }
 
     fn blob_row(&self, blob: BlobId) -> Result<BlobRecord> {
-        self.tables.blob(&self.txn, blob)?.ok_or_else(|| StoreError::Corrupt(format!("blob {blob} has no row")))
+        self.tables
+            .blob(&self.txn, blob)?
+            .ok_or_else(|| StoreError::Corrupt(format!("blob {blob} has no row")))
     }
 
     /// Takes a sealed pack without living records out of the index; its file is unlinked after the commit.
     pub(super) fn doom_pack(&mut self, pack: PackId) -> Result<()> {
         self.tables.packs.delete(&mut self.txn, &keys::pack(pack))?;
-        self.tables.doomed.put(&mut self.txn, &keys::doomed_pack(pack), &DoomedRecord { account: 0 }.encode())?;
+        self.tables.doomed.put(
+            &mut self.txn,
+            &keys::doomed_pack(pack),
+            &DoomedRecord { account: 0 }.encode(),
+        )?;
         self.purge = true;
         Ok(())
     }

@@ -32,7 +32,9 @@ impl Batch<'_, '_> {
         self.flush_arrivals(account)?;
         let modseq = self.next_modseq(account)?;
         let row = ChangeRecord { kind, mailbox, uids }.encode();
-        self.tables.changes.put(&mut self.txn, &keys::change(account, modseq), &row)?;
+        self.tables
+            .changes
+            .put(&mut self.txn, &keys::change(account, modseq), &row)?;
         let of_list = !matches!(kind, ChangeKind::Added | ChangeKind::Flags | ChangeKind::Expunged);
         self.dirty.insert((account, if of_list { 0 } else { mailbox }));
         if kind == ChangeKind::MailboxDeleted {
@@ -53,7 +55,12 @@ impl Batch<'_, '_> {
         }
         self.flush_arrivals(account)?;
         let modseq = self.next_modseq(account)?;
-        self.account(account)?.arrivals = Some(Arrivals { modseq, mailbox, first: uid, last: uid });
+        self.account(account)?.arrivals = Some(Arrivals {
+            modseq,
+            mailbox,
+            first: uid,
+            last: uid,
+        });
         self.dirty.insert((account, mailbox));
         Ok(modseq)
     }
@@ -67,20 +74,27 @@ impl Batch<'_, '_> {
             mailbox: arrivals.mailbox,
             uids: vec![(arrivals.first, arrivals.last)],
         };
-        self.tables.changes.put(&mut self.txn, &keys::change(account, arrivals.modseq), &row.encode())?;
+        self.tables
+            .changes
+            .put(&mut self.txn, &keys::change(account, arrivals.modseq), &row.encode())?;
         Ok(())
     }
 
     /// Writes the account's row and pending change; trims the log.
     pub(super) fn flush_account(&mut self, account: AccountId) -> Result<()> {
         self.flush_arrivals(account)?;
-        let Some(open) = self.accounts.get_mut(&account) else { return Ok(()) };
+        let Some(open) = self.accounts.get_mut(&account) else {
+            return Ok(());
+        };
         let record = &mut open.record;
         let kept_after = record.highest_modseq.saturating_sub(CHANGES_KEPT);
         if kept_after >= record.changes_after + TRIM_SLACK {
             let from = keys::change(account, 0);
             let until = keys::change(account, kept_after);
-            let range = (std::ops::Bound::Included(&from[..]), std::ops::Bound::Included(&until[..]));
+            let range = (
+                std::ops::Bound::Included(&from[..]),
+                std::ops::Bound::Included(&until[..]),
+            );
             let mut old = Vec::new();
             for row in self.tables.changes.range(&self.txn, &range)?.take(TRIM_ROWS_MAX) {
                 if let Some(modseq) = keys::u64_at(row?.0, 4) {
@@ -88,13 +102,20 @@ impl Batch<'_, '_> {
                 }
             }
             for modseq in &old {
-                self.tables.changes.delete(&mut self.txn, &keys::change(account, *modseq))?;
+                self.tables
+                    .changes
+                    .delete(&mut self.txn, &keys::change(account, *modseq))?;
             }
             // Fewer rows than the bound: everything up to `kept_after` has gone.
-            record.changes_after =
-                if old.len() < TRIM_ROWS_MAX { kept_after } else { old.last().copied().unwrap_or(kept_after) };
+            record.changes_after = if old.len() < TRIM_ROWS_MAX {
+                kept_after
+            } else {
+                old.last().copied().unwrap_or(kept_after)
+            };
         }
-        self.tables.accounts.put(&mut self.txn, &keys::account(account), &record.encode())?;
+        self.tables
+            .accounts
+            .put(&mut self.txn, &keys::account(account), &record.encode())?;
         Ok(())
     }
 }

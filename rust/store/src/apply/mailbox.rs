@@ -67,7 +67,10 @@ impl Batch<'_, '_> {
             ..MailboxRecord::default()
         };
         self.mailboxes.insert(mailbox, OpenMailbox { account, record });
-        let was_subscribed = self.tables.name(&self.txn, account, name)?.is_some_and(|row| row.subscribed);
+        let was_subscribed = self
+            .tables
+            .name(&self.txn, account, name)?
+            .is_some_and(|row| row.subscribed);
         self.put_name(account, mailbox, name, subscribed || was_subscribed)?;
         self.account(account)?.record.mailboxes += 1;
         let modseq = self.change(account, ChangeKind::MailboxCreated, mailbox, Vec::new())?;
@@ -87,8 +90,14 @@ impl Batch<'_, '_> {
     }
 
     fn put_name(&mut self, account: AccountId, mailbox: MailboxId, name: &str, subscribed: bool) -> Result<()> {
-        let row = NameRecord { mailbox, subscribed, name: name.to_owned() };
-        self.tables.names.put(&mut self.txn, &keys::name(account, name), &row.encode())?;
+        let row = NameRecord {
+            mailbox,
+            subscribed,
+            name: name.to_owned(),
+        };
+        self.tables
+            .names
+            .put(&mut self.txn, &keys::name(account, name), &row.encode())?;
         Ok(())
     }
 
@@ -102,10 +111,15 @@ impl Batch<'_, '_> {
         }
         let count = match self.accounts.get(&account) {
             Some(open) => open.record.mailboxes,
-            None => self.tables.account(&self.txn, account)?.map_or(0, |record| record.mailboxes),
+            None => self
+                .tables
+                .account(&self.txn, account)?
+                .map_or(0, |record| record.mailboxes),
         };
         if count.saturating_add(missing.len() as u32).saturating_add(more) > MAILBOXES_MAX {
-            return reject(StoreError::Refused(format!("an account has at most {MAILBOXES_MAX} mailboxes")));
+            return reject(StoreError::Refused(format!(
+                "an account has at most {MAILBOXES_MAX} mailboxes"
+            )));
         }
         Ok(missing)
     }
@@ -131,7 +145,16 @@ impl Batch<'_, '_> {
 
     pub(super) fn create_mailbox(&mut self, account: AccountId, name: &str, special_use: &str) -> Applied<Outcome> {
         let name = check_name(name)?;
-        let known_use = ["", "\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash"];
+        let known_use = [
+            "",
+            "\\All",
+            "\\Archive",
+            "\\Drafts",
+            "\\Flagged",
+            "\\Junk",
+            "\\Sent",
+            "\\Trash",
+        ];
         let Some(special_use) = known_use.iter().find(|known| known.eq_ignore_ascii_case(special_use)) else {
             return reject(StoreError::Refused("this special use is not supported".to_owned()));
         };
@@ -146,7 +169,10 @@ impl Batch<'_, '_> {
             Some(mailbox) => mailbox,
             None => self.create_with_superiors(account, name, special_use, false)?,
         };
-        let subscribed = self.tables.name(&self.txn, account, name)?.is_some_and(|row| row.subscribed);
+        let subscribed = self
+            .tables
+            .name(&self.txn, account, name)?
+            .is_some_and(|row| row.subscribed);
         let record = self.known_mailbox(account, mailbox)?;
         Ok(Outcome::Mailbox(mailbox_info(mailbox, record, subscribed, 0)))
     }
@@ -157,7 +183,11 @@ impl Batch<'_, '_> {
             return reject(StoreError::Refused("INBOX cannot be deleted".to_owned()));
         }
         self.require_account(account)?;
-        let Some(row) = self.tables.name(&self.txn, account, name)?.filter(|row| row.mailbox != 0) else {
+        let Some(row) = self
+            .tables
+            .name(&self.txn, account, name)?
+            .filter(|row| row.mailbox != 0)
+        else {
             return reject(StoreError::NotFound(name.to_owned()));
         };
         self.drop_name(account, name, row.subscribed)?;
@@ -180,9 +210,13 @@ impl Batch<'_, '_> {
     /// Takes a mailbox's row away; its messages are purged in steps.
     pub(super) fn doom_mailbox(&mut self, account: AccountId, mailbox: MailboxId) -> Result<()> {
         self.mailboxes.remove(&mailbox);
-        self.tables.mailboxes.delete(&mut self.txn, &keys::mailbox(account, mailbox))?;
+        self.tables
+            .mailboxes
+            .delete(&mut self.txn, &keys::mailbox(account, mailbox))?;
         let row = DoomedRecord { account }.encode();
-        self.tables.doomed.put(&mut self.txn, &keys::doomed_mailbox(mailbox), &row)?;
+        self.tables
+            .doomed
+            .put(&mut self.txn, &keys::doomed_mailbox(mailbox), &row)?;
         self.purge = true;
         Ok(())
     }
@@ -197,7 +231,9 @@ impl Batch<'_, '_> {
             return reject(StoreError::AlreadyExists(new.to_owned()));
         }
         if new.strip_prefix(old).is_some_and(|rest| rest.starts_with('/')) && old != INBOX {
-            return reject(StoreError::Refused("a mailbox cannot become its own inferior".to_owned()));
+            return reject(StoreError::Refused(
+                "a mailbox cannot become its own inferior".to_owned(),
+            ));
         }
         if old == INBOX {
             return self.rename_inbox(account, mailbox, new);
@@ -205,7 +241,11 @@ impl Batch<'_, '_> {
         let mut renames = vec![(old.to_owned(), new.to_owned(), mailbox)];
         let start = format!("{old}/");
         let mut inferiors = Vec::new();
-        for row in self.tables.names.prefix_iter(&self.txn, &keys::name_prefix(account, &start))? {
+        for row in self
+            .tables
+            .names
+            .prefix_iter(&self.txn, &keys::name_prefix(account, &start))?
+        {
             let row = NameRecord::decode(row?.1).ok_or_else(|| crate::db::tables::damaged("names", old))?;
             if row.mailbox != 0 && row.name.starts_with(&start) {
                 inferiors.push((row.name, row.mailbox));
@@ -225,8 +265,14 @@ impl Batch<'_, '_> {
             self.new_mailbox(account, superior, "", false)?;
         }
         for (from, to, id) in renames {
-            let subscribed = self.tables.name(&self.txn, account, &from)?.is_some_and(|row| row.subscribed);
-            let there = self.tables.name(&self.txn, account, &to)?.is_some_and(|row| row.subscribed);
+            let subscribed = self
+                .tables
+                .name(&self.txn, account, &from)?
+                .is_some_and(|row| row.subscribed);
+            let there = self
+                .tables
+                .name(&self.txn, account, &to)?
+                .is_some_and(|row| row.subscribed);
             self.drop_name(account, &from, subscribed)?;
             self.put_name(account, id, &to, subscribed || there)?;
             self.known_mailbox(account, id)?.name = to;

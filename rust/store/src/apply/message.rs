@@ -34,18 +34,17 @@ impl Batch<'_, '_> {
     }
 
     /// The messages in the ranges, ascending.
-    pub(super) fn messages_in(
-        &self,
-        mailbox: MailboxId,
-        uids: &[(Uid, Uid)],
-    ) -> Result<Vec<(Uid, MessageRecord)>> {
+    pub(super) fn messages_in(&self, mailbox: MailboxId, uids: &[(Uid, Uid)]) -> Result<Vec<(Uid, MessageRecord)>> {
         let mut found = Vec::new();
         for (first, last) in uids {
             let (from, until) = (keys::message(mailbox, *first), keys::message(mailbox, *last));
             if from > until {
                 continue;
             }
-            let range = (std::ops::Bound::Included(&from[..]), std::ops::Bound::Included(&until[..]));
+            let range = (
+                std::ops::Bound::Included(&from[..]),
+                std::ops::Bound::Included(&until[..]),
+            );
             for row in self.tables.messages.range(&self.txn, &range)? {
                 let (key, value) = row?;
                 let uid = keys::u32_at(key, 4).ok_or_else(|| damaged("messages", mailbox))?;
@@ -58,7 +57,9 @@ impl Batch<'_, '_> {
     }
 
     fn put_message(&mut self, mailbox: MailboxId, uid: Uid, record: &MessageRecord) -> Result<()> {
-        self.tables.messages.put(&mut self.txn, &keys::message(mailbox, uid), &record.encode())?;
+        self.tables
+            .messages
+            .put(&mut self.txn, &keys::message(mailbox, uid), &record.encode())?;
         Ok(())
     }
 
@@ -87,7 +88,12 @@ impl Batch<'_, '_> {
         record.modseq = self.arrival(account, mailbox, uid)?;
         self.known_mailbox(account, mailbox)?.highest_modseq = record.modseq;
         self.put_message(mailbox, uid, &record)?;
-        Ok(StoredMessage { account, mailbox, uid_validity, uid })
+        Ok(StoredMessage {
+            account,
+            mailbox,
+            uid_validity,
+            uid,
+        })
     }
 
     pub(super) fn append(
@@ -104,7 +110,11 @@ impl Batch<'_, '_> {
             return reject(StoreError::Refused("there is no message to append".to_owned()));
         };
         let inbox_of_new = !self.account_exists(account)? && name == "INBOX";
-        let found = if inbox_of_new { None } else { self.mailbox_named(account, name)? };
+        let found = if inbox_of_new {
+            None
+        } else {
+            self.mailbox_named(account, name)?
+        };
         if found.is_none() && !inbox_of_new {
             return reject(StoreError::NotFound(name.to_owned()));
         }
@@ -144,7 +154,11 @@ impl Batch<'_, '_> {
             self.known_keywords(account, &flags.keywords)?
         } else {
             let plan = self.plan_keywords(account, &flags.keywords)?;
-            if rows.is_empty() { plan.bits } else { self.make_keywords(account, &plan)? }
+            if rows.is_empty() {
+                plan.bits
+            } else {
+                self.make_keywords(account, &plan)?
+            }
         };
         let system = flags.system & flag::ALL;
         let mut states = Vec::with_capacity(rows.len());
@@ -199,10 +213,18 @@ impl Batch<'_, '_> {
         let turned = from ^ to;
         let row = self.known_mailbox(account, mailbox)?;
         if turned & flag::SEEN != 0 {
-            row.unseen = if to & flag::SEEN != 0 { row.unseen.saturating_sub(1) } else { row.unseen + 1 };
+            row.unseen = if to & flag::SEEN != 0 {
+                row.unseen.saturating_sub(1)
+            } else {
+                row.unseen + 1
+            };
         }
         if turned & flag::DELETED != 0 {
-            row.deleted = if to & flag::DELETED != 0 { row.deleted + 1 } else { row.deleted.saturating_sub(1) };
+            row.deleted = if to & flag::DELETED != 0 {
+                row.deleted + 1
+            } else {
+                row.deleted.saturating_sub(1)
+            };
         }
         if turned & (flag::SEEN | flag::DELETED) != 0 {
             let chunk = self.chunk(mailbox, uid)?;
@@ -218,7 +240,10 @@ impl Batch<'_, '_> {
         mailbox: MailboxId,
         uids: &[(Uid, Uid)],
     ) -> Applied<Outcome> {
-        let flags = FlagSet { system: flag::SEEN, keywords: Vec::new() };
+        let flags = FlagSet {
+            system: flag::SEEN,
+            keywords: Vec::new(),
+        };
         self.store_flags(account, mailbox, uids, FlagMode::Add, &flags)?;
         Ok(Outcome::None)
     }
@@ -238,7 +263,9 @@ impl Batch<'_, '_> {
         };
         let rows = self.messages_in(mailbox, uids)?;
         if rows.len() > COPY_MESSAGES_MAX {
-            return reject(StoreError::Refused(format!("at most {COPY_MESSAGES_MAX} messages are copied at once")));
+            return reject(StoreError::Refused(format!(
+                "at most {COPY_MESSAGES_MAX} messages are copied at once"
+            )));
         }
         self.require_uids(account, target_id, rows.len())?;
         let pairs = self.copy_rows(account, target_id, &rows, remove)?;
@@ -246,7 +273,11 @@ impl Batch<'_, '_> {
             self.remove_rows(account, mailbox, &rows, false)?;
         }
         let uid_validity = self.known_mailbox(account, target_id)?.uid_validity;
-        Ok(Outcome::Copied(Copied { uid_validity, mailbox: target_id, uids: pairs }))
+        Ok(Outcome::Copied(Copied {
+            uid_validity,
+            mailbox: target_id,
+            uids: pairs,
+        }))
     }
 
     /// Adds copies of rows to a mailbox. When the originals go (`moved`), their references pass to the copies.
@@ -277,7 +308,9 @@ impl Batch<'_, '_> {
         release: bool,
     ) -> Result<()> {
         for (uid, record) in rows {
-            self.tables.messages.delete(&mut self.txn, &keys::message(mailbox, *uid))?;
+            self.tables
+                .messages
+                .delete(&mut self.txn, &keys::message(mailbox, *uid))?;
             let position = uid % UIDS_PER_CHUNK;
             let chunk = self.chunk(mailbox, *uid)?;
             chunk.present.set(position, false);
@@ -321,12 +354,7 @@ impl Batch<'_, '_> {
     }
 
     /// UIDs with \Deleted in the ranges, as ranges, from the UID map; at most one step and one.
-    fn deleted_among(
-        &mut self,
-        mailbox: MailboxId,
-        uids: &[(Uid, Uid)],
-        uid_next: Uid,
-    ) -> Result<Vec<(Uid, Uid)>> {
+    fn deleted_among(&mut self, mailbox: MailboxId, uids: &[(Uid, Uid)], uid_next: Uid) -> Result<Vec<(Uid, Uid)>> {
         let mut found = Vec::new();
         for &(first, last) in uids {
             let last = last.min(uid_next);
@@ -334,7 +362,11 @@ impl Batch<'_, '_> {
             while at <= last && found.len() <= EXPUNGE_STEP {
                 let base = at - at % UIDS_PER_CHUNK;
                 let set = self.chunk(mailbox, at)?.deleted;
-                found.extend(set.iter().map(|position| base + position).filter(|uid| (at..=last).contains(uid)));
+                found.extend(
+                    set.iter()
+                        .map(|position| base + position)
+                        .filter(|uid| (at..=last).contains(uid)),
+                );
                 match base.checked_add(UIDS_PER_CHUNK) {
                     Some(next) => at = next,
                     None => break,

@@ -125,25 +125,47 @@ impl<'e, 't> Batch<'e, 't> {
         self.again = false;
         match op {
             Op::Submit(submit) => self.submit(submit, prepared),
-            Op::Append { account, mailbox, flags, internal_date, internal_zone } => {
-                self.append(*account, mailbox, flags, *internal_date, *internal_zone, prepared)
-            }
+            Op::Append {
+                account,
+                mailbox,
+                flags,
+                internal_date,
+                internal_zone,
+            } => self.append(*account, mailbox, flags, *internal_date, *internal_zone, prepared),
             Op::EnsureAccount { account } => {
                 self.ensure_account(*account)?;
                 Ok(Outcome::None)
             }
-            Op::CreateMailbox { account, name, special_use } => self.create_mailbox(*account, name, special_use),
+            Op::CreateMailbox {
+                account,
+                name,
+                special_use,
+            } => self.create_mailbox(*account, name, special_use),
             Op::DeleteMailbox { account, name } => self.delete_mailbox(*account, name),
             Op::RenameMailbox { account, old, new } => self.rename_mailbox(*account, old, new),
-            Op::Subscribe { account, name, subscribed } => self.subscribe(*account, name, *subscribed),
-            Op::StoreFlags { account, mailbox, uids, mode, flags } => {
+            Op::Subscribe {
+                account,
+                name,
+                subscribed,
+            } => self.subscribe(*account, name, *subscribed),
+            Op::StoreFlags {
+                account,
+                mailbox,
+                uids,
+                mode,
+                flags,
+            } => {
                 let states = self.store_flags(*account, *mailbox, uids, *mode, flags)?;
                 Ok(Outcome::Flags(states))
             }
             Op::MarkSeen { account, mailbox, uids } => self.mark_seen(*account, *mailbox, uids),
-            Op::Copy { account, mailbox, uids, target, remove } => {
-                self.copy(*account, *mailbox, uids, target, *remove)
-            }
+            Op::Copy {
+                account,
+                mailbox,
+                uids,
+                target,
+                remove,
+            } => self.copy(*account, *mailbox, uids, target, *remove),
             Op::Expunge { account, mailbox, uids } => self.expunge(*account, *mailbox, uids.as_deref()),
             Op::ExpungeUids { account, mailbox, uids } => self.expunge_uids(*account, *mailbox, uids),
             Op::ClaimRecent { account, mailbox } => self.claim_recent(*account, *mailbox),
@@ -178,10 +200,14 @@ impl<'e, 't> Batch<'e, 't> {
             if record.state == PackState::Sealed && record.blobs == 0 {
                 self.doom_pack(pack)?;
             } else {
-                self.tables.packs.put(&mut self.txn, &keys::pack(pack), &record.encode())?;
+                self.tables
+                    .packs
+                    .put(&mut self.txn, &keys::pack(pack), &record.encode())?;
             }
         }
-        self.tables.meta.put(&mut self.txn, b"counters", &self.counters.encode())?;
+        self.tables
+            .meta
+            .put(&mut self.txn, b"counters", &self.counters.encode())?;
         Ok(())
     }
 
@@ -236,9 +262,7 @@ impl<'e, 't> Batch<'e, 't> {
         let chunk = uid / keys::UIDS_PER_CHUNK;
         match self.chunks.entry((mailbox, chunk)) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => {
-                Ok(entry.insert(self.tables.uid_chunk(&self.txn, mailbox, chunk)?))
-            }
+            Entry::Vacant(entry) => Ok(entry.insert(self.tables.uid_chunk(&self.txn, mailbox, chunk)?)),
         }
     }
 }

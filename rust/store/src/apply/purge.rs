@@ -53,7 +53,9 @@ impl Batch<'_, '_> {
             Some(row) => {
                 let (key, value) = row?;
                 let number = keys::u32_at(key, 1).filter(|_| DoomedRecord::decode(value).is_some());
-                number.map(Some).ok_or_else(|| damaged("doomed", String::from_utf8_lossy(tag)))
+                number
+                    .map(Some)
+                    .ok_or_else(|| damaged("doomed", String::from_utf8_lossy(tag)))
             }
         }
     }
@@ -61,7 +63,12 @@ impl Batch<'_, '_> {
     /// Removes messages of a mailbox that has no name any more; how many rows the step may still take.
     fn purge_mailbox(&mut self, mailbox: MailboxId, step: usize) -> Result<usize> {
         let mut rows = Vec::new();
-        for row in self.tables.messages.prefix_iter(&self.txn, &mailbox.to_be_bytes())?.take(step) {
+        for row in self
+            .tables
+            .messages
+            .prefix_iter(&self.txn, &mailbox.to_be_bytes())?
+            .take(step)
+        {
             let (key, value) = row?;
             let record = MessageRecord::decode(value).ok_or_else(|| damaged("messages", mailbox))?;
             rows.push((key.to_vec(), record));
@@ -80,7 +87,9 @@ impl Batch<'_, '_> {
             for key in maps {
                 self.tables.uidmap.delete(&mut self.txn, &key)?;
             }
-            self.tables.doomed.delete(&mut self.txn, &keys::doomed_mailbox(mailbox))?;
+            self.tables
+                .doomed
+                .delete(&mut self.txn, &keys::doomed_mailbox(mailbox))?;
         }
         Ok(step - rows.len())
     }
@@ -99,14 +108,21 @@ impl Batch<'_, '_> {
             return Ok(());
         }
         for number in 0..super::account::KEYWORDS_MAX as u8 {
-            self.tables.keywords.delete(&mut self.txn, &keys::keyword(account, number))?;
+            self.tables
+                .keywords
+                .delete(&mut self.txn, &keys::keyword(account, number))?;
         }
         // The row stays as a tombstone: a delivery that was on its way must not make the account anew. Account numbers
         // are never reused, so nobody misses it.
         self.accounts.remove(&account);
-        let tombstone = AccountRecord { removing: true, ..AccountRecord::default() };
+        let tombstone = AccountRecord {
+            removing: true,
+            ..AccountRecord::default()
+        };
         self.tables.accounts.put(&mut self.txn, &prefix, &tombstone.encode())?;
-        self.tables.doomed.delete(&mut self.txn, &keys::doomed_account(account))?;
+        self.tables
+            .doomed
+            .delete(&mut self.txn, &keys::doomed_account(account))?;
         Ok(())
     }
 }

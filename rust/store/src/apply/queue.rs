@@ -15,12 +15,21 @@ const STATE_OCTETS_MAX: usize = 1 << 20;
 impl Batch<'_, '_> {
     /// Rejects states that are too long, and items that are not there or are named twice.
     pub(super) fn check_queue(&mut self, submit: &Submit) -> Applied<()> {
-        let states = submit.enqueue.iter().map(|item| &item.state).chain(submit.requeue.iter().map(|item| &item.state));
+        let states = submit
+            .enqueue
+            .iter()
+            .map(|item| &item.state)
+            .chain(submit.requeue.iter().map(|item| &item.state));
         if states.into_iter().any(|state| state.len() > STATE_OCTETS_MAX) {
             return reject(StoreError::Refused("the state of a queue item is too long".to_owned()));
         }
         let mut seen = HashSet::new();
-        for id in submit.dequeue.iter().copied().chain(submit.requeue.iter().map(|item| item.id)) {
+        for id in submit
+            .dequeue
+            .iter()
+            .copied()
+            .chain(submit.requeue.iter().map(|item| item.id))
+        {
             if !seen.insert(id) {
                 return reject(StoreError::Refused(format!("queue item {id} is named twice")));
             }
@@ -60,9 +69,13 @@ impl Batch<'_, '_> {
         let mut pieces = state.chunks(QueueRecord::STATE_OCTETS);
         record.state = pieces.next().unwrap_or_default().to_vec();
         record.parts = pieces.len() as u16;
-        self.tables.queue.put(&mut self.txn, &keys::queue(id, 0), &record.encode())?;
+        self.tables
+            .queue
+            .put(&mut self.txn, &keys::queue(id, 0), &record.encode())?;
         for (index, piece) in pieces.enumerate() {
-            self.tables.queue.put(&mut self.txn, &keys::queue(id, index as u16 + 1), piece)?;
+            self.tables
+                .queue
+                .put(&mut self.txn, &keys::queue(id, index as u16 + 1), piece)?;
         }
         self.tables.due.put(&mut self.txn, &keys::due(record.due, id), &[])?;
         self.dirty.insert((0, 0));
@@ -72,7 +85,9 @@ impl Batch<'_, '_> {
     /// Takes an item's rows away and returns it without the rest of its state.
     fn take_queue_item(&mut self, id: QueueId) -> Result<QueueRecord> {
         let bytes = self.tables.queue.get(&self.txn, &keys::queue(id, 0))?;
-        let record = bytes.and_then(QueueRecord::decode).ok_or_else(|| crate::db::tables::damaged("queue", id))?;
+        let record = bytes
+            .and_then(QueueRecord::decode)
+            .ok_or_else(|| crate::db::tables::damaged("queue", id))?;
         for part in 0..=record.parts {
             self.tables.queue.delete(&mut self.txn, &keys::queue(id, part))?;
         }

@@ -24,9 +24,10 @@ impl Batch<'_, '_> {
         self.check_deliveries(submit)?;
         self.check_queue(submit)?;
         // A refusal from here on comes in the middle of the writing: the transaction has to go.
-        self.submit_checked(submit, prepared, references).map_err(|error| match error {
-            ApplyError::Rejected(error) | ApplyError::Broken(error) => ApplyError::Broken(error),
-        })
+        self.submit_checked(submit, prepared, references)
+            .map_err(|error| match error {
+                ApplyError::Rejected(error) | ApplyError::Broken(error) => ApplyError::Broken(error),
+            })
     }
 
     fn submit_checked(&mut self, submit: &Submit, prepared: &Prepared, references: usize) -> Applied<Outcome> {
@@ -86,7 +87,10 @@ impl Batch<'_, '_> {
                 }
             }
             if !delivery.flags.keywords.is_empty() {
-                keywords.entry(delivery.account).or_default().extend(delivery.flags.keywords.iter().cloned());
+                keywords
+                    .entry(delivery.account)
+                    .or_default()
+                    .extend(delivery.flags.keywords.iter().cloned());
             }
         }
         for (account, names) in keywords {
@@ -97,7 +101,11 @@ impl Batch<'_, '_> {
 
     /// Makes the keywords of all deliveries, which were planned together before.
     fn make_all_keywords(&mut self, submit: &Submit) -> Applied<()> {
-        for delivery in submit.deliveries.iter().filter(|delivery| !delivery.flags.keywords.is_empty()) {
+        for delivery in submit
+            .deliveries
+            .iter()
+            .filter(|delivery| !delivery.flags.keywords.is_empty())
+        {
             let plan = self.plan_keywords(delivery.account, &delivery.flags.keywords)?;
             self.make_keywords(delivery.account, &plan)?;
         }

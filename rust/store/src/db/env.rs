@@ -30,9 +30,10 @@ const NETWORK_FILE_SYSTEMS: [(u64, &str); 10] = [
 pub fn refuse_network_file_system(path: &Path) -> Result<()> {
     let kind = rustix::fs::statfs(path)?.f_type as u64 & 0xffff_ffff;
     match NETWORK_FILE_SYSTEMS.iter().find(|(magic, _)| *magic == kind) {
-        Some((_, name)) => {
-            Err(StoreError::Open(format!("{} lies on a network file system ({name})", path.display())))
-        }
+        Some((_, name)) => Err(StoreError::Open(format!(
+            "{} lies on a network file system ({name})",
+            path.display()
+        ))),
         None => Ok(()),
     }
 }
@@ -61,7 +62,10 @@ pub fn open(path: &Path, map_size: usize, sync: bool) -> Result<Env<WithoutTls>>
             Ok(env) => return Ok(env),
             Err(heed::Error::Io(error))
                 if attempt + 1 < TRIES
-                    && matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted) =>
+                    && matches!(
+                        error.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
+                    ) =>
             {
                 attempt += 1;
                 std::thread::sleep(Duration::from_millis(20));

@@ -94,26 +94,42 @@ impl Tables {
 
     /// One account, `None` when the store has not seen it.
     pub fn account(&self, txn: &RoTxn<'_>, account: AccountId) -> Result<Option<AccountRecord>> {
-        let Some(bytes) = self.accounts.get(txn, &keys::account(account))? else { return Ok(None) };
-        AccountRecord::decode(bytes).map(Some).ok_or_else(|| damaged("accounts", account))
+        let Some(bytes) = self.accounts.get(txn, &keys::account(account))? else {
+            return Ok(None);
+        };
+        AccountRecord::decode(bytes)
+            .map(Some)
+            .ok_or_else(|| damaged("accounts", account))
     }
 
     /// One mailbox by its number.
     pub fn mailbox(&self, txn: &RoTxn<'_>, account: AccountId, mailbox: MailboxId) -> Result<Option<MailboxRecord>> {
-        let Some(bytes) = self.mailboxes.get(txn, &keys::mailbox(account, mailbox))? else { return Ok(None) };
-        MailboxRecord::decode(bytes).map(Some).ok_or_else(|| damaged("mailboxes", mailbox))
+        let Some(bytes) = self.mailboxes.get(txn, &keys::mailbox(account, mailbox))? else {
+            return Ok(None);
+        };
+        MailboxRecord::decode(bytes)
+            .map(Some)
+            .ok_or_else(|| damaged("mailboxes", mailbox))
     }
 
     /// One name.
     pub fn name(&self, txn: &RoTxn<'_>, account: AccountId, name: &str) -> Result<Option<NameRecord>> {
-        let Some(bytes) = self.names.get(txn, &keys::name(account, name))? else { return Ok(None) };
-        NameRecord::decode(bytes).map(Some).ok_or_else(|| damaged("names", name))
+        let Some(bytes) = self.names.get(txn, &keys::name(account, name))? else {
+            return Ok(None);
+        };
+        NameRecord::decode(bytes)
+            .map(Some)
+            .ok_or_else(|| damaged("names", name))
     }
 
     /// One message.
     pub fn message(&self, txn: &RoTxn<'_>, mailbox: MailboxId, uid: Uid) -> Result<Option<MessageRecord>> {
-        let Some(bytes) = self.messages.get(txn, &keys::message(mailbox, uid))? else { return Ok(None) };
-        MessageRecord::decode(bytes).map(Some).ok_or_else(|| damaged("messages", format!("{mailbox}:{uid}")))
+        let Some(bytes) = self.messages.get(txn, &keys::message(mailbox, uid))? else {
+            return Ok(None);
+        };
+        MessageRecord::decode(bytes)
+            .map(Some)
+            .ok_or_else(|| damaged("messages", format!("{mailbox}:{uid}")))
     }
 
     /// One row of the UID map; an absent row is an empty one.
@@ -126,22 +142,35 @@ impl Tables {
 
     /// One blob.
     pub fn blob(&self, txn: &RoTxn<'_>, blob: BlobId) -> Result<Option<BlobRecord>> {
-        let Some(bytes) = self.blobs.get(txn, &keys::blob(blob))? else { return Ok(None) };
-        BlobRecord::decode(bytes).map(Some).ok_or_else(|| damaged("blobs", blob))
+        let Some(bytes) = self.blobs.get(txn, &keys::blob(blob))? else {
+            return Ok(None);
+        };
+        BlobRecord::decode(bytes)
+            .map(Some)
+            .ok_or_else(|| damaged("blobs", blob))
     }
 
     /// One pack.
     pub fn pack(&self, txn: &RoTxn<'_>, pack: PackId) -> Result<Option<PackRecord>> {
-        let Some(bytes) = self.packs.get(txn, &keys::pack(pack))? else { return Ok(None) };
-        PackRecord::decode(bytes).map(Some).ok_or_else(|| damaged("packs", pack))
+        let Some(bytes) = self.packs.get(txn, &keys::pack(pack))? else {
+            return Ok(None);
+        };
+        PackRecord::decode(bytes)
+            .map(Some)
+            .ok_or_else(|| damaged("packs", pack))
     }
 
     /// One queue item with its whole state.
     pub fn queue_item(&self, txn: &RoTxn<'_>, id: QueueId) -> Result<Option<QueueRecord>> {
-        let Some(bytes) = self.queue.get(txn, &keys::queue(id, 0))? else { return Ok(None) };
+        let Some(bytes) = self.queue.get(txn, &keys::queue(id, 0))? else {
+            return Ok(None);
+        };
         let mut record = QueueRecord::decode(bytes).ok_or_else(|| damaged("queue", id))?;
         for part in 1..=record.parts {
-            let more = self.queue.get(txn, &keys::queue(id, part))?.ok_or_else(|| damaged("queue", id))?;
+            let more = self
+                .queue
+                .get(txn, &keys::queue(id, part))?
+                .ok_or_else(|| damaged("queue", id))?;
             record.state.extend_from_slice(more);
         }
         Ok(Some(record))

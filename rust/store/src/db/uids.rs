@@ -22,12 +22,16 @@ impl BitSet {
     /// True when the position is in the set; positions beyond 4,095 are not.
     #[must_use]
     pub fn contains(&self, position: u32) -> bool {
-        self.0.get(position as usize / 64).is_some_and(|word| word >> (position % 64) & 1 == 1)
+        self.0
+            .get(position as usize / 64)
+            .is_some_and(|word| word >> (position % 64) & 1 == 1)
     }
 
     /// Adds or removes a position; true when that changed the set.
     pub fn set(&mut self, position: u32, member: bool) -> bool {
-        let Some(word) = self.0.get_mut(position as usize / 64) else { return false };
+        let Some(word) = self.0.get_mut(position as usize / 64) else {
+            return false;
+        };
         let mask = 1_u64 << (position % 64);
         let before = *word;
         *word = if member { before | mask } else { before & !mask };

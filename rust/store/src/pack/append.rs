@@ -46,7 +46,13 @@ struct Active {
 
 impl Appender {
     pub(crate) fn new(packs: PathBuf, hub: Arc<SinkHub>, sync: bool) -> Self {
-        Self { packs, hub, active: None, sync, sealed: Vec::new() }
+        Self {
+            packs,
+            hub,
+            active: None,
+            sync,
+            sealed: Vec::new(),
+        }
     }
 
     /// The active pack and its length.
@@ -71,13 +77,19 @@ impl Appender {
         if total == 0 {
             return Ok(());
         }
-        if self.active.as_ref().is_some_and(|active| active.length + total > PACK_OCTETS_MAX) {
+        if self
+            .active
+            .as_ref()
+            .is_some_and(|active| active.length + total > PACK_OCTETS_MAX)
+        {
             self.seal()?;
         }
         if self.active.is_none() {
             self.active = Some(self.create().map_err(AppendError::Write)?);
         }
-        let Some(active) = self.active.as_mut() else { return Ok(()) };
+        let Some(active) = self.active.as_mut() else {
+            return Ok(());
+        };
         let start = active.length;
         let written = active.write(records, total);
         if let Err(error) = written {
@@ -104,7 +116,12 @@ impl Appender {
         failpoints::pass("pack-create")?;
         let pack = self.hub.new_pack();
         let path = pack_path(&self.packs, pack);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
         let made = file.write_all_at(&encode_file_header(pack), 0).and_then(|()| {
             if self.sync {
                 sync_folder(&self.packs.join(pack.writer().to_string()))?;
@@ -116,12 +133,19 @@ impl Appender {
             let _ = std::fs::remove_file(&path);
             return Err(error);
         }
-        Ok(Active { file, pack, length: FILE_HEADER as u64, allocated: FILE_HEADER as u64 })
+        Ok(Active {
+            file,
+            pack,
+            length: FILE_HEADER as u64,
+            allocated: FILE_HEADER as u64,
+        })
     }
 
     /// Cuts what was allocated ahead, writes the footer, syncs. The next append makes a new pack.
     pub(crate) fn seal(&mut self) -> Result<(), AppendError> {
-        let Some(active) = self.active.as_ref() else { return Ok(()) };
+        let Some(active) = self.active.as_ref() else {
+            return Ok(());
+        };
         rustix::fs::ftruncate(&active.file, active.length).map_err(|error| AppendError::Sync(error.into()))?;
         let footer = encode_footer(active.pack, active.length);
         match active.file.write_all_at(&footer, active.length) {

@@ -223,7 +223,9 @@ impl RecordHeader {
     /// True when header and sections are as they were written.
     #[must_use]
     pub fn verify(header: &[u8], sections: &[u8]) -> bool {
-        let Some(fixed) = header.first_chunk::<RECORD_HEADER>() else { return false };
+        let Some(fixed) = header.first_chunk::<RECORD_HEADER>() else {
+            return false;
+        };
         let mut plain = *fixed;
         plain[124..].fill(0);
         fixed[124..] == header_crc(&plain, sections).to_le_bytes()
@@ -274,7 +276,10 @@ impl Frame {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
-        Some(Self { stored_len: reader.u32()?, crc: reader.u32()? })
+        Some(Self {
+            stored_len: reader.u32()?,
+            crc: reader.u32()?,
+        })
     }
 }
 

@@ -24,7 +24,9 @@ const WHOLE_OCTETS_MAX: u32 = 128 * 1024;
 /// The path of a pack file under the volume's `packs` folder.
 #[must_use]
 pub fn pack_path(packs: &Path, pack: PackId) -> PathBuf {
-    packs.join(pack.writer().to_string()).join(format!("{}.pack", pack.number()))
+    packs
+        .join(pack.writer().to_string())
+        .join(format!("{}.pack", pack.number()))
 }
 
 /// The pack files of a volume, opened when first read.
@@ -44,7 +46,10 @@ impl PackFiles {
     /// Over the folder `packs` of a volume.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, open: Mutex::default() }
+        Self {
+            folder,
+            open: Mutex::default(),
+        }
     }
 
     /// The volume's `packs` folder.
@@ -74,7 +79,11 @@ impl PackFiles {
         };
         let mut open = self.open.lock();
         if open.files.len() >= OPEN_FILES_MAX {
-            let oldest = open.files.iter().min_by_key(|(_, (_, used))| *used).map(|(pack, _)| *pack);
+            let oldest = open
+                .files
+                .iter()
+                .min_by_key(|(_, (_, used))| *used)
+                .map(|(pack, _)| *pack);
             if let Some(oldest) = oldest {
                 open.files.remove(&oldest);
             }
@@ -100,7 +109,8 @@ impl PackFiles {
             probe.resize(WHOLE_OCTETS_MAX as usize, 0);
             let room = &mut probe[..blob.length as usize];
             let buffers = &mut [IoSliceMut::new(room)];
-            preadv2(&file, buffers, blob.offset, ReadWriteFlags::NOWAIT).is_ok_and(|count| count == blob.length as usize)
+            preadv2(&file, buffers, blob.offset, ReadWriteFlags::NOWAIT)
+                .is_ok_and(|count| count == blob.length as usize)
         })
     }
 
@@ -111,8 +121,13 @@ impl PackFiles {
 
     /// Lets go of files that another process has unlinked.
     pub fn forget_unlinked(&self) {
-        let files: Vec<(PackId, Arc<File>)> =
-            self.open.lock().files.iter().map(|(pack, (file, _))| (*pack, Arc::clone(file))).collect();
+        let files: Vec<(PackId, Arc<File>)> = self
+            .open
+            .lock()
+            .files
+            .iter()
+            .map(|(pack, (file, _))| (*pack, Arc::clone(file)))
+            .collect();
         for (pack, file) in files {
             if rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_nlink == 0) {
                 self.forget(pack);
@@ -154,7 +169,11 @@ impl StoredRecord {
     /// Reads the record of `length` octets at `offset` of a pack.
     pub fn open(file: Arc<File>, pack: PackId, offset: u64, length: u32) -> Result<Self> {
         let bad = |what: &str| corrupt(pack, offset, what);
-        let first = if length <= WHOLE_OCTETS_MAX { length as usize } else { RECORD_HEADER };
+        let first = if length <= WHOLE_OCTETS_MAX {
+            length as usize
+        } else {
+            RECORD_HEADER
+        };
         let mut bytes = vec![0; first.max(RECORD_HEADER)];
         read_exact(&file, &mut bytes, offset, pack)?;
         let header = RecordHeader::decode(&bytes).ok_or_else(|| bad("no record header"))?;
@@ -165,7 +184,10 @@ impl StoredRecord {
         let sections = if is_whole {
             let start = header.sections_offset as usize;
             let end = start + header.sections_len();
-            let sections = bytes.get(start..end).ok_or_else(|| bad("sections beyond the record"))?.to_vec();
+            let sections = bytes
+                .get(start..end)
+                .ok_or_else(|| bad("sections beyond the record"))?
+                .to_vec();
             if !trailer_fits(&bytes[bytes.len() - TRAILER..], &bytes) {
                 return Err(bad("trailer does not fit"));
             }
@@ -190,7 +212,15 @@ impl StoredRecord {
             return Err(bad("frame table"));
         }
         let whole = is_whole.then_some(bytes);
-        Ok(Self { file, pack, offset, header, sections, whole, starts })
+        Ok(Self {
+            file,
+            pack,
+            offset,
+            header,
+            sections,
+            whole,
+            starts,
+        })
     }
 
     /// The fixed header.
@@ -284,7 +314,11 @@ impl StoredRecord {
             return Err(bad("checksum of the contents"));
         }
         if !self.header.compressed {
-            return if stored.len() == raw_len { Ok(stored) } else { Err(bad("length of a frame")) };
+            return if stored.len() == raw_len {
+                Ok(stored)
+            } else {
+                Err(bad("length of a frame"))
+            };
         }
         raw.resize(raw_len, 0);
         match zstd::bulk::decompress_to_buffer(stored, raw.as_mut_slice()) {

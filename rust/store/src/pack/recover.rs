@@ -61,7 +61,12 @@ impl std::fmt::Display for Found {
 /// Takes a writer's lock if nobody holds it: its owner is dead, or it is our own new number. The lock lives as long
 /// as the descriptor.
 pub(crate) fn lock_writer(folder: &Path) -> Result<Option<OwnedFd>> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(folder.join("lock"))?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(folder.join("lock"))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file.into())),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -71,7 +76,10 @@ pub(crate) fn lock_writer(folder: &Path) -> Result<Option<OwnedFd>> {
 
 /// Recovers every dead writer. The caller holds the volume's open lock, so that no writer is just being born.
 pub(crate) fn recover(env: &Env<WithoutTls>, tables: &Tables, packs: &Path) -> Result<Found> {
-    let mut found = Found { readers_cleared: env.clear_stale_readers()?, ..Found::default() };
+    let mut found = Found {
+        readers_cleared: env.clear_stale_readers()?,
+        ..Found::default()
+    };
     let mut writers: Vec<WriterId> = Vec::new();
     {
         let txn = env.read_txn()?;
@@ -105,7 +113,9 @@ fn recover_writer(
         let txn = env.read_txn()?;
         for row in tables.packs.prefix_iter(&txn, &writer.to_be_bytes())? {
             let (key, value) = row?;
-            let pack = keys::u64_at(key, 0).map(PackId).ok_or_else(|| damaged("packs", writer))?;
+            let pack = keys::u64_at(key, 0)
+                .map(PackId)
+                .ok_or_else(|| damaged("packs", writer))?;
             let record = PackRecord::decode(value).ok_or_else(|| damaged("packs", pack))?;
             known.insert(pack);
             if record.state == PackState::Active {

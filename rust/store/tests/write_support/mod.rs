@@ -16,7 +16,12 @@ const WAIT: Duration = Duration::from_secs(60);
 
 /// Options for tests of logic.
 pub fn quick() -> Options {
-    Options { map_size: 1 << 30, min_free: 0, sync: false, ..Options::default() }
+    Options {
+        map_size: 1 << 30,
+        min_free: 0,
+        sync: false,
+        ..Options::default()
+    }
 }
 
 /// A volume and the results that came while another was awaited.
@@ -27,7 +32,10 @@ pub struct Rig {
 
 impl Rig {
     pub fn open(folder: &Path, options: &Options) -> Self {
-        Self { volume: Volume::open(folder, options).unwrap(), finished: HashMap::new() }
+        Self {
+            volume: Volume::open(folder, options).unwrap(),
+            finished: HashMap::new(),
+        }
     }
 
     pub fn wait(&mut self, ticket: Result<Ticket>) -> Result<Outcome> {
@@ -75,7 +83,10 @@ impl Rig {
     }
 
     pub fn deliver(&mut self, account: u32, mailbox: &str, body: &[u8]) -> Result<StoredMessage> {
-        let submit = Submit { deliveries: vec![delivery(account, mailbox, b"", &[])], ..Submit::default() };
+        let submit = Submit {
+            deliveries: vec![delivery(account, mailbox, b"", &[])],
+            ..Submit::default()
+        };
         Ok(self.submit(submit, Some(body))?.0[0])
     }
 
@@ -129,14 +140,22 @@ impl Rig {
     pub fn mailbox(&self, account: u32, name: &str) -> u32 {
         let context = self.volume.context();
         let txn = context.begin().unwrap();
-        context.tables.name(&txn, account, name).unwrap().map_or(0, |row| row.mailbox)
+        context
+            .tables
+            .name(&txn, account, name)
+            .unwrap()
+            .map_or(0, |row| row.mailbox)
     }
 
     /// UIDs and rows of a mailbox.
     pub fn rows(&self, mailbox: u32) -> Vec<(u32, MessageRecord)> {
         let context = self.volume.context();
         let txn = context.begin().unwrap();
-        let rows = context.tables.messages.prefix_iter(&txn, &mailbox.to_be_bytes()).unwrap();
+        let rows = context
+            .tables
+            .messages
+            .prefix_iter(&txn, &mailbox.to_be_bytes())
+            .unwrap();
         rows.map(|row| {
             let (key, value) = row.unwrap();
             (keys::u32_at(key, 4).unwrap(), MessageRecord::decode(value).unwrap())
@@ -183,7 +202,7 @@ pub fn body(number: u64, octets: usize) -> Vec<u8> {
         state ^= state >> 7;
         state ^= state << 17;
         out.extend_from_slice(format!("{state:016x}").as_bytes());
-        if state % 4 == 0 {
+        if state.is_multiple_of(4) {
             out.extend_from_slice(b"\r\n");
         }
     }
