@@ -110,6 +110,15 @@ impl Completions {
         }
     }
 
+    /// Fails every ticket that is still open: after a panic nobody knows which of them would ever be told.
+    pub(crate) fn fail_open(&self, reason: &str) {
+        let open: Vec<Ticket> = self.state.lock().open.iter().copied().collect();
+        self.finish(
+            open.into_iter()
+                .map(|ticket| (ticket, Err(StoreError::Failed(reason.to_owned())))),
+        );
+    }
+
     /// Clears the eventfd and takes at most `limit` results; when more are left the eventfd stays readable.
     pub fn take(&self, limit: usize) -> Vec<Finished> {
         let mut state = self.state.lock();
@@ -142,4 +151,38 @@ impl Completions {
 /// The error for what comes after the volume was closed.
 pub(crate) fn closed() -> StoreError {
     StoreError::Failed("the volume is closed".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn readable(completions: &Completions) -> bool {
+        let mut descriptors = [PollFd::new(&completions.descriptor, PollFlags::IN)];
+        rustix::event::poll(&mut descriptors, Some(&Timespec::default())).unwrap() == 1
+    }
+
+    #[test]
+    fn the_descriptor_is_readable_exactly_while_news_wait() {
+        let completions = Completions::new().unwrap();
+        let tickets: Vec<Ticket> = (0..4).map(|_| completions.issue()).collect();
+        assert!(!readable(&completions));
+        completions.finish_with([(tickets[0], Ok(Outcome::None))], [(1, 2)]);
+        completions.finish([(tickets[1], Ok(Outcome::None))]);
+        assert!(readable(&completions));
+        assert_eq!(completions.take(1).len(), 1);
+        assert!(readable(&completions), "one is left");
+        assert_eq!(completions.take(9).len(), 1);
+        assert!(!readable(&completions));
+        // Dirty pairs that nobody has taken must not keep later results from waking the pump.
+        completions.finish([(tickets[2], Ok(Outcome::None))]);
+        assert!(readable(&completions));
+        completions.cancel(tickets[2]);
+        assert_eq!(completions.take(9).len(), 0);
+        completions.cancel(tickets[3]);
+        completions.finish([(tickets[3], Ok(Outcome::None))]);
+        assert!(!readable(&completions));
+        assert_eq!((completions.take_dirty(), completions.open()), (vec![(1, 2)], 0));
+    }
 }

@@ -239,6 +239,9 @@ impl Writer {
             if !waiting.is_empty() {
                 self.fail_all(waiting);
             }
+            if outcome.is_err() {
+                self.completions.fail_open("the writer panicked");
+            }
             self.shared.batch_began.store(0, Ordering::Relaxed);
             // LMDB's writer lock is not fair: let a writer of another process have its turn.
             std::thread::yield_now();
