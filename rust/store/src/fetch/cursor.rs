@@ -299,7 +299,11 @@ fn piece_end(range: &Range<u64>, room: u64, prefix_octets: u64) -> u64 {
         range.start.saturating_add(room)
     } else {
         let frame = range.start.saturating_sub(prefix_octets) / FRAME;
-        (frame + (room / FRAME).max(1)) * FRAME + prefix_octets
+        // The room has no bound when the whole answer is wanted at once.
+        frame
+            .saturating_add((room / FRAME).max(1))
+            .saturating_mul(FRAME)
+            .saturating_add(prefix_octets)
     };
     end.min(range.end)
 }
@@ -328,5 +332,21 @@ impl<'a> Numbers<'a> {
 fn keep_first(kept: &mut Option<StoreError>, fault: StoreError) {
     if kept.is_none() {
         *kept = Some(fault);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_end_at_frames_and_never_beyond_the_range() {
+        const FRAME: u64 = FRAME_OCTETS as u64;
+        assert_eq!(piece_end(&(0..10), 4096, 0), 10);
+        assert_eq!(piece_end(&(0..FRAME * 9), 100, 0), 100);
+        assert_eq!(piece_end(&(0..FRAME * 9), FRAME, 7), FRAME + 7);
+        assert_eq!(piece_end(&(FRAME + 10..FRAME * 9), FRAME * 2, 7), FRAME * 3 + 7);
+        // The whole at once, from beyond the first frame on.
+        assert_eq!(piece_end(&(FRAME * 2..FRAME * 9), u64::MAX, 7), FRAME * 9);
     }
 }
