@@ -55,7 +55,9 @@ impl Mime {
             let structure = Structure::parse(message, &Limits::default());
             Ok(structure.section(&Section { path, text }).octets())
         })?;
-        Ok(found.and_then(|range| message.get(range)).map(|octets| PyBytes::new(py, octets)))
+        Ok(found
+            .and_then(|range| message.get(range))
+            .map(|octets| PyBytes::new(py, octets)))
     }
 }
 

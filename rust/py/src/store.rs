@@ -17,8 +17,8 @@ use ironpost_store::reader::{self, Opened, Updated};
 use ironpost_store::view::MailboxView as StoreView;
 use ironpost_store::{Op, Options, Outcome, ReadJob, StoreError as Fault, Volume};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
 
 use self::values::exception;
 use self::view::{FetchCursor, MailboxView};

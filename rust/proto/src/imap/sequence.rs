@@ -152,10 +152,26 @@ mod tests {
 
     #[test]
     fn refuses() {
-        for text in ["", "0", "1:0", "a", "1,$", "$:1", "1:$", "4294967296", ",1", "1,", "1:", "-1"] {
+        for text in [
+            "",
+            "0",
+            "1:0",
+            "a",
+            "1,$",
+            "$:1",
+            "1:$",
+            "4294967296",
+            ",1",
+            "1,",
+            "1:",
+            "-1",
+        ] {
             // What follows a whole set is for the command to refuse.
             let mut lexer = Lexer::new(text.as_bytes());
-            assert!(SequenceSet::parse(&mut lexer).is_err() || lexer.peek().is_some(), "{text}");
+            assert!(
+                SequenceSet::parse(&mut lexer).is_err() || lexer.peek().is_some(),
+                "{text}"
+            );
         }
     }
 

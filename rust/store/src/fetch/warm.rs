@@ -20,23 +20,31 @@ impl FetchCursor {
     /// # Errors
     /// Corrupt for a damaged row.
     pub fn warm(&self, access: &Access<'_>) -> Result<bool> {
-        let Some(wanted) = self.few_left(MESSAGES_MAX) else { return Ok(false) };
+        let Some(wanted) = self.few_left(MESSAGES_MAX) else {
+            return Ok(false);
+        };
         if self.rows_suffice() {
             return Ok(true);
         }
         let tables = &access.context.tables;
         let mut budget = OCTETS_MAX;
         for uid in wanted {
-            let Some(row) = tables.message(access.txn, self.view().mailbox, uid)? else { continue };
+            let Some(row) = tables.message(access.txn, self.view().mailbox, uid)? else {
+                continue;
+            };
             // What is stored may be compressed; its contents are bounded too.
-            let Some(left) = budget.checked_sub(u64::from(row.size) / 4) else { return Ok(false) };
+            let Some(left) = budget.checked_sub(u64::from(row.size) / 4) else {
+                return Ok(false);
+            };
             budget = left;
             for blob in [row.blob, row.prefix] {
                 if blob == 0 {
                     continue;
                 }
                 let record = tables.blob(access.txn, blob)?.ok_or_else(|| damaged("blobs", blob))?;
-                let Some(left) = budget.checked_sub(u64::from(record.length)) else { return Ok(false) };
+                let Some(left) = budget.checked_sub(u64::from(record.length)) else {
+                    return Ok(false);
+                };
                 budget = left;
                 if !access.context.packs.is_warm(&record) {
                     return Ok(false);

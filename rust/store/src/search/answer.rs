@@ -62,7 +62,9 @@ pub fn saved(found: &UidSet, returns: SearchReturn) -> UidSet {
         return found.clone();
     }
     let least = found.first().filter(|_| returns.min);
-    let greatest = found.last().filter(|_| returns.max && (found.len() > 1 || !returns.min));
+    let greatest = found
+        .last()
+        .filter(|_| returns.max && (found.len() > 1 || !returns.min));
     UidSet::from_ascending(least.into_iter().chain(greatest))
 }
 

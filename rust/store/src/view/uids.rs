@@ -328,7 +328,12 @@ impl UidSet {
     /// The members from `first` to `last`, both included, ascending.
     pub fn iter_range(&self, first: u32, last: u32) -> impl Iterator<Item = u32> + '_ {
         let start = self.chunks.partition_point(|chunk| chunk.number < first / CHUNK_UIDS);
-        RangeIter { chunks: self.chunks[start..].iter(), current: None, first, last }
+        RangeIter {
+            chunks: self.chunks[start..].iter(),
+            current: None,
+            first,
+            last,
+        }
     }
 
     /// The members as ascending ranges with gaps between them.
@@ -509,7 +514,10 @@ impl Iterator for RangeIter<'_> {
                     }
                 }
             }
-            let chunk = self.chunks.next().filter(|chunk| chunk.number <= self.last / CHUNK_UIDS)?;
+            let chunk = self
+                .chunks
+                .next()
+                .filter(|chunk| chunk.number <= self.last / CHUNK_UIDS)?;
             self.current = Some(ChunkIter::over(chunk));
         }
     }
