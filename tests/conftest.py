@@ -7,6 +7,7 @@ tests without other processes and without threads.
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 
 import pytest
@@ -54,3 +55,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.parent.name in _CLIENT_FOLDERS:
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Collects what such a test has left, here and now: the next test may be one that forgives nothing."""
+    if item.path.parent.name in _CLIENT_FOLDERS:
+        gc.collect()

@@ -141,7 +141,7 @@ def test_move_and_uidplus(imap: Imap) -> None:
     imap.do("UID EXPUNGE 1:2")
     assert b"* 1 FETCH (UID 3)" in imap.do("FETCH 1 UID")
     assert b"* 1 EXPUNGE" in imap.do("UID EXPUNGE 3")
-    imap.do("COPY 1 Nowhere", "NO")
+    imap.do("COPY 1 Nowhere", "BAD")
 
 
 def test_copy_to_a_missing_mailbox(imap: Imap) -> None:
