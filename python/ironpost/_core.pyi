@@ -654,6 +654,8 @@ class Store:
         # -> ticket: bytes, response octets, about `limit` at most; cursor.done tells the end. A body larger than the
         # limit comes in pieces. A message that is gone is left out; a damaged one raises StoreCorrupt after the others.
         ...
+    def fetch_now(self, cursor: FetchCursor) -> bytes | None:
+        """The whole answer at once when it is small and lies in memory; None: ask for a ticket by `fetch`."""
     def search(
         self, view: MailboxView, program: SearchProgram, uid: bool, tag: str
     ) -> int: ...  # -> ticket: bytes (SEARCH/ESEARCH line)

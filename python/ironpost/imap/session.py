@@ -240,6 +240,9 @@ def explain(error: _core.StoreError) -> tuple[str, str]:
             return "NONEXISTENT", "no such mailbox"
         case _core.AlreadyExists():
             return "ALREADYEXISTS", "the mailbox exists already"
+        case _core.Refused() if str(error).endswith("UNKNOWN-CTE"):
+            # BINARY of a part whose transfer encoding nobody knows (RFC 3516 §4.3).
+            return "UNKNOWN-CTE", "the part's transfer encoding is unknown"
         case _core.Refused():
             return "CANNOT", str(error)
         case _core.StoreFull():

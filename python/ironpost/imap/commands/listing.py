@@ -80,10 +80,8 @@ async def list_(session: Session, tag: str, name: str, wanted: _core.ListArgumen
                 extended = '("CHILDINFO" ("SUBSCRIBED"))'
             elif "RECURSIVEMATCH" in select and entry.subscribed_below:
                 extended = '("CHILDINFO" ("SUBSCRIBED"))'
-        elif entry.info is not None and not entry.exists:
-            continue  # a mere subscription
         elif not entry.exists and not entry.children:
-            continue  # a level above nothing but subscriptions
+            continue  # a mere subscription, or a level above nothing but subscriptions
         if "SPECIAL-USE" in select and not (entry.info is not None and entry.info.special_use):
             continue
         session.wire.untagged_list("LIST", _attributes(entry, subscribed=show_subscribed), entry.name, extended)
