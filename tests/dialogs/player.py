@@ -205,6 +205,9 @@ class Player:
             if quoted is None and name in self.values and name not in self.dialogue.texts:
                 out += self.values[name].encode()
                 continue
+            if quoted is None and name not in self.dialogue.texts:
+                out += match[0].encode()
+                continue
             octets = self.dialogue.texts[name] if quoted is None else unescape(quoted.encode())
             out += b"{%d%s}\r\n" % (len(octets), plus.encode())
             if not plus:

@@ -314,11 +314,13 @@ fn fetch_and_search() {
         "FETCH 1 ",
         "FETCH x FLAGS",
         "FETCH 1 FLAGS UID",
-        "FETCH $ FLAGS",
+        "FETCH 1,$ FLAGS",
         "FETCH 0 FLAGS",
     ] {
         assert_eq!(parse(bad), Err(BadKind::Syntax), "{bad}");
     }
+    let saved = parse("UID FETCH $ FLAGS").unwrap().1;
+    assert!(matches!(saved, Arguments::Fetch { set, .. } if set.is_saved()));
     assert!(matches!(parse("SEARCH UNSEEN"), Ok(("SEARCH", Arguments::Search(_)))));
     assert!(matches!(
         parse("UID SEARCH RETURN (ALL) 1:* SUBJECT {3+}\r\na b"),
