@@ -89,10 +89,10 @@ fn give_body(message: &[u8], part: &Part, sink: &mut dyn FnMut(&str)) {
         None if std::str::from_utf8(&octets).is_err() => charset::to_utf8(b"windows-1252", &octets),
         None => charset::to_utf8(b"utf-8", &octets),
     };
+    sink(&text);
     if kind.as_ref().is_some_and(|kind| kind.is(b"text", b"html")) {
+        // What the message says, and what its reader sees: the address of a link is in the one, words across tags in the other.
         sink(&html::to_text(&text));
-    } else {
-        sink(&text);
     }
 }
 
@@ -133,6 +133,7 @@ Content-Transfer-Encoding: base64\r\n\r\nU3ViamVjdDogZW5jCgplbmNvZGVk\r\n--b--\r
                 "Content-Type: multipart/mixed; boundary=b",
                 "Content-Type: text/html; charset=iso-8859-1",
                 "Content-Transfer-Encoding: quoted-printable",
+                "<p>f\u{fc}r<style>x</style> &amp;</p>",
                 "f\u{fc}r &",
                 "Content-Type: image/png",
                 "Content-Type: message/rfc822",
@@ -157,7 +158,13 @@ Content-Transfer-Encoding: base64\r\n\r\nU3ViamVjdDogZW5jCgplbmNvZGVk\r\n--b--\r
     fn body_text() {
         assert_eq!(
             pieces(false),
-            ["f\u{fc}r &", "Subject: inner", "inner body", "Subject: enc\n\nencoded"]
+            [
+                "<p>f\u{fc}r<style>x</style> &amp;</p>",
+                "f\u{fc}r &",
+                "Subject: inner",
+                "inner body",
+                "Subject: enc\n\nencoded"
+            ]
         );
     }
 }
