@@ -1,4 +1,4 @@
-//! Searchable text: decoded headers, text parts in UTF-8, HTML without its tags.
+//! Searchable text: decoded headers, text parts in UTF-8, HTML with and without its tags.
 //!
 //! The text comes in pieces; a match never spans two of them. Letters keep their case: comparing is the caller's work.
 use std::borrow::Cow;
