@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import poplib
+import socket
+import ssl
 
 import pytest
 
@@ -68,6 +70,18 @@ def test_stls_and_tls_port(running: Server, user: str) -> None:
     secure.user(f"{user}@{DOMAIN}")
     secure.pass_(PASSWORD)
     secure.quit()
+
+
+@pytest.mark.parametrize("service", ["submissions", "imaps", "pop3s"])
+def test_a_failed_handshake_is_told_by_an_alert(running: Server, service: str) -> None:
+    context = running.tls()
+    context.set_ciphers("AES128-SHA:@SECLEVEL=0")  # no forward secrecy
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with (
+        socket.create_connection(("127.0.0.1", running.port(service)), timeout=30) as connection,
+        pytest.raises(ssl.SSLError, match="handshake failure"),
+    ):
+        context.wrap_socket(connection, server_hostname="mail.example.test")
 
 
 def test_errors_keep_the_session(running: Server, user: str) -> None:

@@ -383,6 +383,14 @@ def _lock_maildrop(runtime_folder: str, account: int) -> int | None:
     return descriptor
 
 
+async def _last_words(session: Session) -> None:
+    """The alert that tells the peer why TLS has failed, if it still listens (RFC 8446 §6.2)."""
+    try:
+        await session.stream.drain(session.wire, timeouts.FAREWELL)
+    except (PeerTimeout, ConnectionLost, _core.CoreError) as error:
+        session.log.debug("pop3 peer gone", error=str(error))
+
+
 async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerContext) -> None:
     """Serves one accepted connection until it ends; catches and logs its own faults."""
     wire = _core.Pop3Server(tls=context.certificates.current if listener.implicit_tls else None)
@@ -395,6 +403,7 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
         log.debug("pop3 connection ended", error=str(error))
     except _core.TlsError as error:
         log.info("pop3 tls failed", error=str(error))
+        await _last_words(session)
     except (OutcomeUnknown, _core.StoreFailed) as error:
         log.error("pop3 store failed", error=str(error))
     except Exception:

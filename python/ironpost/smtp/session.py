@@ -61,8 +61,11 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
         await session.farewell(replies.TIMEOUT.with_(hostname=settings.hostname))
     except ServerDraining:
         await session.farewell(replies.DRAINING.with_(hostname=settings.hostname))
-    except (ConnectionLost, _core.TlsError) as error:
+    except ConnectionLost as error:
         context.log.info("connection lost", service=listener.service, peer=stream.peer.host, why=str(error) or "reset")
+    except _core.TlsError as error:
+        context.log.info("tls failed", service=listener.service, peer=stream.peer.host, why=str(error))
+        await session.flush()
     except Exception:
         reference = context.session_id()
         context.log.exception("session failed", service=listener.service, peer=stream.peer.host, reference=reference)
@@ -181,9 +184,17 @@ class Session:
         try:
             self.wire.reply(answer.code, answer.enhanced, answer.text)
             self.wire.close_tls()
+        except _core.CoreError as error:
+            self.context.log.debug("no farewell", peer=self.stream.peer.host, why=str(error))
+            return
+        await self.flush()
+
+    async def flush(self) -> None:
+        """What waits to be sent, a TLS alert perhaps, if the peer lets it through."""
+        try:
             await self.stream.drain(self.wire, timeouts.FAREWELL)
         except (_core.CoreError, PeerTimeout, ConnectionLost) as error:
-            self.context.log.debug("no farewell", peer=self.stream.peer.host, why=str(error))
+            self.context.log.debug("no last words", peer=self.stream.peer.host, why=str(error))
 
     def close_with(self, answer: Answer) -> None:
         """Answers the pending event with a 421 (or the like) and ends the connection."""

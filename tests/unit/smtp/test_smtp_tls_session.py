@@ -106,6 +106,21 @@ def test_no_handshake_ends_the_session(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+def test_a_failed_handshake_is_told_by_an_alert(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        peer = await world.connect("submissions")
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.set_ciphers("AES128-SHA:@SECLEVEL=0")  # no forward secrecy
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        old.check_hostname = False
+        old.verify_mode = ssl.CERT_NONE
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            await peer.start_tls(old, NAME)
+        assert "handshake failure" in str(caught.value.__cause__).lower()
+
+    run(tmp_path, test)
+
+
 def test_silence_is_ended_with_421(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         peer = await world.connect("smtp")
