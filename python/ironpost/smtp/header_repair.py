@@ -15,16 +15,21 @@ _NEEDED: Final = (b"date", b"message-id", b"from")
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What to do: fields to put at the end of the header section, and the header section without what must go."""
+    """What to do: fields to put at the end of the header section, and the header section without what must go.
+
+    `rest` is what stands from the first line on that is no field: many readers take the body to begin there, so the
+    new fields go before it.
+    """
 
     kept: bytes  # the header section's fields that stay, each with its CRLF
     added: bytes
+    rest: bytes
     original_octets: int  # length of the header section in the message, empty line not included
 
     @property
     def header(self) -> bytes:
         """The new header section, empty line not included."""
-        return self.kept + self.added
+        return self.kept + self.added + self.rest
 
 
 def plan(header: bytes, *, sender: str, date: str, message_id: str) -> Repair | None:
@@ -42,9 +47,10 @@ def plan(header: bytes, *, sender: str, date: str, message_id: str) -> Repair | 
     values = {b"date": f"Date: {date}", b"message-id": f"Message-ID: <{message_id}>", b"from": f"From: <{sender}>"}
     added = b"".join(values[name].encode() + b"\r\n" for name in missing)
     if not any(present):
-        return Repair(b"", added + b"\r\n" if header else added, 0)
-    kept = b"".join(raw for name, raw in fields if name not in _REMOVED)
-    return Repair(kept, added, len(header))
+        return Repair(b"", added + b"\r\n" if header else added, b"", 0)
+    end = next((at for at, (name, raw) in enumerate(fields) if not name and raw[0] not in b" \t"), len(fields))
+    kept, rest = (b"".join(raw for name, raw in part if name not in _REMOVED) for part in (fields[:end], fields[end:]))
+    return Repair(kept, added, rest, len(header))
 
 
 def split(header: bytes) -> Iterator[tuple[bytes, bytes]]:

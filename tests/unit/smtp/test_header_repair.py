@@ -72,3 +72,18 @@ def test_split_loses_nothing(header: bytes) -> None:
 
 def test_an_old_mailbox_line_stays() -> None:
     assert [name for name, _ in split(b"From a@b Mon\r\nFrom: a@b\r\n")] == [b"", b"from"]
+
+
+def test_fields_are_added_before_a_line_that_is_none() -> None:
+    repair = mend(b"Subject: x\r\nno field at all\r\nBcc: secret@b.test\r\nTo: c@d.test\r\n")
+    assert repair is not None
+    assert repair.header == (
+        b"Subject: x\r\nDate: NOW\r\nMessage-ID: <19a0@mail.b.test>\r\nFrom: <alice@b.test>\r\n"
+        b"no field at all\r\nTo: c@d.test\r\n"
+    )
+
+
+def test_an_added_field_is_never_continued_by_what_follows() -> None:
+    repair = mend(b" continues nothing\r\nSubject: x\r\n")
+    assert repair is not None
+    assert repair.header.startswith(b" continues nothing\r\nSubject: x\r\nDate: NOW\r\n")
