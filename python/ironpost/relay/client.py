@@ -194,7 +194,9 @@ class Connection:
             refusal = await self._refuse_before(message)
             if refusal is not None:
                 return [refusal] * len(recipients)
-            await self._dialogue(message, recipients, outcomes)
+            outcomes.update(self._refuse_recipients(message, recipients))
+            if len(outcomes) < len(recipients):
+                await self._dialogue(message, recipients, outcomes)
         except Broken as error:
             self.abandon()
             lost = error.outcome
@@ -216,8 +218,17 @@ class Connection:
         if limit.isdigit() and 0 < int(limit) < message.size:
             return Outcome(552, "5.3.4", f"Message of {message.size} octets is larger than {self.hop.name} takes")
         if message.state.smtputf8 and "SMTPUTF8" not in extensions and await _needs_utf8(message):
-            return Outcome(550, "5.6.7", f"{self.hop.name} does not take internationalized mail (SMTPUTF8)")
+            return self._no_utf8()
         return None
+
+    def _refuse_recipients(self, message: Message, recipients: Sequence[QueueRecipient]) -> dict[int, Outcome]:
+        """Recipients that cannot even be named to this peer; the others get the message all the same."""
+        if not message.state.smtputf8 or "SMTPUTF8" in self._wire.extensions:
+            return {}
+        return {at: self._no_utf8() for at, recipient in enumerate(recipients) if not recipient.address.isascii()}
+
+    def _no_utf8(self) -> Outcome:
+        return Outcome(550, "5.6.7", f"{self.hop.name} does not take internationalized mail (SMTPUTF8)")
 
     async def _dialogue(
         self, message: Message, recipients: Sequence[QueueRecipient], outcomes: dict[int, Outcome]
@@ -226,11 +237,12 @@ class Connection:
         wire = self._wire
         dsn = "DSN" in wire.extensions
         wire.mail(state.sender, mail_parameters(state, message.size, wire.extensions))
-        for recipient in recipients:
-            wire.rcpt(recipient.address, rcpt_parameters(recipient) if dsn else ())
+        named = [index for index in range(len(recipients)) if index not in outcomes]
+        for index in named:
+            wire.rcpt(recipients[index].address, rcpt_parameters(recipients[index]) if dsn else ())
         mail = await self._reply("MAIL", timeouts.CLIENT_MAIL)
         accepted: list[int] = []
-        for index in range(len(recipients)):
+        for index in named:
             reply = await self._reply("RCPT", timeouts.CLIENT_RCPT)
             if mail.code // 100 != 2:
                 outcomes[index] = _outcome(mail)
@@ -427,9 +439,8 @@ async def _password(path: str) -> str:
 
 
 async def _needs_utf8(message: Message) -> bool:
-    """True when address or header section are beyond ASCII; declared SMTPUTF8 alone is no need (RFC 6531 §3.6)."""
-    state = message.state
-    if not state.sender.isascii() or not all(recipient.address.isascii() for recipient in state.recipients):
+    """True when sender or header section are beyond ASCII; declared SMTPUTF8 alone is no need (RFC 6531 §3.6)."""
+    if not message.state.sender.isascii():
         return True
     start = await message.read(0, CHUNK_OCTETS)
     header, _, _ = start.partition(b"\r\n\r\n")

@@ -326,6 +326,19 @@ def test_what_the_peer_cannot_take_bounces_at_once(tmp_path: Path) -> None:
     run(tmp_path, test, ("SIZE 1000",))
 
 
+def test_a_recipient_that_needs_smtputf8_does_not_stop_the_others(tmp_path: Path) -> None:
+    async def test(relay: Relay) -> None:
+        relay.begin()
+        await relay.put(bob(), QueueRecipient("jörg@far.test"), QueueRecipient("carol@far.test"), smtputf8=True)
+        await relay.until(relay.empty)
+        assert [message.recipients for message in relay.sink.messages] == [["bob@far.test", "carol@far.test"]]
+        (report,) = await relay.world.messages(1)
+        assert report.count(b"Action: failed") == 1
+        assert "Final-Recipient: utf-8; jörg@far.test".encode() in report
+
+    run(tmp_path, test, ("8BITMIME",))
+
+
 def test_lmtp_route_has_a_result_for_each_recipient(tmp_path: Path) -> None:
     async def test(relay: Relay) -> None:
         relay.sink.lmtp = True
