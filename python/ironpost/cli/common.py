@@ -42,7 +42,8 @@ def chosen(option: str | None, argument: str | None = None) -> Path:
 
 def complain(text: str) -> None:
     """One line on standard error."""
-    line = " ".join(text.split("\n"))
+    # Arguments may hold octets that are not UTF-8 (PEP 383).
+    line = " ".join(text.split("\n")).encode("utf-8", "backslashreplace").decode()
     sys.stderr.write(f"ironpost: {line}\n")
 
 

@@ -21,8 +21,8 @@ def _ask(option: str | None, operation: str, **arguments: Any) -> Any:
 def _password(from_stdin: bool) -> str:
     """A new password: the first line of standard input, or asked for twice."""
     if from_stdin:
-        try:
-            line = sys.stdin.readline()
+        try:  # octets, since a C locale makes text of anything
+            line = sys.stdin.buffer.readline().decode("utf-8")
         except UnicodeDecodeError:
             raise UserError("the password on standard input is not UTF-8") from None
         password = line.removesuffix("\n").removesuffix("\r")

@@ -64,12 +64,22 @@ def cli(directory_option: str | None) -> None:
     """A mail server: SMTP, submission, LMTP, IMAP, POP3 and relay in one."""
 
 
+def _which_command(context: click.Context | None) -> str:
+    if context is None or not isinstance(context.command, click.Group):
+        return "which command? (see: ironpost --help)"
+    names = ", ".join(context.command.list_commands(context))
+    return f"which command? One of {names} (see: {context.command_path} --help)"
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Carries out a command line; returns the exit code."""
     from ..errors import UserError
 
     try:
         result: Any = cli.main(args=arguments, prog_name="ironpost", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        complain(_which_command(error.ctx))
+        return 2
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else "ironpost"
         complain(f"{error.format_message()} (see: {where} --help)")
@@ -79,6 +89,9 @@ def run(arguments: list[str] | None = None) -> int:
         return 1
     except UserError as error:
         complain(str(error))
+        return 1
+    except UnicodeEncodeError:
+        complain("what was given holds octets that are not UTF-8")
         return 1
     except (click.Abort, KeyboardInterrupt):
         complain("interrupted")

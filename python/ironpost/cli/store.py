@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from .common import as_json, chosen, complain, directory_argument, directory_option, span, table
 
 _json = click.option("--json", "json_", is_flag=True, help="As JSON.")
+_ITEM: Final = click.IntRange(1, 2**63 - 1)
 
 
 def _ask(directory: Any, operation: str, **arguments: Any) -> Any:
@@ -91,7 +92,7 @@ def queue_list(json_: bool, directory_option: str | None) -> None:
 
 
 @queue.command("retry")
-@click.argument("item", type=int, required=False)
+@click.argument("item", type=_ITEM, required=False)
 @directory_option
 def queue_retry(item: int | None, directory_option: str | None) -> None:
     """Try ITEM again now, or everything."""
@@ -100,7 +101,7 @@ def queue_retry(item: int | None, directory_option: str | None) -> None:
 
 
 @queue.command("remove")
-@click.argument("item", type=int)
+@click.argument("item", type=_ITEM)
 @directory_option
 def queue_remove(item: int, directory_option: str | None) -> None:
     """Take ITEM out of the queue; nobody is told."""

@@ -226,3 +226,26 @@ def test_locked_data_is_told(shell: Shell, data: Path, monkeypatch: pytest.Monke
         assert "is in use" in shell.mistake("domain", "list")
     finally:
         os.close(held)
+
+
+def test_octets_that_are_no_text(shell: Shell, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As in a C locale, where Python makes text of anything.
+    stream = io.TextIOWrapper(io.BytesIO(b"\xff\xfe\n"), errors="surrogateescape")
+    monkeypatch.setattr(sys, "stdin", stream)
+    assert run(["account", "add", "a@example.test", "--password-stdin"]) == 1
+    assert "not UTF-8" in shell.capsys.readouterr().err
+    assert "is not a domain" in shell.mistake("domain", "add", "\udcff.test")
+    assert "UTF-8" in shell.mistake("init", str(shell.folder / "\udcff"), "--domain", "example.test")
+
+
+@pytest.mark.parametrize("item", ["0", "-1", "18446744073709551616", "abc"])
+def test_queue_items_are_positive_numbers(shell: Shell, data: Path, item: str) -> None:
+    assert "Invalid value for 'ITEM'" in shell.mistake("queue", "remove", "--", item)
+    assert "Invalid value for '[ITEM]'" in shell.mistake("queue", "retry", "--", item)
+
+
+def test_no_command_names_the_commands(shell: Shell) -> None:
+    assert "One of account, alias, config" in shell.mistake()
+    assert shell.mistake("queue") == (
+        "ironpost: which command? One of list, remove, retry (see: ironpost queue --help)\n"
+    )
