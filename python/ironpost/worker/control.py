@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FRAME_OCTETS_MAX: Final = 64 << 20
 CLIENTS_MAX: Final = 32
+FIRST_SECONDS: Final = 10.0  # a client that asks nothing must not hold one of the places
 IDLE_SECONDS: Final = 600.0  # between two requests: an import hashes passwords meanwhile
 SOCKET_NAME: Final = "control.sock"
 
@@ -69,11 +70,13 @@ async def _client(
         try:
             if not _allowed(connection):
                 return
+            limit = FIRST_SECONDS
             while True:
-                with trio.fail_after(IDLE_SECONDS):
+                with trio.fail_after(limit):
                     request = await _receive(stream)
                 if request is None:
                     return
+                limit = IDLE_SECONDS
                 answer = await perform(context, log, request)
                 with trio.fail_after(IDLE_SECONDS):
                     await stream.send_all(frame(answer))

@@ -135,3 +135,20 @@ def test_only_the_owner_is_heard() -> None:
     ours.close()
     theirs.close()
     assert os.geteuid() >= 0
+
+
+async def test_silent_clients_do_not_hold_the_places(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "FIRST_SECONDS", 0.2)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(control.serve, tmp_path, context, Log(LogOptions("error")))
+        await trio.testing.wait_all_tasks_blocked()
+        silent = [await trio.open_unix_socket(tmp_path / "control.sock") for _ in range(control.CLIENTS_MAX)]
+        await trio.testing.wait_all_tasks_blocked()
+        client = await trio.open_unix_socket(tmp_path / "control.sock")
+        with trio.fail_after(10):
+            assert (await ask(client, "domain.list"))["ok"]
+        for stream in (*silent, client):
+            await stream.aclose()
+        nursery.cancel_scope.cancel()
