@@ -189,7 +189,7 @@ class Connection:
     async def _transaction(self, message: Message, recipients: Sequence[QueueRecipient]) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
         if not self.alive:
-            return [Outcome(421, "4.4.2", f"Connection to {self.hop.name} was lost")] * len(recipients)
+            return [_finding(421, "4.4.2", f"Connection to {self.hop.name} was lost")] * len(recipients)
         try:
             refusal = await self._refuse_before(message)
             if refusal is not None:
@@ -202,13 +202,13 @@ class Connection:
             lost = error.outcome
         except _core.TlsError as error:
             self.abandon()
-            lost = Outcome(421, "4.7.5", f"TLS with {self.hop.name} failed: {error}")
+            lost = _finding(421, "4.7.5", f"TLS with {self.hop.name} failed: {error}")
         except _core.LocalMisuse as error:
             # A bare CR or LF in a message that we hold, which no peer may be sent.
             self.abandon()
-            lost = Outcome(550, "5.6.0", f"Message cannot be sent over SMTP: {error}")
+            lost = _finding(550, "5.6.0", f"Message cannot be sent over SMTP: {error}")
         else:
-            lost = Outcome(451, "4.3.0", "no reply for this recipient")
+            lost = _finding(451, "4.3.0", "no reply for this recipient")
         return [outcomes.get(index, lost) for index in range(len(recipients))]
 
     async def _refuse_before(self, message: Message) -> Outcome | None:
@@ -216,7 +216,7 @@ class Connection:
         extensions = self._wire.extensions
         limit = extensions.get("SIZE", "")
         if limit.isdigit() and 0 < int(limit) < message.size:
-            return Outcome(552, "5.3.4", f"Message of {message.size} octets is larger than {self.hop.name} takes")
+            return _finding(552, "5.3.4", f"Message of {message.size} octets is larger than {self.hop.name} takes")
         if message.state.smtputf8 and "SMTPUTF8" not in extensions and await _needs_utf8(message):
             return self._no_utf8()
         return None
@@ -228,7 +228,7 @@ class Connection:
         return {at: self._no_utf8() for at, recipient in enumerate(recipients) if not recipient.address.isascii()}
 
     def _no_utf8(self) -> Outcome:
-        return Outcome(550, "5.6.7", f"{self.hop.name} does not take internationalized mail (SMTPUTF8)")
+        return _finding(550, "5.6.7", f"{self.hop.name} does not take internationalized mail (SMTPUTF8)")
 
     async def _dialogue(
         self, message: Message, recipients: Sequence[QueueRecipient], outcomes: dict[int, Outcome]
@@ -276,7 +276,7 @@ class Connection:
         while offset < message.size:
             chunk = await message.read(offset, min(CHUNK_OCTETS, message.size - offset))
             if not chunk:  # never end a truncated message properly: the peer would take it
-                raise Broken(Outcome(451, "4.3.0", "The message cannot be read from the queue"))
+                raise Broken(_finding(451, "4.3.0", "The message cannot be read from the queue"))
             self._wire.body(chunk)
             offset += len(chunk)
             await self._drain(timeouts.CLIENT_DATA_BLOCK)
@@ -306,7 +306,7 @@ class Connection:
         try:
             await self._stream.drain(self._wire, limit)
         except (ConnectionLost, PeerTimeout) as error:
-            raise Broken(Outcome(421, "4.4.2", f"Connection to {self.hop.name} was lost: {error}")) from None
+            raise Broken(_finding(421, "4.4.2", f"Connection to {self.hop.name} was lost: {error}")) from None
 
     async def _reply(self, command: str, limit: float) -> _core.Reply:
         """The next reply, which must be to `command`; a 421 or a broken grammar ends the connection. Raises Broken."""
@@ -316,22 +316,22 @@ class Connection:
             event = wire.next_event()
             if isinstance(event, _core.Reply):
                 if event.command != command:
-                    raise Broken(Outcome(421, "4.5.0", f"{self.hop.name} answered {event.command} and not {command}"))
+                    raise Broken(_finding(421, "4.5.0", f"{self.hop.name} answered {event.command} and not {command}"))
                 if event.code == 421 and command != "QUIT":
                     raise Broken(_outcome(event))
                 return event
             if isinstance(event, _core.Closed):
-                raise Broken(Outcome(421, "4.4.2", f"{self.hop.name} closed the connection ({event.reason})"))
+                raise Broken(_finding(421, "4.4.2", f"{self.hop.name} closed the connection ({event.reason})"))
             if not more:
-                raise Broken(Outcome(421, "4.4.2", f"{self.hop.name} closed the connection"))
+                raise Broken(_finding(421, "4.4.2", f"{self.hop.name} closed the connection"))
             await self._drain(min(limit, timeouts.CLIENT_WRITE))
             try:
                 more = await self._stream.fill(wire, limit)
             except PeerTimeout:
                 why = f"{self.hop.name} did not answer {command} for {limit:g} s"
-                raise Broken(Outcome(421, "4.4.2", why)) from None
+                raise Broken(_finding(421, "4.4.2", why)) from None
             except ConnectionLost as error:
-                raise Broken(Outcome(421, "4.4.2", f"Connection to {self.hop.name} was lost: {error}")) from None
+                raise Broken(_finding(421, "4.4.2", f"Connection to {self.hop.name} was lost: {error}")) from None
 
 
 def mail_parameters(state: QueueState, size: int, extensions: dict[str, str]) -> list[str]:
@@ -369,6 +369,11 @@ def xtext(text: str) -> str:
         chr(octet) if 33 <= octet <= 126 and octet not in b"+=" else f"+{octet:02X}"
         for octet in text.encode("utf-8", "surrogateescape")
     )
+
+
+def _finding(code: int, enhanced: str, text: str) -> Outcome:
+    """What no peer has said: a report must not put it into its mouth (RFC 3464 §2.3.6)."""
+    return Outcome(code, enhanced, text, found=True)
 
 
 def _outcome(reply: _core.Reply) -> Outcome:

@@ -33,7 +33,8 @@ def conclude(
     rest: list[QueueRecipient] = []
     report: list[dsn.Line] = []
     for recipient, outcome in zip(state.recipients, outcomes, strict=True):
-        answered = recipient.answered(outcome.code, outcome.enhanced, outcome.text, host)
+        speaker = "" if outcome.found else host
+        answered = recipient.answered(outcome.code, outcome.enhanced, outcome.text, speaker)
         if outcome.delivered:
             delivered.append(answered)
             if not outcome.dsn_passed_on and dsn.wanted(state.sender, recipient.notify, "SUCCESS"):

@@ -12,6 +12,7 @@ class Outcome(NamedTuple):
     enhanced: str
     text: str
     dsn_passed_on: bool = False  # the peer took over the duty to report
+    found: bool = False  # a finding of our own, not a reply of the host
 
     @property
     def delivered(self) -> bool:
@@ -27,4 +28,4 @@ class Outcome(NamedTuple):
         """The same words as a temporary failure: it concerns the host, not the message."""
         if 400 <= self.code < 500:
             return self
-        return Outcome(450, "4" + self.enhanced[1:], f"{self.code} {self.text}")
+        return self._replace(code=450, enhanced="4" + self.enhanced[1:], text=f"{self.code} {self.text}")

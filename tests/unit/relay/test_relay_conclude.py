@@ -74,3 +74,8 @@ def test_success_is_reported_only_where_the_next_host_will_not() -> None:
     recipients = tuple(QueueRecipient(f"{n}@b.test", ("SUCCESS",)) for n in range(2))
     result = end(replace(STATE, recipients=recipients), OK, OK._replace(dsn_passed_on=True))
     assert [(line.address, line.action) for line in result.report] == [("0@b.test", "relayed")]
+
+
+def test_a_finding_of_our_own_is_not_put_into_a_hosts_mouth() -> None:
+    result = end(STATE, OK, NO, Outcome(552, "5.3.4", "larger than mx.b.test takes", found=True))
+    assert [(line.address, line.host) for line in result.report] == [("two@b.test", "mx.b.test"), ("three@b.test", "")]

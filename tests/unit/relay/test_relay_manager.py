@@ -322,6 +322,8 @@ def test_what_the_peer_cannot_take_bounces_at_once(tmp_path: Path) -> None:
         reports = b"".join(await relay.world.messages(1))
         assert b"Status: 5.3.4" in reports
         assert b"Status: 5.6.7" in reports
+        assert b"said:" not in reports
+        assert b"Diagnostic-Code:" not in reports
 
     run(tmp_path, test, ("SIZE 1000",))
 
