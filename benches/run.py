@@ -223,11 +223,11 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few rows, one repeat")
     parser.add_argument("--only", choices=("smtp", "imap", "idle"), action="append", help="only these parts")
     parser.add_argument("--alone", action="store_true", help="without the peers")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, help="3, or 1 with --quick")
     parser.add_argument("--scratch", type=Path, help="folder for the servers' data, on the disk to be measured")
     arguments = parser.parse_args()
     parts: list[str] = arguments.only or ["smtp", "imap", "idle"]
-    repeats = 1 if arguments.quick else arguments.repeats
+    repeats = arguments.repeats or (1 if arguments.quick else 3)
 
     from ironpost import _core
 
