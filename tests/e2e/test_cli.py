@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import DOMAIN, PASSWORD, Server, eventually, free_port_base, ironpost
+from tests.support.server import DOMAIN, PASSWORD, Server, ServerFailed, eventually, free_port_base, ironpost
 
 
 def mistake(*arguments: str, stdin: str | None = None) -> str:
@@ -133,6 +133,15 @@ def test_busy_port_is_named(tmp_path: Path) -> None:
     assert str(server.port("imap")) in text
     assert str(os.getpid()) in text
     assert "Traceback" not in text
+
+
+def test_a_damaged_directory_is_named(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data")
+    (tmp_path / "data/state/directory/data.mdb").write_bytes(b"damaged" * 1000)
+    with pytest.raises(ServerFailed, match="directory not opened") as caught:
+        server.start()
+    assert "MDB_INVALID" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
 
 
 def test_second_server_on_the_same_data_is_refused(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from ..runtime.notify import HintBus
 from ..runtime.process import name_process
 from ..runtime.systemd import FIRST_DESCRIPTOR
 from ..state.directory import Directory
+from ..state.env import StateFailed
 from . import control, roles
 from .operations import STATUS_SECONDS
 
@@ -160,7 +161,11 @@ class Worker:
             self.log.error("store not opened", path=config.store.path, why=str(error))
             return EXIT_FAILED
         try:
-            directory = Directory(config.state_folder)
+            try:
+                directory = Directory(config.state_folder)
+            except StateFailed as error:
+                self.log.error("directory not opened", why=str(error))
+                return EXIT_FAILED
             try:
                 limits = Limits(config.limits)
                 hints = HintBus(
