@@ -182,6 +182,24 @@ def test_reload_in_place(tmp_path: Path) -> None:
         server.kill()
 
 
+def test_systemd_is_told(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        server.start(NOTIFY_SOCKET=str(tmp_path / "notify"))
+        try:
+            assert b"READY=1" in manager.recv(4096)
+            assert server.process is not None
+            server.process.send_signal(signal.SIGHUP)
+            assert b"RELOADING=1" in manager.recv(4096)
+            assert b"READY=1" in manager.recv(4096)
+            assert server.stop() == 0
+            assert b"STOPPING=1" in manager.recv(4096)
+        finally:
+            server.kill()
+
+
 def test_stop_finishes_a_message_under_way(tmp_path: Path) -> None:
     server = Server(tmp_path / "data").start()
     try:
