@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..errors import ConfigError, ConfigFault, UserError
+from ..errors import ConfigError, ConfigFault
 from .common import as_json, chosen, directory_argument, octets, span, table
 
 
@@ -119,8 +119,8 @@ def config_reference() -> None:
 
 
 @click.command()
-@click.argument("directory", required=False, metavar="[DIR]")
-def quickstart(directory: str | None) -> int:
+@directory_argument
+def quickstart(directory: str | None, directory_option: str | None) -> int:
     """Start a server to play with in DIR (default ./ironpost-data), and show mail moving.
 
     Ports are 10000 above the standard ones; the accounts alice and bob of example.test get generated passwords.
@@ -128,10 +128,7 @@ def quickstart(directory: str | None) -> int:
     import os
 
     from .common import ENVIRONMENT
+    from .quickstart import DEFAULT_FOLDER, run
 
-    try:
-        from .quickstart import run
-    except ImportError as error:
-        raise UserError(f"this installation has no quickstart ({error})") from None
-    result: int = run(directory or os.environ.get(ENVIRONMENT) or "ironpost-data")
-    return result
+    parent = click.get_current_context().find_root().params.get("directory_option")
+    return run(directory or directory_option or parent or os.environ.get(ENVIRONMENT) or DEFAULT_FOLDER)
