@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -23,14 +23,7 @@ if TYPE_CHECKING:
     from .state.directory import Directory
     from .store.client import StoreClient
 
-__all__ = ["WakeableSession", "WorkerContext"]
-
-
-class WakeableSession(Protocol):
-    """A session that wants to be told when the server begins to stop."""
-
-    def wake(self) -> None:
-        """Returns at once."""
+__all__ = ["WorkerContext"]
 
 
 @dataclass(eq=False)
@@ -49,7 +42,6 @@ class WorkerContext:
     draining: trio.Event = field(default_factory=trio.Event)
     worker: int = 1
     board: Board = field(default_factory=local)
-    sessions: set[WakeableSession] = field(default_factory=set)
     ask_supervisor: Callable[[str], Awaitable[dict[str, Any]]] | None = None
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 

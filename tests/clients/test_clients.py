@@ -23,13 +23,8 @@ MESSAGE = b"From: alice@example.test\r\nTo: bob@example.test\r\nSubject: %s\r\n\
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of this module's own: clients may leave things behind in its mailboxes."""
-    server = Server(tmp_path_factory.mktemp("clients") / "data").start()
-    try:
+    with Server(tmp_path_factory.mktemp("clients") / "data").serving() as server:
         yield server
-        assert server.stop() == 0
-        server.check()
-    finally:
-        server.kill()
 
 
 def need(program: str) -> str:

@@ -21,13 +21,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     accounts = folder / "accounts.csv"
     accounts.write_text("".join(f"{user(number)},{PASSWORD}\n" for number in range(len(DIALOGUES))))
     ironpost("account", "import", str(accounts), "--dir", str(server.folder))
-    server.start()
-    try:
+    with server.serving():
         yield server
-        assert server.stop() == 0
-        server.check()
-    finally:
-        server.kill()
 
 
 def user(number: int) -> str:

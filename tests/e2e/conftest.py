@@ -12,13 +12,8 @@ from tests.support.server import Server
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Started once; its store must be clean at the end."""
-    server = Server(tmp_path_factory.mktemp("server") / "data").start()
-    try:
+    with Server(tmp_path_factory.mktemp("server") / "data").serving() as server:
         yield server
-        assert server.stop() == 0
-        server.check()
-    finally:
-        server.kill()
 
 
 _numbers = iter(range(1, 1_000_000))

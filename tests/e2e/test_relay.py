@@ -86,13 +86,8 @@ def near(tmp_path: Path, sink: Sink) -> Iterator[Server]:
     """A server whose mail for far.test goes to the sink."""
     config = f'\n[[route]]\ndomain = "far.test"\nhost = "127.0.0.1"\nport = {sink.port}\n'
     server = Server(tmp_path / "near", config=config)
-    server.start()
-    try:
+    with server.serving():
         yield server
-        assert server.stop() == 0
-        server.check()
-    finally:
-        server.kill()
 
 
 def submit(server: Server, subject: str, *recipients: str) -> None:

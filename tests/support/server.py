@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import imaplib
 import json
 import os
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 DOMAIN = "example.test"
@@ -130,6 +132,17 @@ class Server:
             self.kill()
             raise ServerFailed("not ready:\n" + "\n".join(self.output[-40:]))
         return self
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[Server]:
+        """Runs from here to the end of the block; then it must stop well and its store must be clean."""
+        self.start()
+        try:
+            yield self
+            assert self.stop() == 0
+            self.check()
+        finally:
+            self.kill()
 
     def stop(self) -> int:
         """SIGTERM, then waits for the end. Returns the exit code."""

@@ -283,8 +283,6 @@ class Worker:
         accepting.cancel()
         self.context.draining.set()
         deadlines.current().drain()
-        for session in list(self.context.sessions):
-            session.wake()
         assert self._drain_seconds is not None
         await trio.sleep(self._drain_seconds)
         self._sessions_scope.cancel()
