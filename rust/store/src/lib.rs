@@ -24,6 +24,7 @@ pub mod pack;
 mod prepare;
 pub mod reader;
 pub mod rebuild;
+pub mod scrub;
 pub mod search;
 pub mod sink;
 pub mod view;
