@@ -30,7 +30,9 @@ def shown(server: Server) -> dict[str, list[object]]:
         for line in client.list()[1]:
             name = line.decode().rpartition('"/" ')[2].strip('"')
             status = client.status(name, "(UIDVALIDITY UIDNEXT MESSAGES)")[1][0]
-            client.select(name, readonly=True)
+            # Not read-only: what has been seen by a session is not recent to the next, whatever became of the index.
+            client.select(name)
+            client.select(name)
             messages = client.uid("FETCH", "1:*", "(FLAGS INTERNALDATE BODY.PEEK[])")[1]
             found[name] = [status, messages]
     return found
