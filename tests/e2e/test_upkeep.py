@@ -30,11 +30,11 @@ def shown(server: Server) -> dict[str, list[object]]:
         for line in client.list()[1]:
             name = line.decode().rpartition('"/" ')[2].strip('"')
             status = client.status(name, "(UIDVALIDITY UIDNEXT MESSAGES)")[1][0]
-            # Not read-only: what has been seen by a session is not recent to the next, whatever became of the index.
-            client.select(name)
-            client.select(name)
+            client.select(name, readonly=True)
             messages = client.uid("FETCH", "1:*", "(FLAGS INTERNALDATE BODY.PEEK[])")[1]
-            found[name] = [status, messages]
+            # What nobody has been told of is \\Recent; a new index says that everybody has.
+            heads = [part[0].replace(b" \\Recent", b"") for part in messages if isinstance(part, tuple)]
+            found[name] = [status, heads, [part[1] for part in messages if isinstance(part, tuple)]]
     return found
 
 
