@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::fd::{OwnedFd, RawFd};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +16,7 @@ use rustix::fs::{FallocateFlags, FlockOperation};
 
 use crate::check;
 use crate::completion::{Completions, Finished, closed};
+use crate::db::birth;
 use crate::db::env;
 use crate::db::keys;
 use crate::db::tables::Tables;
@@ -109,10 +109,7 @@ impl Volume {
         let packs = path.join("packs");
         let index = path.join("index");
         // Mail is nobody else's: the folder keeps others out whatever the modes within.
-        let mut folders = std::fs::DirBuilder::new();
-        folders.recursive(true).mode(0o700);
-        folders.create(&packs)?;
-        folders.create(&index)?;
+        birth::make_folders(&packs)?;
         env::refuse_network_file_system(path)?;
         // Held while opening only, so that the first opener recovers alone. Not one of LMDB's own files.
         let opening = OpenOptions::new()
@@ -122,6 +119,9 @@ impl Volume {
             .open(path.join("open.lock"))?;
         rustix::fs::flock(&opening, FlockOperation::LockExclusive)?;
         let map_size = options.map_size.next_multiple_of(MAP_STEP) + MAP_RESERVE;
+        birth::ensure_index(path, map_size, options.sync, |environment| {
+            create_tables(environment).map(drop)
+        })?;
         let environment = env::open(&index, map_size, options.sync)?;
         let tables = create_tables(&environment)?;
         let found = recover::recover(&environment, &tables, &packs)?;
@@ -392,10 +392,13 @@ impl Volume {
 
     /// A clean end: the writer's row goes, so that nobody has to recover it.
     fn deregister(&self) -> Result<()> {
+        // Removals in our folder that nobody has synced (a body that was refused, a purge cut short) must not come
+        // undone once the row is gone: nobody would look for those files again.
+        let folder = self.path.join("packs").join(self.number.to_string());
+        sync_folder(&folder)?;
         let mut txn = self.context.env.write_txn()?;
         self.context.tables.meta.delete(&mut txn, &keys::writer(self.number))?;
         txn.commit()?;
-        let folder = self.path.join("packs").join(self.number.to_string());
         let is_empty = std::fs::read_dir(&folder)?.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lock"));
         if is_empty {
             std::fs::remove_file(folder.join("lock"))?;
