@@ -25,6 +25,7 @@ use crate::ids::{AccountId, MailboxId, Ticket, WriterId};
 use crate::jobs::{ReadContext, ReadJob, Readers};
 use crate::ops::{Op, Outcome};
 use crate::pack::append::Appender;
+use crate::pack::compact::pack_of;
 use crate::pack::read::PackFiles;
 use crate::pack::recover::{self, lock_writer};
 use crate::prepare::{PREFIX_OCTETS_MAX, prepare, sync_folder};
@@ -397,6 +398,20 @@ impl Volume {
         let folder = self.path.join("packs").join(self.number.to_string());
         sync_folder(&folder)?;
         let mut txn = self.context.env.write_txn()?;
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let known = match pack_of(&path, self.number) {
+                Some(pack) => {
+                    let tables = &self.context.tables;
+                    tables.pack(&txn, pack)?.is_some() || tables.doomed.get(&txn, &keys::doomed_pack(pack))?.is_some()
+                }
+                None => path.file_name().is_some_and(|name| name == "lock"),
+            };
+            if !known {
+                // It could not be removed when it should have been: the row stays, so that recovery does it.
+                return Ok(());
+            }
+        }
         self.context.tables.meta.delete(&mut txn, &keys::writer(self.number))?;
         txn.commit()?;
         let is_empty = std::fs::read_dir(&folder)?.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lock"));
@@ -474,7 +489,9 @@ fn register(environment: &Env<WithoutTls>, tables: &Tables, packs: &Path) -> Res
 fn make_reserve(path: &Path, min_free: u64) {
     let room = rustix::fs::statvfs(path.parent().unwrap_or(path))
         .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) > min_free.saturating_add(RESERVE_OCTETS));
-    if !room || path.exists() {
+    // After a power loss the file may be there without its octets.
+    let whole = std::fs::metadata(path).is_ok_and(|file| file.len() >= RESERVE_OCTETS);
+    if !room || whole {
         return;
     }
     let made = File::create(path).and_then(|file| {
@@ -518,6 +535,10 @@ impl Preparer {
                     closed()
                 }
                 Ok(Err(StoreError::Io(error))) if is_no_space(&error) => StoreError::Full(error.to_string()),
+                Ok(Err(StoreError::Failed(reason))) => {
+                    self.shared.fail(reason.clone());
+                    StoreError::Failed(reason)
+                }
                 Ok(Err(error)) => error,
                 Err(_) => StoreError::Failed("preparing a message panicked".to_owned()),
             };

@@ -67,6 +67,8 @@ fn answer_of(result: &Result<Outcome>) -> Answer {
 pub struct Performer<'v> {
     volume: &'v Volume,
     finished: HashMap<Ticket, Result<Outcome>>,
+    /// The key of each step, and the number of the message that it queues.
+    under_way: HashMap<Ticket, (String, Option<u64>)>,
     /// Queue items by the number of their body.
     items: HashMap<u64, u64>,
 }
@@ -76,6 +78,7 @@ impl<'v> Performer<'v> {
         Self {
             volume,
             finished: HashMap::new(),
+            under_way: HashMap::new(),
             items: HashMap::new(),
         }
     }
@@ -83,11 +86,9 @@ impl<'v> Performer<'v> {
     /// Carries all out; `tell` hears of each step (by its place) when it begins (`None`) and when it is answered. After
     /// a fault the accounts concerned take no more steps, since nobody knows their state.
     pub fn run(&mut self, steps: &[Step], mut tell: impl FnMut(usize, Option<&Answer>)) {
-        let mut under_way: HashMap<Ticket, usize> = HashMap::new();
-        let mut busy: BTreeSet<u32> = BTreeSet::new();
-        let mut unknown: BTreeSet<u32> = BTreeSet::new();
+        let (mut busy, mut unknown) = (BTreeSet::new(), BTreeSet::new());
         let mut next = 0;
-        while next < steps.len() || !under_way.is_empty() {
+        while next < steps.len() || !self.is_idle() {
             if let Some(step) = steps.get(next) {
                 let parts = step.takes_part();
                 if !parts.is_disjoint(&unknown) {
@@ -96,13 +97,9 @@ impl<'v> Performer<'v> {
                 }
                 if parts.is_disjoint(&busy) {
                     tell(next, None);
-                    match self.begin(step) {
-                        Ok(ticket) => {
-                            busy.extend(parts);
-                            under_way.insert(ticket, next);
-                        }
-                        Err(error) => {
-                            let answer = answer_of(&Err(error));
+                    match self.start(&next.to_string(), step) {
+                        None => busy.extend(parts),
+                        Some(answer) => {
                             if matches!(answer, Answer::Failed(_)) {
                                 unknown.extend(parts);
                             }
@@ -113,48 +110,64 @@ impl<'v> Performer<'v> {
                     continue;
                 }
             }
-            let ticket = self.any_of(&under_way);
-            let Some(at) = under_way.remove(&ticket) else { continue };
-            let Some(result) = self.finished.remove(&ticket) else { continue };
-            let answer = answer_of(&result);
-            if let (Step::Deliver { number, due: Some(_), .. }, Ok(Outcome::Submitted(_, queued))) = (&steps[at], &result)
-            {
-                self.items.insert(*number, queued[0]);
+            for (key, answer) in self.answers(WAIT) {
+                let at: usize = key.parse().unwrap();
+                let parts = steps[at].takes_part();
+                if matches!(answer, Answer::Failed(_)) {
+                    unknown.extend(parts.iter().copied());
+                }
+                busy.retain(|account| !parts.contains(account));
+                tell(at, Some(&answer));
             }
-            let parts = steps[at].takes_part();
-            if matches!(answer, Answer::Failed(_)) {
-                unknown.extend(parts.iter().copied());
-            }
-            busy.retain(|account| !parts.contains(account));
-            tell(at, Some(&answer));
         }
     }
 
-    /// One step, to its end.
-    pub fn one(&mut self, step: &Step) -> Answer {
-        let mut last = Answer::Failed("not begun".to_owned());
-        self.run(std::slice::from_ref(step), |_, answer| {
-            if let Some(answer) = answer {
-                last = answer.clone();
+    /// Nothing is under way.
+    pub fn is_idle(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Begins a step; answers at once when it gets no ticket.
+    pub fn start(&mut self, key: &str, step: &Step) -> Option<Answer> {
+        match self.begin(step) {
+            Ok(ticket) => {
+                let queued = match step {
+                    Step::Deliver { number, due: Some(_), .. } => Some(*number),
+                    _ => None,
+                };
+                self.under_way.insert(ticket, (key.to_owned(), queued));
+                None
             }
-        });
-        last
+            Err(error) => Some(answer_of(&Err(error))),
+        }
     }
 
-    fn collect(&mut self) {
-        self.volume.wait(Duration::from_secs(1)).unwrap();
-        self.finished.extend(self.volume.completions(256));
-    }
-
-    fn any_of(&mut self, under_way: &HashMap<Ticket, usize>) -> Ticket {
+    /// Waits until something is answered or the time is up.
+    pub fn answers(&mut self, limit: Duration) -> Vec<(String, Answer)> {
         let started = Instant::now();
-        while started.elapsed() < WAIT {
-            if let Some(ticket) = under_way.keys().find(|ticket| self.finished.contains_key(ticket)) {
-                return *ticket;
+        loop {
+            let tickets: Vec<Ticket> =
+                self.under_way.keys().filter(|ticket| self.finished.contains_key(ticket)).copied().collect();
+            if !tickets.is_empty() || started.elapsed() >= limit {
+                assert!(!tickets.is_empty() || limit < WAIT, "no ticket of {} completed", self.under_way.len());
+                return tickets.into_iter().filter_map(|ticket| self.settle(ticket)).collect();
             }
-            self.collect();
+            self.collect(limit.min(Duration::from_secs(1)));
         }
-        panic!("no ticket of {} completed", under_way.len());
+    }
+
+    fn settle(&mut self, ticket: Ticket) -> Option<(String, Answer)> {
+        let (key, queued) = self.under_way.remove(&ticket)?;
+        let result = self.finished.remove(&ticket)?;
+        if let (Some(number), Ok(Outcome::Submitted(_, items))) = (queued, &result) {
+            self.items.insert(number, items[0]);
+        }
+        Some((key, answer_of(&result)))
+    }
+
+    fn collect(&mut self, limit: Duration) {
+        self.volume.wait(limit).unwrap();
+        self.finished.extend(self.volume.completions(256));
     }
 
     fn fill(&mut self, body: &[u8]) -> Sink {
@@ -168,7 +181,7 @@ impl<'v> Performer<'v> {
                 let started = Instant::now();
                 while self.finished.remove(&ticket).is_none() {
                     assert!(started.elapsed() < WAIT, "the sink never had room again");
-                    self.collect();
+                    self.collect(Duration::from_secs(1));
                 }
             }
         }

@@ -28,6 +28,13 @@ impl Place {
         place
     }
 
+    /// The same again, to go on from.
+    pub fn copy(&self) -> Self {
+        let copy = Self { folder: tempfile::tempdir_in(quick_folder()).unwrap() };
+        copy_tree(self.folder.path(), copy.folder.path());
+        copy
+    }
+
     /// The root of the recorded disk; the volume is a folder in it.
     pub fn root(&self) -> PathBuf {
         self.folder.path().canonicalize().unwrap().join("disk")
@@ -51,6 +58,19 @@ impl Place {
             command.env(FAULT, fault);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy_tree(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).unwrap();
+        }
     }
 }
 
