@@ -33,13 +33,13 @@ struct Versions<T> {
 struct Version<T> {
     since: u64,
     value: T,
-    /// A sync has failed on it.
-    dropped: bool,
+    /// The process whose sync has failed on it.
+    dropped: Option<u64>,
 }
 
 impl<T> Versions<T> {
     fn new(value: T) -> Self {
-        Self { all: vec![Version { since: 0, value, dropped: false }] }
+        Self { all: vec![Version { since: 0, value, dropped: None }] }
     }
 
     fn now(&self) -> &T {
@@ -47,13 +47,13 @@ impl<T> Versions<T> {
     }
 
     fn push(&mut self, since: u64, value: T) {
-        self.all.push(Version { since, value, dropped: false });
+        self.all.push(Version { since, value, dropped: None });
     }
 
     /// What was there at `at` is durable now.
     fn settle(&mut self, at: u64) {
         let last = self.all.iter().rposition(|version| version.since <= at).unwrap_or(0);
-        if !self.all[last].dropped {
+        if self.all[last].dropped.is_none() {
             self.all.drain(..last);
         }
     }
@@ -62,8 +62,8 @@ impl<T> Versions<T> {
         self.all.drain(..self.all.len() - 1);
     }
 
-    fn drop_unsynced(&mut self) {
-        self.all.iter_mut().skip(1).for_each(|version| version.dropped = true);
+    fn drop_unsynced(&mut self, by: u64) {
+        self.all.iter_mut().skip(1).for_each(|version| version.dropped = Some(by));
     }
 }
 
@@ -191,7 +191,7 @@ impl Disk {
         let since = self.moment;
         let folder = self.folder_mut(folder);
         change.make(&mut folder.now);
-        folder.changes.push(Version { since, value: change, dropped: false });
+        folder.changes.push(Version { since, value: change, dropped: None });
     }
 
     fn file(&mut self, handle: u64) -> Option<(&mut File, u64)> {
@@ -261,12 +261,13 @@ impl Disk {
             Entry::SyncEnds { handle, token, failed } => {
                 let Some(began) = self.syncs.remove(token) else { return };
                 let Some(node) = self.handles.get(handle) else { return };
+                let process = handle >> 32;
                 match (&mut self.nodes[*node], failed) {
                     (Node::File(file), false) => file.settle(began),
-                    (Node::File(file), true) => file.drop_unsynced(),
-                    (Node::Folder(folder), false) => folder.settle(began),
+                    (Node::File(file), true) => file.drop_unsynced(process),
+                    (Node::Folder(folder), false) => folder.settle(began, process),
                     (Node::Folder(folder), true) => {
-                        folder.changes.iter_mut().for_each(|change| change.dropped = true);
+                        folder.changes.iter_mut().for_each(|change| change.dropped = Some(process));
                     }
                 }
             }
@@ -416,10 +417,10 @@ impl File {
         });
     }
 
-    fn drop_unsynced(&mut self) {
-        self.length.drop_unsynced();
+    fn drop_unsynced(&mut self, by: u64) {
+        self.length.drop_unsynced(by);
         for number in &self.unsynced {
-            self.sectors.get_mut(number).into_iter().for_each(Versions::drop_unsynced);
+            self.sectors.get_mut(number).into_iter().for_each(|sector| sector.drop_unsynced(by));
         }
     }
 
@@ -459,9 +460,12 @@ impl File {
 }
 
 impl Folder {
-    fn settle(&mut self, began: u64) {
-        let (settled, kept): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.changes).into_iter().partition(|change| change.since <= began && !change.dropped);
+    /// A process trusts no sync of a folder in which one of its own has failed; one that comes later finds the names as
+    /// they are, on a file system that works again.
+    fn settle(&mut self, began: u64, process: u64) {
+        let (settled, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.changes)
+            .into_iter()
+            .partition(|change| change.since <= began && change.dropped != Some(process));
         for change in &settled {
             change.value.make(&mut self.durable);
         }
@@ -469,7 +473,7 @@ impl Folder {
         self.changes = kept
             .into_iter()
             .filter(|old| {
-                !old.dropped
+                old.dropped.is_none()
                     || !settled.iter().any(|new| {
                         new.since > old.since && new.value.names().iter().any(|name| old.value.names().contains(name))
                     })

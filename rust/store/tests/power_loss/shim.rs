@@ -59,6 +59,10 @@ struct State {
     log: RawFd,
     /// One open of a file for each descriptor: handle, and whether its writes are durable at once.
     open: HashMap<RawFd, (u64, bool)>,
+    paths: HashMap<u64, String>,
+    /// Syncs that have begun: which file, and whether another sync of it has failed meanwhile. Kernels tell every
+    /// descriptor that was open then.
+    syncing: HashMap<u64, (String, bool)>,
     next: u64,
     fault: Option<Fault>,
     seen: HashMap<Kind, u64>,
@@ -74,6 +78,8 @@ pub fn start(root: &Path, log: &Path, fault: Option<Fault>) {
         root: format!("{}/", root.to_str().unwrap()).into_bytes(),
         log,
         open: HashMap::new(),
+        paths: HashMap::new(),
+        syncing: HashMap::new(),
         next: u64::from(std::process::id()) << 32,
         fault,
         seen: HashMap::new(),
@@ -243,6 +249,7 @@ unsafe fn open_as(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
         state.next += 1;
         let handle = state.next;
         state.open.insert(fd, (handle, flags & (libc::O_DSYNC | libc::O_SYNC) != 0));
+        state.paths.insert(handle, name.clone());
         let (create, truncate) = (flags & libc::O_CREAT != 0, flags & libc::O_TRUNC != 0);
         held.log(&Entry::Open { handle, create, truncate, path: name });
     }
@@ -287,12 +294,23 @@ unsafe fn sync_as(fd: c_int, real: unsafe fn(c_int) -> c_int) -> c_int {
     let Some(state) = held.state.as_mut() else { return 0 };
     state.next += 1;
     let token = state.next;
+    let path = state.paths.get(&handle).cloned().unwrap_or_default();
+    state.syncing.insert(token, (path.clone(), false));
     held.log(&Entry::SyncBegins { handle, token });
     drop(held);
     // Others may write while the disk is at work.
     std::thread::yield_now();
     let Some(mut held) = Held::take() else { return 0 };
-    let failed = held.fails(Kind::Sync);
+    let fails = held.fails(Kind::Sync);
+    let Some(state) = held.state.as_mut() else { return 0 };
+    let told = state.syncing.remove(&token).is_some_and(|(_, failed)| failed);
+    let failed = fails || told;
+    if failed {
+        state.syncing.values_mut().filter(|(of, _)| *of == path).for_each(|(_, failed)| *failed = true);
+        let errno = state.fault.map_or(libc::EIO, |fault| fault.errno);
+        // SAFETY: the address of this thread's errno is valid.
+        unsafe { *libc::__errno_location() = errno };
+    }
     held.log(&Entry::SyncEnds { handle, token, failed });
     if failed { -1 } else { 0 }
 }
