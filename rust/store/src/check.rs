@@ -3,6 +3,7 @@
 //! It changes nothing. The transaction pins old pages while it lasts, so a full check belongs to quiet hours.
 
 use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::FileExt;
 
 use crate::card::Card;
 use crate::db::keys;
@@ -17,7 +18,7 @@ use crate::ids::{AccountId, BlobId, MailboxId, PackId};
 use crate::jobs::ReadContext;
 use crate::ops::CheckReport;
 use crate::pack::compact::pack_of;
-use crate::pack::format::{RecordKind, decode_file_header};
+use crate::pack::format::{RECORD_HEADER, RecordKind, TRAILER, decode_file_header, trailer_fits};
 use crate::pack::read::pack_path;
 
 /// Problems told at most.
@@ -459,6 +460,10 @@ impl Check<'_> {
                 self.require(record.kind() == kind, || {
                     format!("blob {blob}: its record is of another kind")
                 });
+                let closed = self.is_closed(row);
+                self.require(closed, || {
+                    format!("blob {blob}: its record does not end with its trailer")
+                });
                 if kind == RecordKind::Body {
                     self.require(Card::decode(record.card()).is_some(), || {
                         format!("blob {blob}: the card in its record is damaged")
@@ -467,6 +472,19 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the record's last octets repeat its header's checksum; only what rebuilds an index needs them.
+    fn is_closed(&self, row: &BlobRecord) -> bool {
+        let (mut header, mut trailer) = ([0; RECORD_HEADER], [0; TRAILER]);
+        let end = row.offset + u64::from(row.length);
+        self.context.packs.file(row.pack).is_ok_and(|file| {
+            file.read_exact_at(&mut header, row.offset).is_ok()
+                && file
+                    .read_exact_at(&mut trailer, end.saturating_sub(TRAILER as u64))
+                    .is_ok()
+                && trailer_fits(&trailer, &header)
+        })
     }
 
     fn cards(&mut self) -> Result<()> {
@@ -520,10 +538,10 @@ impl Check<'_> {
             format!("pack {pack}: its file is missing or too short")
         });
         let mut header = [0; crate::pack::format::FILE_HEADER];
-        let named = self.context.packs.file(pack).is_ok_and(|file| {
-            std::os::unix::fs::FileExt::read_exact_at(&*file, &mut header, 0).is_ok()
-                && decode_file_header(&header) == Some(pack)
-        });
+        let named =
+            self.context.packs.file(pack).is_ok_and(|file| {
+                file.read_exact_at(&mut header, 0).is_ok() && decode_file_header(&header) == Some(pack)
+            });
         self.require(named, || {
             format!("pack {pack}: its file has another pack's header, or none")
         });

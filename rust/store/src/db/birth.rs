@@ -20,7 +20,11 @@ pub(crate) fn make_folders(path: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     for folder in missing {
         if let Some(parent) = folder.parent() {
-            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            let parent = if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            };
             sync_folder(parent)?;
         }
     }

@@ -21,7 +21,10 @@ impl History {
     pub fn begin(&mut self, key: &str, step: &Step) {
         let parts = step.takes_part();
         for (other, of) in &self.open {
-            assert!(of.takes_part().is_disjoint(&parts), "{key} meets {other}, which is open");
+            assert!(
+                of.takes_part().is_disjoint(&parts),
+                "{key} meets {other}, which is open"
+            );
         }
         self.open.insert(key.to_owned(), step.clone());
     }
@@ -105,7 +108,10 @@ fn difference(wanted: &Account, found: &Account) -> String {
         }
     }
     if wanted.subscribed != found.subscribed {
-        return format!("subscriptions must be {:?}, are {:?}", wanted.subscribed, found.subscribed);
+        return format!(
+            "subscriptions must be {:?}, are {:?}",
+            wanted.subscribed, found.subscribed
+        );
     }
     format!("the queue must be {:?}, is {:?}", wanted.queue, found.queue)
 }
@@ -116,9 +122,13 @@ pub fn read_back(rig: &Rig) -> Accounts {
         let context = rig.volume.context();
         let txn = context.begin().unwrap();
         let rows = context.tables.accounts.iter(&txn).unwrap();
-        rows.map(|row| u32::from_be_bytes(row.unwrap().0.try_into().unwrap())).collect()
+        rows.map(|row| u32::from_be_bytes(row.unwrap().0.try_into().unwrap()))
+            .collect()
     };
-    let mut found: Accounts = numbers.into_iter().map(|account| (account, account_of(rig, account))).collect();
+    let mut found: Accounts = numbers
+        .into_iter()
+        .map(|account| (account, account_of(rig, account)))
+        .collect();
     let mut queue = BTreeMap::new();
     for (id, record) in queue_items(&rig.volume).unwrap() {
         let context = rig.volume.context();
@@ -176,7 +186,9 @@ fn account_of(rig: &Rig, account: u32) -> Account {
                 octets: contents.len(),
                 prefix,
                 flags: row.flags,
-                keywords: names.map(|(_, keyword)| String::from_utf8(keyword.clone()).unwrap()).collect(),
+                keywords: names
+                    .map(|(_, keyword)| String::from_utf8(keyword.clone()).unwrap())
+                    .collect(),
                 date: row.internal_date,
             };
             mailbox.messages.insert(uid, message);

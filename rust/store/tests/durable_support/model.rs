@@ -98,16 +98,26 @@ impl Account {
         }
         if old == "INBOX" {
             self.create(new);
-            let messages = self.mailboxes.get_mut(old).map(|mailbox| std::mem::take(&mut mailbox.messages));
-            messages.unwrap_or_default().into_values().for_each(|message| self.add(new, message));
+            let messages = self
+                .mailboxes
+                .get_mut(old)
+                .map(|mailbox| std::mem::take(&mut mailbox.messages));
+            messages
+                .unwrap_or_default()
+                .into_values()
+                .for_each(|message| self.add(new, message));
             return Ok(());
         }
         if new.starts_with(&start) {
             return Err(Refusal::Refused);
         }
-        let all = self.mailboxes.keys().filter(|name| *name == old || name.starts_with(&start));
-        let names: Vec<(String, String)> =
-            all.map(|name| (name.clone(), format!("{new}{}", &name[old.len()..]))).collect();
+        let all = self
+            .mailboxes
+            .keys()
+            .filter(|name| *name == old || name.starts_with(&start));
+        let names: Vec<(String, String)> = all
+            .map(|name| (name.clone(), format!("{new}{}", &name[old.len()..])))
+            .collect();
         if names.iter().any(|(_, wanted)| self.mailboxes.contains_key(wanted)) {
             return Err(Refusal::Exists);
         }
@@ -115,7 +125,9 @@ impl Account {
             self.create(&superior);
         }
         for (name, wanted) in names {
-            let Some(mailbox) = self.mailboxes.remove(&name) else { continue };
+            let Some(mailbox) = self.mailboxes.remove(&name) else {
+                continue;
+            };
             if self.subscribed.contains(&name) {
                 self.subscribed.insert(wanted.clone());
             }
@@ -128,7 +140,13 @@ impl Account {
 /// Takes a step. A refused one changes nothing.
 pub fn apply(accounts: &mut Accounts, step: &Step) -> Result<(), Refusal> {
     match step {
-        Step::Deliver { number, octets, prefix, targets, due } => {
+        Step::Deliver {
+            number,
+            octets,
+            prefix,
+            targets,
+            due,
+        } => {
             for (account, name) in targets {
                 let owner = accounts.entry(*account).or_default();
                 owner.ensure();
@@ -147,7 +165,11 @@ pub fn apply(accounts: &mut Accounts, step: &Step) -> Result<(), Refusal> {
                 owner.add(name, message);
             }
             if let Some(due) = due {
-                accounts.entry(QUEUE).or_default().queue.insert(*number, (*octets, *due));
+                accounts
+                    .entry(QUEUE)
+                    .or_default()
+                    .queue
+                    .insert(*number, (*octets, *due));
             }
             Ok(())
         }
@@ -172,7 +194,14 @@ pub fn apply(accounts: &mut Accounts, step: &Step) -> Result<(), Refusal> {
 fn of_account(owner: &mut Account, step: &Step) -> Result<(), Refusal> {
     match step {
         Step::Ensure { .. } => owner.ensure(),
-        Step::Append { mailbox, number, octets, flags, keywords: bits, .. } => {
+        Step::Append {
+            mailbox,
+            number,
+            octets,
+            flags,
+            keywords: bits,
+            ..
+        } => {
             if owner.mailboxes.is_empty() && mailbox == "INBOX" {
                 owner.ensure();
             }
@@ -189,7 +218,15 @@ fn of_account(owner: &mut Account, step: &Step) -> Result<(), Refusal> {
             };
             owner.add(mailbox, message);
         }
-        Step::Flags { mailbox, first, last, mode, flags, keywords: bits, .. } => {
+        Step::Flags {
+            mailbox,
+            first,
+            last,
+            mode,
+            flags,
+            keywords: bits,
+            ..
+        } => {
             let mailbox = owner.mailboxes.get_mut(mailbox).ok_or(Refusal::NotFound)?;
             let named = keywords(*bits);
             for message in mailbox.messages.range_mut(*first..=*last).map(|(_, message)| message) {
@@ -209,13 +246,23 @@ fn of_account(owner: &mut Account, step: &Step) -> Result<(), Refusal> {
                 }
             }
         }
-        Step::Copy { mailbox, first, last, target, remove, .. } => {
+        Step::Copy {
+            mailbox,
+            first,
+            last,
+            target,
+            remove,
+            ..
+        } => {
             let source = owner.mailboxes.get(mailbox).ok_or(Refusal::NotFound)?;
             if !owner.mailboxes.contains_key(target) {
                 return Err(Refusal::NotFound);
             }
-            let chosen: Vec<(u32, Message)> =
-                source.messages.range(*first..=*last).map(|(uid, message)| (*uid, message.clone())).collect();
+            let chosen: Vec<(u32, Message)> = source
+                .messages
+                .range(*first..=*last)
+                .map(|(uid, message)| (*uid, message.clone()))
+                .collect();
             for (uid, message) in chosen {
                 owner.add(target, message);
                 if *remove && let Some(source) = owner.mailboxes.get_mut(mailbox) {
@@ -227,7 +274,9 @@ fn of_account(owner: &mut Account, step: &Step) -> Result<(), Refusal> {
             let mailbox = owner.mailboxes.get_mut(mailbox).ok_or(Refusal::NotFound)?;
             mailbox.messages.retain(|_, message| message.flags & flag::DELETED == 0);
         }
-        Step::ExpungeUids { mailbox, first, last, .. } => {
+        Step::ExpungeUids {
+            mailbox, first, last, ..
+        } => {
             let mailbox = owner.mailboxes.get_mut(mailbox).ok_or(Refusal::NotFound)?;
             mailbox.messages.retain(|uid, _| !(*first..=*last).contains(uid));
         }

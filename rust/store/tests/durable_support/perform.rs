@@ -132,7 +132,9 @@ impl<'v> Performer<'v> {
         match self.begin(step) {
             Ok(ticket) => {
                 let queued = match step {
-                    Step::Deliver { number, due: Some(_), .. } => Some(*number),
+                    Step::Deliver {
+                        number, due: Some(_), ..
+                    } => Some(*number),
                     _ => None,
                 };
                 self.under_way.insert(ticket, (key.to_owned(), queued));
@@ -146,10 +148,18 @@ impl<'v> Performer<'v> {
     pub fn answers(&mut self, limit: Duration) -> Vec<(String, Answer)> {
         let started = Instant::now();
         loop {
-            let tickets: Vec<Ticket> =
-                self.under_way.keys().filter(|ticket| self.finished.contains_key(ticket)).copied().collect();
+            let tickets: Vec<Ticket> = self
+                .under_way
+                .keys()
+                .filter(|ticket| self.finished.contains_key(ticket))
+                .copied()
+                .collect();
             if !tickets.is_empty() || started.elapsed() >= limit {
-                assert!(!tickets.is_empty() || limit < WAIT, "no ticket of {} completed", self.under_way.len());
+                assert!(
+                    !tickets.is_empty() || limit < WAIT,
+                    "no ticket of {} completed",
+                    self.under_way.len()
+                );
                 return tickets.into_iter().filter_map(|ticket| self.settle(ticket)).collect();
             }
             self.collect(limit.min(Duration::from_secs(1)));
@@ -212,7 +222,13 @@ impl<'v> Performer<'v> {
 
     fn begin(&mut self, step: &Step) -> Result<Ticket> {
         let op = match step {
-            Step::Deliver { number, octets, prefix, targets, due } => {
+            Step::Deliver {
+                number,
+                octets,
+                prefix,
+                targets,
+                due,
+            } => {
                 let trace = |account: u32| if *prefix { prefix_of(account) } else { Vec::new() };
                 let deliveries = targets.iter().map(|(account, mailbox)| Delivery {
                     account: *account,
@@ -234,7 +250,14 @@ impl<'v> Performer<'v> {
                 let sink = self.fill(&body(*number, *octets));
                 return self.volume.submit(Op::Submit(submit), Some(sink), None);
             }
-            Step::Append { account, mailbox, number, octets, flags, keywords } => {
+            Step::Append {
+                account,
+                mailbox,
+                number,
+                octets,
+                flags,
+                keywords,
+            } => {
                 let op = Op::Append {
                     account: *account,
                     mailbox: mailbox.clone(),
@@ -246,7 +269,15 @@ impl<'v> Performer<'v> {
                 return self.volume.submit(op, Some(sink), None);
             }
             Step::Ensure { account } => Op::EnsureAccount { account: *account },
-            Step::Flags { account, mailbox, first, last, mode, flags, keywords } => Op::StoreFlags {
+            Step::Flags {
+                account,
+                mailbox,
+                first,
+                last,
+                mode,
+                flags,
+                keywords,
+            } => Op::StoreFlags {
                 account: *account,
                 mailbox: self.mailbox(*account, mailbox)?,
                 uids: vec![(*first, *last)],
@@ -257,7 +288,14 @@ impl<'v> Performer<'v> {
                 },
                 flags: flag_set(*flags, *keywords),
             },
-            Step::Copy { account, mailbox, first, last, target, remove } => Op::Copy {
+            Step::Copy {
+                account,
+                mailbox,
+                first,
+                last,
+                target,
+                remove,
+            } => Op::Copy {
                 account: *account,
                 mailbox: self.mailbox(*account, mailbox)?,
                 uids: vec![(*first, *last)],
@@ -269,7 +307,12 @@ impl<'v> Performer<'v> {
                 mailbox: self.mailbox(*account, mailbox)?,
                 uids: None,
             },
-            Step::ExpungeUids { account, mailbox, first, last } => Op::ExpungeUids {
+            Step::ExpungeUids {
+                account,
+                mailbox,
+                first,
+                last,
+            } => Op::ExpungeUids {
                 account: *account,
                 mailbox: self.mailbox(*account, mailbox)?,
                 uids: vec![(*first, *last)],
@@ -288,7 +331,11 @@ impl<'v> Performer<'v> {
                 old: old.clone(),
                 new: new.clone(),
             },
-            Step::Subscribe { account, name, subscribed } => Op::Subscribe {
+            Step::Subscribe {
+                account,
+                name,
+                subscribed,
+            } => Op::Subscribe {
                 account: *account,
                 name: name.clone(),
                 subscribed: *subscribed,
@@ -320,7 +367,9 @@ fn flag_set(system: u8, bits: u8) -> FlagSet {
 /// The relay's state of an item: it follows from number and due time; now and then it takes several rows.
 pub fn state_of(number: u64, due: u64) -> Vec<u8> {
     let seed = number.wrapping_mul(31).wrapping_add(due);
-    (0..40 + seed % 3 * 1500).map(|at| (seed.wrapping_add(at * 7) % 251) as u8).collect()
+    (0..40 + seed % 3 * 1500)
+        .map(|at| (seed.wrapping_add(at * 7) % 251) as u8)
+        .collect()
 }
 
 /// All items with their whole states.

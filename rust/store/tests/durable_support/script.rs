@@ -67,7 +67,9 @@ impl Author {
     /// A range of UIDs near the end of a mailbox.
     fn range(&mut self, account: u32, mailbox: &str) -> (u32, u32) {
         let owner = self.expected.get(&account);
-        let next = owner.and_then(|owner| owner.mailboxes.get(mailbox)).map_or(1, |mailbox| mailbox.uid_next);
+        let next = owner
+            .and_then(|owner| owner.mailboxes.get(mailbox))
+            .map_or(1, |mailbox| mailbox.uid_next);
         let first = next.saturating_sub(self.random.below(12) as u32).max(1);
         (first, first + self.random.below(4) as u32)
     }
@@ -86,37 +88,83 @@ impl Author {
                     targets.push((other, self.name()));
                 }
                 let due = (self.uses_queue && self.random.one_in(4)).then(|| 1 + self.random.below(1_000_000));
-                Step::Deliver { number, octets, prefix: self.random.one_in(2), targets, due }
+                Step::Deliver {
+                    number,
+                    octets,
+                    prefix: self.random.one_in(2),
+                    targets,
+                    due,
+                }
             }
             14..=17 => {
                 let (number, octets) = self.message();
-                Step::Append { account, mailbox, number, octets, flags, keywords }
+                Step::Append {
+                    account,
+                    mailbox,
+                    number,
+                    octets,
+                    flags,
+                    keywords,
+                }
             }
             18..=22 => {
                 let mode = *self.random.pick(&[Mode::Add, Mode::Remove, Mode::Replace]);
-                Step::Flags { account, mailbox, first, last, mode, flags, keywords }
+                Step::Flags {
+                    account,
+                    mailbox,
+                    first,
+                    last,
+                    mode,
+                    flags,
+                    keywords,
+                }
             }
             23..=26 => {
                 let (target, remove) = (self.name(), self.random.one_in(2));
-                Step::Copy { account, mailbox, first, last, target, remove }
+                Step::Copy {
+                    account,
+                    mailbox,
+                    first,
+                    last,
+                    target,
+                    remove,
+                }
             }
             27 | 28 => Step::Expunge { account, mailbox },
-            29..=31 => Step::ExpungeUids { account, mailbox, first, last },
+            29..=31 => Step::ExpungeUids {
+                account,
+                mailbox,
+                first,
+                last,
+            },
             32 | 33 => Step::Create { account, name: mailbox },
             34 => Step::Delete { account, name: mailbox },
-            35 => Step::Rename { account, old: mailbox, new: self.name() },
-            36 => Step::Subscribe { account, name: mailbox, subscribed: self.random.one_in(2) },
+            35 => Step::Rename {
+                account,
+                old: mailbox,
+                new: self.name(),
+            },
+            36 => Step::Subscribe {
+                account,
+                name: mailbox,
+                subscribed: self.random.one_in(2),
+            },
             _ if !self.uses_queue => Step::Ensure { account },
             kind => {
-                let items: Vec<u64> =
-                    self.expected.get(&QUEUE).map(|owner| owner.queue.keys().copied().collect()).unwrap_or_default();
+                let items: Vec<u64> = self
+                    .expected
+                    .get(&QUEUE)
+                    .map(|owner| owner.queue.keys().copied().collect())
+                    .unwrap_or_default();
                 match items.is_empty() {
                     true => Step::Ensure { account },
                     false if kind == 39 => Step::Requeue {
                         number: *self.random.pick(&items),
                         due: 1 + self.random.below(1_000_000),
                     },
-                    false => Step::Dequeue { number: *self.random.pick(&items) },
+                    false => Step::Dequeue {
+                        number: *self.random.pick(&items),
+                    },
                 }
             }
         }

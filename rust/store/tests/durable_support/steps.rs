@@ -21,22 +21,79 @@ pub enum Mode {
 /// An operation. Messages are told by their number and length (`write_support::body`). Names have no spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    Ensure { account: u32 },
+    Ensure {
+        account: u32,
+    },
     /// One body for some accounts' mailboxes and, with a due time, for the queue. With `prefix` each recipient has its
     /// own trace header.
-    Deliver { number: u64, octets: usize, prefix: bool, targets: Vec<(u32, String)>, due: Option<u64> },
-    Append { account: u32, mailbox: String, number: u64, octets: usize, flags: u8, keywords: u8 },
-    Flags { account: u32, mailbox: String, first: u32, last: u32, mode: Mode, flags: u8, keywords: u8 },
-    Copy { account: u32, mailbox: String, first: u32, last: u32, target: String, remove: bool },
-    Expunge { account: u32, mailbox: String },
-    ExpungeUids { account: u32, mailbox: String, first: u32, last: u32 },
-    Create { account: u32, name: String },
-    Delete { account: u32, name: String },
-    Rename { account: u32, old: String, new: String },
-    Subscribe { account: u32, name: String, subscribed: bool },
+    Deliver {
+        number: u64,
+        octets: usize,
+        prefix: bool,
+        targets: Vec<(u32, String)>,
+        due: Option<u64>,
+    },
+    Append {
+        account: u32,
+        mailbox: String,
+        number: u64,
+        octets: usize,
+        flags: u8,
+        keywords: u8,
+    },
+    Flags {
+        account: u32,
+        mailbox: String,
+        first: u32,
+        last: u32,
+        mode: Mode,
+        flags: u8,
+        keywords: u8,
+    },
+    Copy {
+        account: u32,
+        mailbox: String,
+        first: u32,
+        last: u32,
+        target: String,
+        remove: bool,
+    },
+    Expunge {
+        account: u32,
+        mailbox: String,
+    },
+    ExpungeUids {
+        account: u32,
+        mailbox: String,
+        first: u32,
+        last: u32,
+    },
+    Create {
+        account: u32,
+        name: String,
+    },
+    Delete {
+        account: u32,
+        name: String,
+    },
+    Rename {
+        account: u32,
+        old: String,
+        new: String,
+    },
+    Subscribe {
+        account: u32,
+        name: String,
+        subscribed: bool,
+    },
     /// The queue item whose body has this number is done.
-    Dequeue { number: u64 },
-    Requeue { number: u64, due: u64 },
+    Dequeue {
+        number: u64,
+    },
+    Requeue {
+        number: u64,
+        due: u64,
+    },
 }
 
 impl Step {
@@ -66,33 +123,80 @@ impl std::fmt::Display for Step {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Ensure { account } => write!(out, "ensure {account}"),
-            Self::Deliver { number, octets, prefix, targets, due } => {
-                write!(out, "deliver {number} {octets} {} {}", u8::from(*prefix), due.unwrap_or(0))?;
-                targets.iter().try_for_each(|(account, mailbox)| write!(out, " {account} {mailbox}"))
+            Self::Deliver {
+                number,
+                octets,
+                prefix,
+                targets,
+                due,
+            } => {
+                write!(
+                    out,
+                    "deliver {number} {octets} {} {}",
+                    u8::from(*prefix),
+                    due.unwrap_or(0)
+                )?;
+                targets
+                    .iter()
+                    .try_for_each(|(account, mailbox)| write!(out, " {account} {mailbox}"))
             }
-            Self::Append { account, mailbox, number, octets, flags, keywords } => {
+            Self::Append {
+                account,
+                mailbox,
+                number,
+                octets,
+                flags,
+                keywords,
+            } => {
                 write!(out, "append {account} {mailbox} {number} {octets} {flags} {keywords}")
             }
-            Self::Flags { account, mailbox, first, last, mode, flags, keywords } => {
+            Self::Flags {
+                account,
+                mailbox,
+                first,
+                last,
+                mode,
+                flags,
+                keywords,
+            } => {
                 let mode = match mode {
                     Mode::Add => '+',
                     Mode::Remove => '-',
                     Mode::Replace => '=',
                 };
-                write!(out, "flags {account} {mailbox} {first} {last} {mode} {flags} {keywords}")
+                write!(
+                    out,
+                    "flags {account} {mailbox} {first} {last} {mode} {flags} {keywords}"
+                )
             }
-            Self::Copy { account, mailbox, first, last, target, remove } => {
+            Self::Copy {
+                account,
+                mailbox,
+                first,
+                last,
+                target,
+                remove,
+            } => {
                 let word = if *remove { "move" } else { "copy" };
                 write!(out, "{word} {account} {mailbox} {first} {last} {target}")
             }
             Self::Expunge { account, mailbox } => write!(out, "expunge {account} {mailbox}"),
-            Self::ExpungeUids { account, mailbox, first, last } => {
+            Self::ExpungeUids {
+                account,
+                mailbox,
+                first,
+                last,
+            } => {
                 write!(out, "expunge-uids {account} {mailbox} {first} {last}")
             }
             Self::Create { account, name } => write!(out, "create {account} {name}"),
             Self::Delete { account, name } => write!(out, "delete {account} {name}"),
             Self::Rename { account, old, new } => write!(out, "rename {account} {old} {new}"),
-            Self::Subscribe { account, name, subscribed } => {
+            Self::Subscribe {
+                account,
+                name,
+                subscribed,
+            } => {
                 write!(out, "subscribe {account} {name} {}", u8::from(*subscribed))
             }
             Self::Dequeue { number } => write!(out, "dequeue {number}"),
@@ -115,7 +219,9 @@ fn parse(words: &[&str]) -> Option<Step> {
         word.parse().ok()
     }
     Some(match *words {
-        ["ensure", account] => Step::Ensure { account: number(account)? },
+        ["ensure", account] => Step::Ensure {
+            account: number(account)?,
+        },
         ["deliver", message, octets, prefix, due, ref targets @ ..] => Step::Deliver {
             number: number(message)?,
             octets: number(octets)?,
@@ -165,8 +271,14 @@ fn parse(words: &[&str]) -> Option<Step> {
             first: number(first)?,
             last: number(last)?,
         },
-        ["create", account, name] => Step::Create { account: number(account)?, name: name.to_owned() },
-        ["delete", account, name] => Step::Delete { account: number(account)?, name: name.to_owned() },
+        ["create", account, name] => Step::Create {
+            account: number(account)?,
+            name: name.to_owned(),
+        },
+        ["delete", account, name] => Step::Delete {
+            account: number(account)?,
+            name: name.to_owned(),
+        },
         ["rename", account, old, new] => Step::Rename {
             account: number(account)?,
             old: old.to_owned(),
@@ -177,8 +289,13 @@ fn parse(words: &[&str]) -> Option<Step> {
             name: name.to_owned(),
             subscribed: subscribed == "1",
         },
-        ["dequeue", message] => Step::Dequeue { number: number(message)? },
-        ["requeue", message, due] => Step::Requeue { number: number(message)?, due: number(due)? },
+        ["dequeue", message] => Step::Dequeue {
+            number: number(message)?,
+        },
+        ["requeue", message, due] => Step::Requeue {
+            number: number(message)?,
+            due: number(due)?,
+        },
         _ => return None,
     })
 }

@@ -23,14 +23,18 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Self {
-        let place = Self { folder: tempfile::tempdir_in(quick_folder()).unwrap() };
+        let place = Self {
+            folder: tempfile::tempdir_in(quick_folder()).unwrap(),
+        };
         std::fs::create_dir(place.root()).unwrap();
         place
     }
 
     /// The same again, to go on from.
     pub fn copy(&self) -> Self {
-        let copy = Self { folder: tempfile::tempdir_in(quick_folder()).unwrap() };
+        let copy = Self {
+            folder: tempfile::tempdir_in(quick_folder()).unwrap(),
+        };
         copy_tree(self.folder.path(), copy.folder.path());
         copy
     }
@@ -50,14 +54,21 @@ impl Place {
         std::fs::write(self.folder.path().join(name), lines).unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "child::child", "--nocapture"]);
-        command.env(PLACE, self.folder.path().canonicalize().unwrap()).env(NAME, name);
+        command
+            .env(PLACE, self.folder.path().canonicalize().unwrap())
+            .env(NAME, name);
         if let Some(at) = dies_at {
             command.env(DIES_AT, at.to_string());
         }
         if let Some(fault) = fault {
             command.env(FAULT, fault);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 }
 
@@ -77,14 +88,27 @@ fn copy_tree(from: &Path, to: &Path) {
 /// Memory instead of a disk where that can be had: nothing here depends on real syncs.
 pub fn quick_folder() -> PathBuf {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() && tempfile::tempdir_in(memory).is_ok() { memory.to_owned() } else { std::env::temp_dir() }
+    if memory.is_dir() && tempfile::tempdir_in(memory).is_ok() {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
+    }
 }
 
 /// Waits; a child that neither ended well nor was to die is a fault of its own.
 pub fn finish(child: Child, dies: bool) {
     let output = child.wait_with_output().unwrap();
-    let ended = if dies { output.status.code() == Some(9) } else { output.status.success() };
-    assert!(ended, "{:?}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    let ended = if dies {
+        output.status.code() == Some(9)
+    } else {
+        output.status.success()
+    };
+    assert!(
+        ended,
+        "{:?}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 pub fn options(sync: bool) -> Options {
@@ -98,7 +122,9 @@ pub fn options(sync: bool) -> Options {
 
 fn fault_of(text: &str) -> Fault {
     let words: Vec<&str> = text.split(':').collect();
-    let [kind, count, how, errno] = words[..] else { panic!("no fault: {text}") };
+    let [kind, count, how, errno] = words[..] else {
+        panic!("no fault: {text}")
+    };
     Fault {
         kind: KINDS.iter().find(|(_, name)| *name == kind).unwrap().0,
         count: count.parse().unwrap(),

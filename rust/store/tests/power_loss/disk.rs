@@ -39,7 +39,13 @@ struct Version<T> {
 
 impl<T> Versions<T> {
     fn new(value: T) -> Self {
-        Self { all: vec![Version { since: 0, value, dropped: None }] }
+        Self {
+            all: vec![Version {
+                since: 0,
+                value,
+                dropped: None,
+            }],
+        }
     }
 
     fn now(&self) -> &T {
@@ -47,7 +53,11 @@ impl<T> Versions<T> {
     }
 
     fn push(&mut self, since: u64, value: T) {
-        self.all.push(Version { since, value, dropped: None });
+        self.all.push(Version {
+            since,
+            value,
+            dropped: None,
+        });
     }
 
     /// What was there at `at` is durable now.
@@ -63,7 +73,10 @@ impl<T> Versions<T> {
     }
 
     fn drop_unsynced(&mut self, by: u64) {
-        self.all.iter_mut().skip(1).for_each(|version| version.dropped = Some(by));
+        self.all
+            .iter_mut()
+            .skip(1)
+            .for_each(|version| version.dropped = Some(by));
     }
 }
 
@@ -177,21 +190,30 @@ impl Disk {
     /// The folder of a path and the last name.
     fn place<'p>(&self, path: &'p str) -> (usize, &'p str) {
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
-        (self.find(folders).unwrap_or_else(|| panic!("no folder for {path}")), name)
+        (
+            self.find(folders).unwrap_or_else(|| panic!("no folder for {path}")),
+            name,
+        )
     }
 
     fn find(&self, path: &str) -> Option<usize> {
-        path.split('/').filter(|name| !name.is_empty()).try_fold(0, |node, name| match &self.nodes[node] {
-            Node::Folder(folder) => folder.now.get(name).copied(),
-            Node::File(_) => None,
-        })
+        path.split('/')
+            .filter(|name| !name.is_empty())
+            .try_fold(0, |node, name| match &self.nodes[node] {
+                Node::Folder(folder) => folder.now.get(name).copied(),
+                Node::File(_) => None,
+            })
     }
 
     fn change(&mut self, folder: usize, change: Change) {
         let since = self.moment;
         let folder = self.folder_mut(folder);
         change.make(&mut folder.now);
-        folder.changes.push(Version { since, value: change, dropped: None });
+        folder.changes.push(Version {
+            since,
+            value: change,
+            dropped: None,
+        });
     }
 
     fn file(&mut self, handle: u64) -> Option<(&mut File, u64)> {
@@ -207,7 +229,12 @@ impl Disk {
     pub fn take(&mut self, entry: &Entry) {
         self.moment += 1;
         match entry {
-            Entry::Open { handle, create, truncate, path } => {
+            Entry::Open {
+                handle,
+                create,
+                truncate,
+                path,
+            } => {
                 let node = match self.find(path) {
                     Some(node) => node,
                     None => {
@@ -223,7 +250,12 @@ impl Disk {
                     file.set_length(moment, 0);
                 }
             }
-            Entry::Write { handle, offset, durable, data } => {
+            Entry::Write {
+                handle,
+                offset,
+                durable,
+                data,
+            } => {
                 if let Some((file, moment)) = self.file(*handle) {
                     file.write(moment, *offset, data, *durable);
                 }
@@ -243,7 +275,9 @@ impl Disk {
             Entry::Rename { from, to } => {
                 let ((folder, old), (target, new)) = (self.place(from), self.place(to));
                 assert_eq!(folder, target, "renames between folders are not simulated");
-                let node = self.find(from).unwrap_or_else(|| panic!("{from} is renamed and is not there"));
+                let node = self
+                    .find(from)
+                    .unwrap_or_else(|| panic!("{from} is renamed and is not there"));
                 self.change(folder, Change::Rename(old.to_owned(), new.to_owned(), node));
             }
             Entry::Unlink { path } | Entry::RemoveFolder { path } => {
@@ -267,7 +301,10 @@ impl Disk {
                     (Node::File(file), true) => file.drop_unsynced(process),
                     (Node::Folder(folder), false) => folder.settle(began, process),
                     (Node::Folder(folder), true) => {
-                        folder.changes.iter_mut().for_each(|change| change.dropped = Some(process));
+                        folder
+                            .changes
+                            .iter_mut()
+                            .for_each(|change| change.dropped = Some(process));
                     }
                 }
             }
@@ -283,7 +320,11 @@ impl Disk {
     /// Puts one legal state into the empty folder `target`.
     pub fn fail_power(&self, random: &mut Random, style: Style, target: &Path) {
         let threshold = self.moment.saturating_sub(random.below(60));
-        let mut draw = Draw { random, style, threshold };
+        let mut draw = Draw {
+            random,
+            style,
+            threshold,
+        };
         self.put_folder(0, &mut draw, target);
     }
 
@@ -293,7 +334,9 @@ impl Disk {
     }
 
     fn put_folder(&self, node: usize, draw: &mut Draw<'_>, target: &Path) {
-        let Node::Folder(folder) = &self.nodes[node] else { return };
+        let Node::Folder(folder) = &self.nodes[node] else {
+            return;
+        };
         let mut names = folder.durable.clone();
         let whole = draw.random.one_in(2);
         for change in &folder.changes {
@@ -345,7 +388,10 @@ impl Draw<'_> {
             Style::Files => 0,
             Style::LateOnly if all[all.len() - 1].since >= self.threshold => all.len() - 1,
             Style::LateOnly => 0,
-            Style::EarlyOnly => all.iter().rposition(|version| version.since <= self.threshold).unwrap_or(0),
+            Style::EarlyOnly => all
+                .iter()
+                .rposition(|version| version.since <= self.threshold)
+                .unwrap_or(0),
         };
         &all[at].value
     }
@@ -361,7 +407,9 @@ impl File {
     }
 
     fn sector(&mut self, number: u64) -> &mut Versions<Octets> {
-        self.sectors.entry(number).or_insert_with(|| Versions::new(Rc::new([0; SECTOR])))
+        self.sectors
+            .entry(number)
+            .or_insert_with(|| Versions::new(Rc::new([0; SECTOR])))
     }
 
     fn write(&mut self, moment: u64, offset: u64, data: &[u8], durable: bool) {
@@ -397,7 +445,11 @@ impl File {
             for number in zeroed {
                 let sector = self.sector(number);
                 let mut octets = **sector.now();
-                let kept = if number == first { (length % SECTOR as u64) as usize } else { 0 };
+                let kept = if number == first {
+                    (length % SECTOR as u64) as usize
+                } else {
+                    0
+                };
                 octets[kept..].fill(0);
                 sector.push(moment, Rc::new(octets));
                 self.unsynced.insert(number);
@@ -420,7 +472,10 @@ impl File {
     fn drop_unsynced(&mut self, by: u64) {
         self.length.drop_unsynced(by);
         for number in &self.unsynced {
-            self.sectors.get_mut(number).into_iter().for_each(|sector| sector.drop_unsynced(by));
+            self.sectors
+                .get_mut(number)
+                .into_iter()
+                .for_each(|sector| sector.drop_unsynced(by));
         }
     }
 
@@ -437,7 +492,10 @@ impl File {
                 // One throw for the sectors of a page; each takes its version of that moment.
                 if page_dice.0 != number / PAGE_SECTORS {
                     let moments = sector.all.len() as u64;
-                    page_dice = (number / PAGE_SECTORS, sector.all[draw.random.below(moments) as usize].since);
+                    page_dice = (
+                        number / PAGE_SECTORS,
+                        sector.all[draw.random.below(moments) as usize].since,
+                    );
                 }
                 let at = sector.all.iter().rposition(|version| version.since <= page_dice.1);
                 &sector.all[at.unwrap_or(0)].value

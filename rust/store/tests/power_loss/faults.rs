@@ -71,7 +71,13 @@ fn trial(fault: &str) -> Trial {
             &[]
         };
         for (dice, style) in styles.iter().enumerate() {
-            judge(&disk, &follower, *style, dice as u64, &format!("fault {fault}, entry {at}"));
+            judge(
+                &disk,
+                &follower,
+                *style,
+                dice as u64,
+                &format!("fault {fault}, entry {at}"),
+            );
         }
     }
     assert!(follower.unopened <= 1, "{fault}");
@@ -98,9 +104,25 @@ fn removals() -> Vec<Step> {
         flags: 0,
         keywords: 0,
     };
-    let expunge = Step::ExpungeUids { account, mailbox: mailbox(), first: 1, last: 1 };
-    let delete = Step::Delete { account, name: mailbox() };
-    vec![deliver(90_000), refused(90_001), deliver(90_002), expunge, refused(90_003), delete, Step::Ensure { account }]
+    let expunge = Step::ExpungeUids {
+        account,
+        mailbox: mailbox(),
+        first: 1,
+        last: 1,
+    };
+    let delete = Step::Delete {
+        account,
+        name: mailbox(),
+    };
+    vec![
+        deliver(90_000),
+        refused(90_001),
+        deliver(90_002),
+        expunge,
+        refused(90_003),
+        delete,
+        Step::Ensure { account },
+    ]
 }
 
 /// A pack that a sync failed on is never synced again by the process: the kernel would say that all is well. Nor is
@@ -114,7 +136,9 @@ fn assert_no_second_sync(fault: &str, entries: &[Entry]) {
             Entry::Open { handle, path, .. } => {
                 paths.insert(*handle, path);
             }
-            Entry::SyncEnds { handle, failed: true, .. } => failed.push((handle >> 32, paths[handle])),
+            Entry::SyncEnds {
+                handle, failed: true, ..
+            } => failed.push((handle >> 32, paths[handle])),
             Entry::SyncBegins { handle, .. } => {
                 let of = (handle >> 32, paths[handle]);
                 // Of a folder new names are synced anew; those that failed have been removed.
@@ -131,7 +155,7 @@ fn counts() -> Box<dyn Iterator<Item = u64>> {
     if std::env::var("IRONPOST_FAULTS").is_ok_and(|text| text == "all") {
         Box::new(1..100_000)
     } else {
-        Box::new((0..).map(|step: u64| 1 + step * (step + 3) * 2))
+        Box::new((0..).map(|step: u64| 1 + step * (step + 2) * 3))
     }
 }
 
@@ -152,7 +176,10 @@ fn fail_all(kind: &str, errno: i32) -> [u64; 4] {
                 *total += answers;
             }
             if std::env::var_os("IRONPOST_FAULTS_TELL").is_some() {
-                println!("{fault}: {:?}, not opened {}", trial.follower.answers, trial.follower.unopened);
+                println!(
+                    "{fault}: {:?}, not opened {}",
+                    trial.follower.answers, trial.follower.unopened
+                );
             }
         }
         assert!(reached > 0, "no {kind} was reached");

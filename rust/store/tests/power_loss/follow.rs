@@ -25,7 +25,10 @@ pub struct Follower {
 impl Follower {
     pub fn new(scripts: &[(&str, &[Step])]) -> Self {
         Self {
-            scripts: scripts.iter().map(|(name, steps)| ((*name).to_owned(), steps.to_vec())).collect(),
+            scripts: scripts
+                .iter()
+                .map(|(name, steps)| ((*name).to_owned(), steps.to_vec()))
+                .collect(),
             ..Self::default()
         }
     }
@@ -33,7 +36,11 @@ impl Follower {
     pub fn take(&mut self, entry: &Entry) {
         let Entry::Note { text } = entry else { return };
         let mut words = text.splitn(4, ' ');
-        let (kind, name, at) = (words.next(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (kind, name, at) = (
+            words.next(),
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        );
         let key = format!("{name} {at}");
         match kind {
             Some("begin") => {
@@ -66,12 +73,18 @@ impl Follower {
         let mut rig = Rig::of(volume);
         let found = read_back(&rig);
         self.history.clone().settle(&found)?;
-        let stored = rig.deliver(999, "INBOX", &body(7, 900)).map_err(|error| error.to_string())?;
+        let stored = rig
+            .deliver(999, "INBOX", &body(7, 900))
+            .map_err(|error| error.to_string())?;
         if rig.message(&stored).ok() != Some(body(7, 900)) {
             return Err("new mail does not read back".to_owned());
         }
         let report = rig.check(true);
         rig.volume.close();
-        if report.problems.is_empty() { Ok(()) } else { Err(format!("check: {:?}", report.problems)) }
+        if report.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("check: {:?}", report.problems))
+        }
     }
 }

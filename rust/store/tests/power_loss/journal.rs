@@ -5,20 +5,54 @@ use std::path::Path;
 /// One entry. A handle names one `open` of one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
-    Open { handle: u64, create: bool, truncate: bool, path: String },
+    Open {
+        handle: u64,
+        create: bool,
+        truncate: bool,
+        path: String,
+    },
     /// `durable`: the descriptor has O_DSYNC or O_SYNC.
-    Write { handle: u64, offset: u64, durable: bool, data: Vec<u8> },
-    Truncate { handle: u64, length: u64 },
+    Write {
+        handle: u64,
+        offset: u64,
+        durable: bool,
+        data: Vec<u8>,
+    },
+    Truncate {
+        handle: u64,
+        length: u64,
+    },
     /// `fallocate` that may make the file longer.
-    Allocate { handle: u64, end: u64 },
-    Rename { from: String, to: String },
-    Unlink { path: String },
-    MakeFolder { path: String },
-    RemoveFolder { path: String },
+    Allocate {
+        handle: u64,
+        end: u64,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+    Unlink {
+        path: String,
+    },
+    MakeFolder {
+        path: String,
+    },
+    RemoveFolder {
+        path: String,
+    },
     /// What was written before this entry is durable once the sync has ended well.
-    SyncBegins { handle: u64, token: u64 },
-    SyncEnds { handle: u64, token: u64, failed: bool },
-    Note { text: String },
+    SyncBegins {
+        handle: u64,
+        token: u64,
+    },
+    SyncEnds {
+        handle: u64,
+        token: u64,
+        failed: bool,
+    },
+    Note {
+        text: String,
+    },
 }
 
 impl Entry {
@@ -27,14 +61,30 @@ impl Entry {
         let mut out = vec![0; 4];
         let mut put = |kind: u8, numbers: &[u64], rest: &[&[u8]]| {
             out.push(kind);
-            numbers.iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+            numbers
+                .iter()
+                .for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
             rest.iter().for_each(|octets| out.extend_from_slice(octets));
         };
         match self {
-            Self::Open { handle, create, truncate, path } => {
-                put(1, &[*handle, u64::from(*create), u64::from(*truncate)], &[path.as_bytes()]);
+            Self::Open {
+                handle,
+                create,
+                truncate,
+                path,
+            } => {
+                put(
+                    1,
+                    &[*handle, u64::from(*create), u64::from(*truncate)],
+                    &[path.as_bytes()],
+                );
             }
-            Self::Write { handle, offset, durable, data } => {
+            Self::Write {
+                handle,
+                offset,
+                durable,
+                data,
+            } => {
                 put(2, &[*handle, *offset, u64::from(*durable)], &[data]);
             }
             Self::Truncate { handle, length } => put(3, &[*handle, *length, 0], &[]),
@@ -60,16 +110,42 @@ impl Entry {
         let rest = &octets[25..];
         let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
         match octets[0] {
-            1 => Self::Open { handle: first, create: second != 0, truncate: third != 0, path: text(rest) },
-            2 => Self::Write { handle: first, offset: second, durable: third != 0, data: rest.to_vec() },
-            3 => Self::Truncate { handle: first, length: second },
-            4 => Self::Allocate { handle: first, end: second },
-            5 => Self::Rename { from: text(&rest[..first as usize]), to: text(&rest[first as usize..]) },
+            1 => Self::Open {
+                handle: first,
+                create: second != 0,
+                truncate: third != 0,
+                path: text(rest),
+            },
+            2 => Self::Write {
+                handle: first,
+                offset: second,
+                durable: third != 0,
+                data: rest.to_vec(),
+            },
+            3 => Self::Truncate {
+                handle: first,
+                length: second,
+            },
+            4 => Self::Allocate {
+                handle: first,
+                end: second,
+            },
+            5 => Self::Rename {
+                from: text(&rest[..first as usize]),
+                to: text(&rest[first as usize..]),
+            },
             6 => Self::Unlink { path: text(rest) },
             7 => Self::MakeFolder { path: text(rest) },
             8 => Self::RemoveFolder { path: text(rest) },
-            9 => Self::SyncBegins { handle: first, token: second },
-            10 => Self::SyncEnds { handle: first, token: second, failed: third != 0 },
+            9 => Self::SyncBegins {
+                handle: first,
+                token: second,
+            },
+            10 => Self::SyncEnds {
+                handle: first,
+                token: second,
+                failed: third != 0,
+            },
             11 => Self::Note { text: text(rest) },
             kind => panic!("no such entry: {kind}"),
         }

@@ -72,7 +72,13 @@ struct State {
 pub fn start(root: &Path, log: &Path, fault: Option<Fault>) {
     let name = std::ffi::CString::new(log.to_str().unwrap()).unwrap();
     // SAFETY: the name is a C string, the flags are those of open(2).
-    let log = unsafe { original::open64(name.as_ptr(), libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_CLOEXEC, 0o600) };
+    let log = unsafe {
+        original::open64(
+            name.as_ptr(),
+            libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_CLOEXEC,
+            0o600,
+        )
+    };
     assert!(log >= 0);
     let state = State {
         root: format!("{}/", root.to_str().unwrap()).into_bytes(),
@@ -131,7 +137,9 @@ impl Held {
         // SAFETY: libc's callers hand over C strings.
         let path = unsafe { CStr::from_ptr(path) }.to_bytes();
         let root = &self.state.as_ref()?.root;
-        let inside = path.strip_prefix(&root[..]).or_else(|| (path == &root[..root.len() - 1]).then_some(&b""[..]));
+        let inside = path
+            .strip_prefix(&root[..])
+            .or_else(|| (path == &root[..root.len() - 1]).then_some(&b""[..]));
         inside.map(|path| String::from_utf8_lossy(path).into_owned())
     }
 
@@ -144,12 +152,16 @@ impl Held {
         let Some(state) = self.state.as_mut() else { return false };
         let seen = state.seen.entry(kind).or_default();
         *seen += 1;
-        let Some(fault) = state.fault.filter(|fault| fault.kind == kind) else { return false };
+        let Some(fault) = state.fault.filter(|fault| fault.kind == kind) else {
+            return false;
+        };
         let fails = *seen == fault.count || (fault.from_then_on && *seen > fault.count);
         if fails {
             let first = *seen == fault.count;
             if first {
-                self.log(&Entry::Note { text: "fault".to_owned() });
+                self.log(&Entry::Note {
+                    text: "fault".to_owned(),
+                });
             }
             // SAFETY: the address of this thread's errno is valid.
             unsafe { *libc::__errno_location() = fault.errno };
@@ -167,7 +179,12 @@ impl Held {
             left -= length;
         }
         if !data.is_empty() {
-            self.log(&Entry::Write { handle, offset, durable, data });
+            self.log(&Entry::Write {
+                handle,
+                offset,
+                durable,
+                data,
+            });
         }
     }
 }
@@ -248,10 +265,17 @@ unsafe fn open_as(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
     {
         state.next += 1;
         let handle = state.next;
-        state.open.insert(fd, (handle, flags & (libc::O_DSYNC | libc::O_SYNC) != 0));
+        state
+            .open
+            .insert(fd, (handle, flags & (libc::O_DSYNC | libc::O_SYNC) != 0));
         state.paths.insert(handle, name.clone());
         let (create, truncate) = (flags & libc::O_CREAT != 0, flags & libc::O_TRUNC != 0);
-        held.log(&Entry::Open { handle, create, truncate, path: name });
+        held.log(&Entry::Open {
+            handle,
+            create,
+            truncate,
+            path: name,
+        });
     }
     fd
 }
@@ -306,7 +330,11 @@ unsafe fn sync_as(fd: c_int, real: unsafe fn(c_int) -> c_int) -> c_int {
     let told = state.syncing.remove(&token).is_some_and(|(_, failed)| failed);
     let failed = fails || told;
     if failed {
-        state.syncing.values_mut().filter(|(of, _)| *of == path).for_each(|(_, failed)| *failed = true);
+        state
+            .syncing
+            .values_mut()
+            .filter(|(of, _)| *of == path)
+            .for_each(|(_, failed)| *failed = true);
         let errno = state.fault.map_or(libc::EIO, |fault| fault.errno);
         // SAFETY: the address of this thread's errno is valid.
         unsafe { *libc::__errno_location() = errno };
@@ -316,7 +344,12 @@ unsafe fn sync_as(fd: c_int, real: unsafe fn(c_int) -> c_int) -> c_int {
 }
 
 /// A call on paths.
-unsafe fn path_as(kind: Kind, path: *const c_char, entry: impl FnOnce(&Held, String) -> Option<Entry>, call: impl FnOnce() -> c_int) -> c_int {
+unsafe fn path_as(
+    kind: Kind,
+    path: *const c_char,
+    entry: impl FnOnce(&Held, String) -> Option<Entry>,
+    call: impl FnOnce() -> c_int,
+) -> c_int {
     let Some(mut held) = Held::take() else { return call() };
     let Some(name) = held.inside(path) else {
         drop(held);
@@ -335,7 +368,12 @@ unsafe fn path_as(kind: Kind, path: *const c_char, entry: impl FnOnce(&Held, Str
 }
 
 /// A call on a descriptor that changes a file's length.
-unsafe fn length_as(kind: Kind, fd: c_int, entry: impl FnOnce(u64) -> Option<Entry>, call: impl FnOnce() -> c_int) -> c_int {
+unsafe fn length_as(
+    kind: Kind,
+    fd: c_int,
+    entry: impl FnOnce(u64) -> Option<Entry>,
+    call: impl FnOnce() -> c_int,
+) -> c_int {
     let Some(mut held) = Held::take() else { return call() };
     let Some((handle, _)) = held.handle(fd) else {
         drop(held);
@@ -368,7 +406,10 @@ macro_rules! stand_in {
 }
 
 fn one(data: *const c_void, count: size_t) -> [iovec; 1] {
-    [iovec { iov_base: data.cast_mut(), iov_len: count }]
+    [iovec {
+        iov_base: data.cast_mut(),
+        iov_len: count,
+    }]
 }
 
 unsafe fn many<'a>(pieces: *const iovec, count: c_int) -> &'a [iovec] {
@@ -431,7 +472,12 @@ stand_in! {
 }
 
 unsafe fn truncate_as(fd: c_int, length: off_t) -> c_int {
-    let entry = |handle| Some(Entry::Truncate { handle, length: length as u64 });
+    let entry = |handle| {
+        Some(Entry::Truncate {
+            handle,
+            length: length as u64,
+        })
+    };
     // SAFETY: as the caller's.
     unsafe { length_as(Kind::Truncate, fd, entry, || original::ftruncate64(fd, length)) }
 }
@@ -440,5 +486,9 @@ unsafe fn allocate_as(fd: c_int, mode: c_int, offset: off_t, length: off_t) -> c
     let end = (offset + length) as u64;
     let entry = |handle| (mode == 0).then_some(Entry::Allocate { handle, end });
     // SAFETY: as the caller's.
-    unsafe { length_as(Kind::Allocate, fd, entry, || original::fallocate64(fd, mode, offset, length)) }
+    unsafe {
+        length_as(Kind::Allocate, fd, entry, || {
+            original::fallocate64(fd, mode, offset, length)
+        })
+    }
 }

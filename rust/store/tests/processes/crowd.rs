@@ -63,7 +63,9 @@ impl Crowd {
             kills: 0,
         };
         for place in 0..processes {
-            crowd.workers.push(Worker::start(crowd.folder.path(), place, &crowd.says, None));
+            crowd
+                .workers
+                .push(Worker::start(crowd.folder.path(), place, &crowd.says, None));
             crowd.numbers.push(place);
         }
         crowd
@@ -86,7 +88,9 @@ impl Crowd {
 
     fn take(&mut self, number: usize, line: Option<String>) {
         let line = line.unwrap_or_else(|| panic!("worker {number} has died by itself"));
-        let Some((key, answer)) = line.split_once(' ') else { return };
+        let Some((key, answer)) = line.split_once(' ') else {
+            return;
+        };
         let of = self.under_way.remove(&key.parse().unwrap());
         assert_eq!(of, Some(number), "{line}");
         let answer = Answer::from(answer);
@@ -181,7 +185,11 @@ fn processes_agree_with_a_dictionary() {
         }
     }
     crowd.compare();
-    assert!(crowd.answered[0] > operations / 2 && crowd.answered[1] > 0, "{:?}", crowd.answered);
+    assert!(
+        crowd.answered[0] > operations / 2 && crowd.answered[1] > 0,
+        "{:?}",
+        crowd.answered
+    );
     println!("seed {seed}: {:?} answers, {} kills", crowd.answered, crowd.kills);
     for worker in &mut crowd.workers {
         worker.dismiss();
@@ -192,10 +200,19 @@ fn processes_agree_with_a_dictionary() {
         closed += usize::from(line.as_deref() == Some("closed"));
     }
     crowd.rig.assert_clean();
-    let Crowd { rig, folder, mut history, .. } = crowd;
+    let Crowd {
+        rig,
+        folder,
+        mut history,
+        ..
+    } = crowd;
     rig.finish();
     let rig = Rig::open(folder.path(), &options());
-    assert!(rig.volume.recovery().starts_with("dead writers 0"), "{}", rig.volume.recovery());
+    assert!(
+        rig.volume.recovery().starts_with("dead writers 0"),
+        "{}",
+        rig.volume.recovery()
+    );
     history.settle(&read_back(&rig)).unwrap();
     rig.finish();
 }

@@ -54,7 +54,14 @@ impl Pair {
             let more = Author::new(seed, vec![account], u64::from(account) * 100_000, 20, false).steps(4_000);
             [first].into_iter().chain(more).collect()
         });
-        Self { rig, heard, workers, steps, next: [0, 0], history: History::default() }
+        Self {
+            rig,
+            heard,
+            workers,
+            steps,
+            next: [0, 0],
+            history: History::default(),
+        }
     }
 
     /// Gives a worker its next step.
@@ -71,7 +78,9 @@ impl Pair {
         loop {
             let (worker, line) = self.heard.recv_timeout(limit).ok()?;
             let Some(line) = line else { continue };
-            let Some((key, answer)) = line.split_once(' ') else { continue };
+            let Some((key, answer)) = line.split_once(' ') else {
+                continue;
+            };
             self.history.answer(key, &Answer::from(answer));
             return Some(worker);
         }
@@ -119,7 +128,11 @@ fn stopped_at(point: &str, end: End) {
     wait_stopped(&pair.workers[0]);
     // The other waits for the lock, however long; its own reads, and ours, go on.
     pair.ask(1);
-    assert_eq!(pair.hear(Duration::from_millis(300)), None, "{point}: it was not the lock that the first holds");
+    assert_eq!(
+        pair.hear(Duration::from_millis(300)),
+        None,
+        "{point}: it was not the lock that the first holds"
+    );
     let _ = read_back(&pair.rig);
     match end {
         End::Kill => {

@@ -43,7 +43,11 @@ fn worker() {
     });
     let mut performer = Performer::new(&volume);
     loop {
-        let next = if performer.is_idle() { taken.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { taken.recv_timeout(Duration::ZERO) };
+        let next = if performer.is_idle() {
+            taken.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            taken.recv_timeout(Duration::ZERO)
+        };
         match next {
             Ok(line) => {
                 let (key, step) = line.split_once(' ').unwrap();
@@ -78,7 +82,9 @@ impl Worker {
     /// Starts one; its lines come with `number` by `says`.
     pub fn start(folder: &Path, number: usize, says: &Sender<Said>, failpoint: Option<&str>) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "worker::worker", "--nocapture"]).env(FOLDER, folder);
+        command
+            .args(["--exact", "worker::worker", "--nocapture"])
+            .env(FOLDER, folder);
         if let Some(failpoint) = failpoint {
             command.env("IRONPOST_FAILPOINT", failpoint);
         }
