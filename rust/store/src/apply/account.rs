@@ -5,6 +5,7 @@ use crate::db::keys;
 use crate::db::records::{AccountRecord, DoomedRecord};
 use crate::error::{Result, StoreError};
 use crate::ids::{AccountId, MailboxId};
+use crate::journal::Entry;
 use crate::ops::Outcome;
 
 /// Mailboxes of a new account, with their special uses (RFC 6154); all are subscribed.
@@ -47,14 +48,12 @@ impl Batch<'_, '_> {
     /// True when the account is there; a rejection when it is being removed.
     pub(super) fn account_exists(&mut self, account: AccountId) -> Applied<bool> {
         let record = match self.accounts.get(&account) {
-            Some(open) => Some(open.record),
-            None => self.tables.account(&self.txn, account)?,
+            Some(open) => Some(open.record.removing),
+            None => self.tables.account(&self.txn, account)?.map(|record| record.removing),
         };
         match record {
-            Some(record) if record.removing => {
-                reject(StoreError::NotFound(format!("account {account} is being removed")))
-            }
-            Some(_) => Ok(true),
+            Some(true) => reject(StoreError::NotFound(format!("account {account} is being removed"))),
+            Some(false) => Ok(true),
             None => Ok(false),
         }
     }
@@ -80,6 +79,7 @@ impl Batch<'_, '_> {
                 arrivals: None,
             },
         );
+        self.tell_account(account);
         for (name, special_use) in USUAL_MAILBOXES {
             self.new_mailbox(account, name, special_use, true)?;
         }
@@ -103,7 +103,7 @@ impl Batch<'_, '_> {
         mailboxes.sort_unstable();
         mailboxes.dedup();
         for mailbox in mailboxes {
-            self.doom_mailbox(account, mailbox)?;
+            self.doom_mailbox(account, mailbox, false)?;
         }
         let mut names = Vec::new();
         for row in self.tables.names.prefix_iter(&self.txn, &keys::account(account))? {
@@ -115,12 +115,20 @@ impl Batch<'_, '_> {
         let record = &mut self.account(account)?.record;
         record.removing = true;
         record.mailboxes = 0;
+        // Its mailboxes have left the quota of its group.
+        record.group.clear();
+        (record.limit_messages, record.limit_octets) = (0, 0);
         self.tables.doomed.put(
             &mut self.txn,
             &keys::doomed_account(account),
-            &DoomedRecord { account }.encode(),
+            &DoomedRecord {
+                account,
+                ..DoomedRecord::default()
+            }
+            .encode(),
         )?;
         self.purge = true;
+        self.tell_account(account);
         self.dirty.insert((account, 0));
         Ok(Outcome::None)
     }
@@ -164,6 +172,7 @@ impl Batch<'_, '_> {
             self.tables
                 .keywords
                 .put(&mut self.txn, &keys::keyword(account, *number), name.as_bytes())?;
+            self.tell(&Entry::Keyword(account, *number, name.clone()));
         }
         Ok(plan.bits)
     }

@@ -1,10 +1,12 @@
 //! Mailboxes: CREATE, DELETE, RENAME, SUBSCRIBE (RFC 9051 §6.3). The hierarchy separator is `/`.
 
+use super::quota::Amount;
 use super::{Applied, Batch, OpenMailbox, reject};
 use crate::db::keys;
 use crate::db::records::{ChangeKind, DoomedRecord, MailboxRecord, NameRecord};
 use crate::error::{Result, StoreError};
 use crate::ids::{AccountId, MailboxId};
+use crate::journal::Entry;
 use crate::ops::{MailboxInfo, Outcome};
 
 /// Octets of a mailbox name at most.
@@ -34,6 +36,24 @@ pub(super) fn check_name(name: &str) -> Applied<&str> {
         return Ok(name);
     };
     reject(StoreError::Refused(what.to_owned()))
+}
+
+/// The special use in its own spelling (RFC 6154 §2), or empty. A rejection when it is none of ours.
+pub(super) fn check_use(special_use: &str) -> Applied<&'static str> {
+    const KNOWN: [&str; 8] = [
+        "",
+        "\\All",
+        "\\Archive",
+        "\\Drafts",
+        "\\Flagged",
+        "\\Junk",
+        "\\Sent",
+        "\\Trash",
+    ];
+    match KNOWN.into_iter().find(|known| known.eq_ignore_ascii_case(special_use)) {
+        Some(known) => Ok(known),
+        None => reject(StoreError::Refused("this special use is not supported".to_owned())),
+    }
 }
 
 /// Superior names, the highest first, without the name itself.
@@ -67,6 +87,8 @@ impl Batch<'_, '_> {
             ..MailboxRecord::default()
         };
         self.mailboxes.insert(mailbox, OpenMailbox { account, record });
+        self.tell_mailbox(account, mailbox);
+        self.tell_account(account);
         let was_subscribed = self
             .tables
             .name(&self.txn, account, name)?
@@ -89,7 +111,36 @@ impl Batch<'_, '_> {
         Ok(record.uid_validity_last)
     }
 
+    /// True when another mailbox of the account has this UIDVALIDITY.
+    pub(super) fn has_uid_validity(&self, account: AccountId, mailbox: MailboxId, wanted: u32) -> Result<bool> {
+        for row in self.tables.mailboxes.prefix_iter(&self.txn, &keys::account(account))? {
+            let (key, value) = row?;
+            let id = keys::u32_at(key, 4).unwrap_or(0);
+            // Those open in this batch may say something else by now.
+            if id == mailbox || self.mailboxes.contains_key(&id) {
+                continue;
+            }
+            if MailboxRecord::decode(value).is_none_or(|record| record.uid_validity == wanted) {
+                return Ok(true);
+            }
+        }
+        let open = self.mailboxes.iter().filter(|(id, _)| **id != mailbox);
+        Ok(open
+            .into_iter()
+            .any(|(_, open)| open.account == account && open.record.uid_validity == wanted))
+    }
+
+    /// Logs that a mailbox's own facts have changed, as a rename without another name.
+    pub(super) fn mailbox_changed(&mut self, account: AccountId, mailbox: MailboxId) -> Result<()> {
+        let modseq = self.change(account, ChangeKind::MailboxRenamed, mailbox, Vec::new())?;
+        self.known_mailbox(account, mailbox)?.highest_modseq = modseq;
+        self.tell_mailbox(account, mailbox);
+        self.tell_account(account);
+        Ok(())
+    }
+
     fn put_name(&mut self, account: AccountId, mailbox: MailboxId, name: &str, subscribed: bool) -> Result<()> {
+        self.tell_name(account, name);
         let row = NameRecord {
             mailbox,
             subscribed,
@@ -145,19 +196,7 @@ impl Batch<'_, '_> {
 
     pub(super) fn create_mailbox(&mut self, account: AccountId, name: &str, special_use: &str) -> Applied<Outcome> {
         let name = check_name(name)?;
-        let known_use = [
-            "",
-            "\\All",
-            "\\Archive",
-            "\\Drafts",
-            "\\Flagged",
-            "\\Junk",
-            "\\Sent",
-            "\\Trash",
-        ];
-        let Some(special_use) = known_use.iter().find(|known| known.eq_ignore_ascii_case(special_use)) else {
-            return reject(StoreError::Refused("this special use is not supported".to_owned()));
-        };
+        let special_use = check_use(special_use)?;
         let exists = self.account_exists(account)?;
         if exists && self.mailbox_named(account, name)?.is_some() {
             return reject(StoreError::AlreadyExists(name.to_owned()));
@@ -192,7 +231,7 @@ impl Batch<'_, '_> {
         };
         self.drop_name(account, name, row.subscribed)?;
         self.account(account)?.record.mailboxes -= 1;
-        self.doom_mailbox(account, row.mailbox)?;
+        self.doom_mailbox(account, row.mailbox, true)?;
         self.change(account, ChangeKind::MailboxDeleted, row.mailbox, Vec::new())?;
         Ok(Outcome::None)
     }
@@ -202,18 +241,28 @@ impl Batch<'_, '_> {
         if subscribed {
             self.put_name(account, 0, name, true)
         } else {
+            self.tell_name(account, name);
             self.tables.names.delete(&mut self.txn, &keys::name(account, name))?;
             Ok(())
         }
     }
 
-    /// Takes a mailbox's row away; its messages are purged in steps.
-    pub(super) fn doom_mailbox(&mut self, account: AccountId, mailbox: MailboxId) -> Result<()> {
+    /// Takes a mailbox's row away; its messages are purged, or with `retain` retained, in steps. They leave the quota at once.
+    pub(super) fn doom_mailbox(&mut self, account: AccountId, mailbox: MailboxId, retain: bool) -> Result<()> {
+        let record = self.known_mailbox(account, mailbox)?;
+        let held = Amount {
+            messages: u64::from(record.messages),
+            octets: record.size,
+        };
+        let name = if retain { record.name.clone() } else { String::new() };
+        self.count_out(account, held)?;
         self.mailboxes.remove(&mailbox);
+        let at = u64::from(self.seconds());
+        self.tell(&Entry::MailboxGone(account, mailbox, retain && self.retention > 0, at));
         self.tables
             .mailboxes
             .delete(&mut self.txn, &keys::mailbox(account, mailbox))?;
-        let row = DoomedRecord { account }.encode();
+        let row = DoomedRecord { account, name }.encode();
         self.tables
             .doomed
             .put(&mut self.txn, &keys::doomed_mailbox(mailbox), &row)?;
@@ -276,6 +325,7 @@ impl Batch<'_, '_> {
             self.drop_name(account, &from, subscribed)?;
             self.put_name(account, id, &to, subscribed || there)?;
             self.known_mailbox(account, id)?.name = to;
+            self.tell_mailbox(account, id);
             self.change(account, ChangeKind::MailboxRenamed, id, Vec::new())?;
         }
         Ok(Outcome::None)
@@ -301,6 +351,7 @@ impl Batch<'_, '_> {
             return Ok(Outcome::None);
         }
         if mailbox == 0 && !subscribed {
+            self.tell_name(account, name);
             self.tables.names.delete(&mut self.txn, &keys::name(account, name))?;
         } else {
             self.put_name(account, mailbox, name, subscribed)?;

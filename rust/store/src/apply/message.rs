@@ -1,11 +1,13 @@
 //! Messages: arrival, flags, COPY, MOVE, EXPUNGE.
 
+use super::quota::Amount;
 use super::{Applied, Batch, ranges, reject};
 use crate::db::keys::{self, UIDS_PER_CHUNK};
 use crate::db::records::{ChangeKind, ChangeRecord, MessageRecord, flag};
 use crate::db::tables::damaged;
 use crate::error::{Result, StoreError};
 use crate::ids::{AccountId, MailboxId, Uid};
+use crate::journal::Entry;
 use crate::ops::{Copied, FlagMode, FlagSet, FlagState, Outcome, StoredMessage};
 use crate::prepare::Prepared;
 
@@ -85,9 +87,11 @@ impl Batch<'_, '_> {
         chunk.present.set(position, true);
         chunk.seen.set(position, record.flags & flag::SEEN != 0);
         chunk.deleted.set(position, record.flags & flag::DELETED != 0);
+        self.count_in(account, Amount::one(record.size))?;
         record.modseq = self.arrival(account, mailbox, uid)?;
         self.known_mailbox(account, mailbox)?.highest_modseq = record.modseq;
         self.put_message(mailbox, uid, &record)?;
+        self.tell_message(mailbox, uid, &record)?;
         Ok(StoredMessage {
             account,
             mailbox,
@@ -122,6 +126,7 @@ impl Batch<'_, '_> {
         if let Some(mailbox) = found {
             self.require_uids(account, mailbox, 1)?;
         }
+        self.require_room(account, Amount::one(body.raw_len))?;
         self.ensure_account(account)?;
         let mailbox = self
             .mailbox_named(account, name)?
@@ -135,6 +140,7 @@ impl Batch<'_, '_> {
             keywords,
             internal_date: internal_date.unwrap_or((self.now / 1_000_000) as i64),
             size: body.raw_len,
+            saved: self.seconds(),
             ..MessageRecord::default()
         };
         Ok(Outcome::Stored(self.add_message(account, mailbox, record)?))
@@ -201,6 +207,7 @@ impl Batch<'_, '_> {
                 after.modseq = modseq;
                 states[index].modseq = modseq;
                 self.put_message(mailbox, uid, &after)?;
+                self.tell_flags(mailbox, uid, &after, modseq);
                 self.count_flags(account, mailbox, uid, before.flags, after.flags)?;
             }
             self.known_mailbox(account, mailbox)?.highest_modseq = modseq;
@@ -268,6 +275,13 @@ impl Batch<'_, '_> {
             )));
         }
         self.require_uids(account, target_id, rows.len())?;
+        if !remove {
+            let mut more = Amount::default();
+            for (_, record) in &rows {
+                more.add(Amount::one(record.size));
+            }
+            self.require_room(account, more)?;
+        }
         let pairs = self.copy_rows(account, target_id, &rows, remove)?;
         if remove {
             self.remove_rows(account, mailbox, &rows, false)?;
@@ -294,7 +308,11 @@ impl Batch<'_, '_> {
                 self.keep_blob(record.blob, 1)?;
                 self.keep_blob(record.prefix, 1)?;
             }
-            pairs.push((*uid, self.add_message(account, target, *record)?.uid));
+            let copy = MessageRecord {
+                saved: self.seconds(),
+                ..*record
+            };
+            pairs.push((*uid, self.add_message(account, target, copy)?.uid));
         }
         Ok(pairs)
     }
@@ -307,7 +325,10 @@ impl Batch<'_, '_> {
         rows: &[(Uid, MessageRecord)],
         release: bool,
     ) -> Result<()> {
+        let name = self.known_mailbox(account, mailbox)?.name.clone();
+        let mut less = Amount::default();
         for (uid, record) in rows {
+            less.add(Amount::one(record.size));
             self.tables
                 .messages
                 .delete(&mut self.txn, &keys::message(mailbox, *uid))?;
@@ -326,11 +347,19 @@ impl Batch<'_, '_> {
                 row.deleted = row.deleted.saturating_sub(1);
             }
             if release {
-                self.release_blob(record.blob)?;
-                self.release_blob(record.prefix)?;
+                self.retain_or_release(account, mailbox, *uid, record, &name)?;
             }
         }
-        for some in ranges(rows.iter().map(|(uid, _)| *uid)).chunks(ChangeRecord::RANGES_MAX) {
+        self.count_out(account, less)?;
+        let gone = ranges(rows.iter().map(|(uid, _)| *uid));
+        let at = u64::from(self.seconds());
+        self.tell(&Entry::Expunged(
+            mailbox,
+            gone.clone(),
+            release && self.retention > 0,
+            at,
+        ));
+        for some in gone.chunks(ChangeRecord::RANGES_MAX) {
             let modseq = self.change(account, ChangeKind::Expunged, mailbox, some.to_vec())?;
             self.known_mailbox(account, mailbox)?.highest_modseq = modseq;
         }

@@ -1,5 +1,7 @@
 //! Key layouts: big-endian, so that LMDB's byte order is the order of the numbers. One constructor per table.
 
+use std::ops::Bound;
+
 use crate::ids::{AccountId, BlobId, MailboxId, ModSeq, PackId, QueueId, Uid, WriterId};
 
 /// Octets of a mailbox name that stand in a key as they are; what is longer is cut there and a hash follows
@@ -101,12 +103,29 @@ pub fn name_prefix(account: AccountId, start: &str) -> Vec<u8> {
     key
 }
 
+/// Key of `retained`: account, Unix second of the EXPUNGE, mailbox, UID; its first four octets are those of one account.
+#[must_use]
+pub fn retained(account: AccountId, expunged: u64, mailbox: MailboxId, uid: Uid) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..4].copy_from_slice(&account.to_be_bytes());
+    key[4..12].copy_from_slice(&expunged.to_be_bytes());
+    key[12..16].copy_from_slice(&mailbox.to_be_bytes());
+    key[16..].copy_from_slice(&uid.to_be_bytes());
+    key
+}
+
 /// Key of a writer's row in `meta`.
 #[must_use]
 pub fn writer(writer: WriterId) -> [u8; 11] {
     let mut key = *b"writer:\0\0\0\0";
     key[7..].copy_from_slice(&writer.to_be_bytes());
     key
+}
+
+/// Key of `journal`: the writer, then the part; its first four octets are those of one writer.
+#[must_use]
+pub fn journal(writer: WriterId, part: u32) -> [u8; 8] {
+    pair(writer, part)
 }
 
 /// Key of `doomed` for a mailbox whose messages are to be purged.
@@ -127,6 +146,16 @@ pub fn doomed_pack(pack: PackId) -> [u8; 9] {
     let mut key = [b'p'; 9];
     key[1..].copy_from_slice(&pack.0.to_be_bytes());
     key
+}
+
+/// The bound behind a key; from the beginning when it is empty, for LMDB takes no empty keys.
+#[must_use]
+pub fn behind(key: &[u8]) -> Bound<&[u8]> {
+    if key.is_empty() {
+        Bound::Unbounded
+    } else {
+        Bound::Excluded(key)
+    }
 }
 
 fn tagged(tag: u8, number: u32) -> [u8; 5] {

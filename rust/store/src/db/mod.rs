@@ -4,6 +4,7 @@ pub(crate) mod birth;
 pub mod codec;
 pub mod env;
 pub mod keys;
+pub(crate) mod migrate;
 pub mod records;
 pub mod tables;
 pub mod uids;
