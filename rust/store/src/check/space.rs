@@ -93,7 +93,9 @@ impl Check<'_> {
                     format!("blob {blob}: its record is of another kind")
                 });
                 let closed = self.is_closed(row);
-                self.require(closed, || format!("blob {blob}: its record does not end with its trailer"));
+                self.require(closed, || {
+                    format!("blob {blob}: its record does not end with its trailer")
+                });
                 if kind == RecordKind::Body {
                     self.require(Card::decode(record.card()).is_some(), || {
                         format!("blob {blob}: the card in its record is damaged")

@@ -218,6 +218,30 @@ fn of_account(owner: &mut Account, step: &Step) -> Result<(), Refusal> {
             };
             owner.add(mailbox, message);
         }
+        Step::Import {
+            mailbox,
+            uid,
+            number,
+            octets,
+            flags,
+            keywords: bits,
+            ..
+        } => {
+            let target = owner.mailboxes.get_mut(mailbox).ok_or(Refusal::NotFound)?;
+            if *uid < target.uid_next {
+                return Err(Refusal::Refused);
+            }
+            target.uid_next = *uid;
+            let message = Message {
+                number: *number,
+                octets: *octets,
+                prefix: None,
+                flags: *flags,
+                keywords: keywords(*bits),
+                date: DATE + *number as i64,
+            };
+            owner.add(mailbox, message);
+        }
         Step::Flags {
             mailbox,
             first,

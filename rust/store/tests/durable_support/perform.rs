@@ -268,6 +268,28 @@ impl<'v> Performer<'v> {
                 let sink = self.fill(&body(*number, *octets));
                 return self.volume.submit(op, Some(sink), None);
             }
+            Step::Import {
+                account,
+                mailbox,
+                uid,
+                number,
+                octets,
+                flags,
+                keywords,
+            } => {
+                let op = Op::Import {
+                    account: *account,
+                    mailbox: mailbox.clone(),
+                    uid: Some(*uid),
+                    flags: flag_set(*flags, *keywords),
+                    internal_date: Some(DATE + *number as i64),
+                    internal_zone: 0,
+                    saved: Some(1_000),
+                    quota: false,
+                };
+                let sink = self.fill(&body(*number, *octets));
+                return self.volume.submit(op, Some(sink), None);
+            }
             Step::Ensure { account } => Op::EnsureAccount { account: *account },
             Step::Flags {
                 account,

@@ -96,7 +96,19 @@ impl Author {
                     due,
                 }
             }
-            14..=17 => {
+            17 => {
+                let (number, octets) = self.message();
+                Step::Import {
+                    account,
+                    mailbox,
+                    uid: last + self.random.below(9) as u32,
+                    number,
+                    octets,
+                    flags,
+                    keywords,
+                }
+            }
+            14..=16 => {
                 let (number, octets) = self.message();
                 Step::Append {
                     account,

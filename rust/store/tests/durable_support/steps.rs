@@ -41,6 +41,16 @@ pub enum Step {
         flags: u8,
         keywords: u8,
     },
+    /// A message that comes with a UID of its own.
+    Import {
+        account: u32,
+        mailbox: String,
+        uid: u32,
+        number: u64,
+        octets: usize,
+        flags: u8,
+        keywords: u8,
+    },
     Flags {
         account: u32,
         mailbox: String,
@@ -107,6 +117,7 @@ impl Step {
             Self::Dequeue { .. } | Self::Requeue { .. } => BTreeSet::from([QUEUE]),
             Self::Ensure { account }
             | Self::Append { account, .. }
+            | Self::Import { account, .. }
             | Self::Flags { account, .. }
             | Self::Copy { account, .. }
             | Self::Expunge { account, .. }
@@ -149,6 +160,20 @@ impl std::fmt::Display for Step {
                 keywords,
             } => {
                 write!(out, "append {account} {mailbox} {number} {octets} {flags} {keywords}")
+            }
+            Self::Import {
+                account,
+                mailbox,
+                uid,
+                number,
+                octets,
+                flags,
+                keywords,
+            } => {
+                write!(
+                    out,
+                    "import {account} {mailbox} {uid} {number} {octets} {flags} {keywords}"
+                )
             }
             Self::Flags {
                 account,
@@ -235,6 +260,15 @@ fn parse(words: &[&str]) -> Option<Step> {
         ["append", account, mailbox, message, octets, flags, keywords] => Step::Append {
             account: number(account)?,
             mailbox: mailbox.to_owned(),
+            number: number(message)?,
+            octets: number(octets)?,
+            flags: number(flags)?,
+            keywords: number(keywords)?,
+        },
+        ["import", account, mailbox, uid, message, octets, flags, keywords] => Step::Import {
+            account: number(account)?,
+            mailbox: mailbox.to_owned(),
+            uid: number(uid)?,
             number: number(message)?,
             octets: number(octets)?,
             flags: number(flags)?,

@@ -155,7 +155,7 @@ fn counts() -> Box<dyn Iterator<Item = u64>> {
     if std::env::var("IRONPOST_FAULTS").is_ok_and(|text| text == "all") {
         Box::new(1..100_000)
     } else {
-        Box::new((0..).map(|step: u64| 1 + step * (step + 2) * 3))
+        Box::new((0..).map(|step: u64| 1 + step * (step + 2) * 5))
     }
 }
 

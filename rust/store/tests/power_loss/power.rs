@@ -151,7 +151,7 @@ fn cut(seed: u64, scale: usize, per_cut: u64) -> u64 {
         let answer = |entry: &Entry| matches!(entry, Entry::Note { text } if text.starts_with("answer"));
         let sync = |entry: &Entry| matches!(entry, Entry::SyncEnds { .. } | Entry::Write { durable: true, .. });
         let cut_here = if answer(entry) {
-            !next.is_some_and(answer) && random.one_in(2)
+            !next.is_some_and(answer) && random.one_in(3)
         } else if sync(entry) || next.is_some_and(sync) {
             random.one_in(4)
         } else {

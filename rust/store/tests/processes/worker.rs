@@ -21,6 +21,7 @@ pub fn options() -> Options {
         min_free: 0,
         // A kill is no power loss: what was written is there. Power loss is simulated by tests/power_loss.
         sync: false,
+        retention: 3_600,
         ..Options::default()
     }
 }
