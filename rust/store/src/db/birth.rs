@@ -6,7 +6,7 @@
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use heed::{Env, WithoutTls};
 
@@ -39,6 +39,7 @@ pub(crate) fn ensure_index(
     volume: &Path,
     map_size: usize,
     sync: bool,
+    holds_packs: impl FnOnce() -> Result<bool>,
     fill: impl FnOnce(&Env<WithoutTls>) -> Result<()>,
 ) -> Result<()> {
     let index = volume.join("index");
@@ -46,12 +47,8 @@ pub(crate) fn ensure_index(
     if std::fs::metadata(&data).is_ok_and(|metadata| metadata.len() > 0) {
         return Ok(());
     }
-    if let Some(pack) = any_pack(&volume.join("packs"))? {
-        return Err(StoreError::Open(format!(
-            "its index {} is missing or empty, but there are packs with mail ({}): restore or rebuild the index first",
-            data.display(),
-            pack.display()
-        )));
+    if holds_packs()? {
+        return Err(no_index(volume));
     }
     let unborn = volume.join("index.new");
     remove_folder(&unborn)?;
@@ -74,19 +71,10 @@ fn remove_folder(path: &Path) -> Result<()> {
     }
 }
 
-/// Some pack file, if there is one.
-fn any_pack(packs: &Path) -> Result<Option<PathBuf>> {
-    for folder in std::fs::read_dir(packs)? {
-        let folder = folder?.path();
-        if !folder.is_dir() {
-            continue;
-        }
-        for file in std::fs::read_dir(&folder)? {
-            let path = file?.path();
-            if path.extension().is_some_and(|extension| extension == "pack") {
-                return Ok(Some(path));
-            }
-        }
-    }
-    Ok(None)
+/// The refusal of a volume that has packs and no index.
+pub(crate) fn no_index(volume: &Path) -> StoreError {
+    StoreError::Open(format!(
+        "{} has packs but no index (index/data.mdb): make one with `ironpost store rebuild`",
+        volume.display()
+    ))
 }
