@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from .. import __version__
 from ..errors import UserError
 from ..identity import accounts
+from ..portable.operations import OPERATIONS as PORTABLE
 from ..runtime import threads
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "domain.add": domain_add,
     "domain.list": domain_list,
     "domain.remove": domain_remove,
+    **PORTABLE,
     "queue.list": queue_list,
     "queue.remove": queue_remove,
     "queue.retry": queue_retry,
@@ -197,4 +199,4 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "store.stat": store_stat,
 }
 # Those that must open the store when no server runs; the others are content with the directory.
-NEED_STORE: Final = frozenset(name for name in OPERATIONS if name.startswith(("queue.", "store.")))
+NEED_STORE: Final = frozenset(name for name in OPERATIONS if name.startswith(("mail.", "queue.", "store.")))

@@ -15,6 +15,7 @@ use ironpost_store::ids::Ticket;
 use ironpost_store::ops::{Delivery, Enqueue, FlagMode, FlagSet, Requeue, Submit};
 use ironpost_store::reader::{self, Opened, Updated};
 use ironpost_store::view::MailboxView as StoreView;
+use ironpost_store::listing;
 use ironpost_store::{Op, Options, Outcome, ReadJob, StoreError as Fault, Volume};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -524,6 +525,20 @@ impl Store {
 
     fn read_message(&self, view: &MailboxView, uid: u32, offset: u64, length: u64) -> PyResult<Ticket> {
         self.read(reader::read_message(Arc::clone(view.inner()), uid, offset, length))
+    }
+
+    #[pyo3(signature = (view, after = 0, limit = 1000))]
+    fn message_rows(&self, view: &MailboxView, after: u32, limit: usize) -> PyResult<Ticket> {
+        self.read(listing::rows(Arc::clone(view.inner()), after, limit))
+    }
+
+    #[pyo3(signature = (view, uids, limit = 1 << 20))]
+    fn whole_messages(&self, view: &MailboxView, uids: Vec<u32>, limit: u64) -> PyResult<Ticket> {
+        self.read(listing::whole(Arc::clone(view.inner()), uids, limit))
+    }
+
+    fn fingerprints(&self, view: &MailboxView, uids: Vec<u32>) -> PyResult<Ticket> {
+        self.read(listing::fingerprints(Arc::clone(view.inner()), uids))
     }
 
     fn read_top(&self, view: &MailboxView, uid: u32, lines: u64) -> PyResult<Ticket> {
