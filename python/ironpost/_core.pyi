@@ -799,7 +799,8 @@ class Fingerprint:
 class Rewriter:
     """One message of another format becomes ours, or the reverse, in pieces.
 
-    `ending`: "keep"; "crlf" and "lf" make all line ends so; "auto" is "crlf" when the first line ends in a bare LF, else "keep".
+    `ending`: "keep"; "crlf" and "lf" make all line ends so; "auto" is "crlf" when the first line ends in a bare LF, else
+    "keep".
     `quoting` of lines that look like an mbox's separator: "keep", "unquote" and "quote" (mboxrd), "unquote-once" (mboxo).
     """
 

@@ -86,7 +86,10 @@ class Index:
         base_size, header_size, record_size, compat = struct.unpack_from("<HIIB", octets, 2)
         if not compat & _LITTLE_ENDIAN:
             raise IndexFault("it was written by a big-endian machine")
-        count, log_number, log_offset = struct.unpack_from("<I", octets, 32)[0], *struct.unpack_from("<I4xI", octets, 60)
+        count, log_number, log_offset = (
+            struct.unpack_from("<I", octets, 32)[0],
+            *struct.unpack_from("<I4xI", octets, 60),
+        )
         if record_size < 5 or header_size < base_size or header_size + count * record_size > len(octets):
             raise IndexFault("its header does not fit its length")
         self._header[:] = octets[:_HEADER_OCTETS]
@@ -112,7 +115,10 @@ class Index:
         """Applies a log file from an offset on. Raises IndexFault."""
         position = start
         while position + 8 <= len(octets):
-            size, kind = _decode_size(octets[position : position + 4]), struct.unpack_from("<I", octets, position + 4)[0]
+            size, kind = (
+                _decode_size(octets[position : position + 4]),
+                struct.unpack_from("<I", octets, position + 4)[0],
+            )
             if size < 8 or position + size > len(octets):
                 return  # not written to its end: Dovecot takes it as not there, too
             self._apply(kind, octets[position + 8 : position + size])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 from ..errors import UserError
@@ -48,6 +49,7 @@ class Exporter:
         self._address = address
         self._say = say
         self._meter = meter
+        self._lock = Lock()
 
     def note(self, place: str, text: str, left_out: bool) -> None:
         """A line of the report."""
@@ -74,11 +76,13 @@ class Exporter:
         return self.report
 
     def _ask(self, operation: str, **arguments: Any) -> Any:
-        return self._door.request(operation, address=self._address, **arguments)
+        with self._lock:  # the door is asked from the reading thread, and from ours for long messages
+            return self._door.request(operation, address=self._address, **arguments)
 
     def _folder(self, info: dict[str, Any], writer: Writer, pool: ThreadPoolExecutor) -> None:
         names = ("name", "subscribed", "uid_validity", "uid_next", "messages")
-        writer.begin(OutgoingFolder(**{name: info[name] for name in names}))
+        keywords = tuple(self._ask("mail.keywords", mailbox=info["name"]))
+        writer.begin(OutgoingFolder(**{name: info[name] for name in names}, keywords=keywords))
         # The next batch is read while one is being written.
         batches = self._batches(info["name"], writer)
         ahead = pool.submit(next, batches, None)

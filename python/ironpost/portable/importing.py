@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Final, Protocol
 
 from .. import _core
@@ -81,12 +82,13 @@ class Importer:
     def __init__(self, door: Requester, wishes: Wishes, say: Callable[[str], None], meter: Meter) -> None:
         self.report = Report()
         self._door = door
-        self._wishes = wishes
+        self.wishes = wishes
         self._say = say
         self._meter = meter
         self._names = NameMap(wishes.into)
         self._present: dict[str, dict[str, Any]] = {}
-        self._target: _Target | None = None
+        self._lock = Lock()
+        self.seen: set[str] = set()  # names of the source's folders that were taken
 
     def note(self, place: str, text: str, left_out: bool) -> None:
         """A line of the report, as readers give them."""
@@ -98,13 +100,14 @@ class Importer:
     def run(self, source: Source) -> Report:
         """Imports. Raises UserError when the store refuses to go on; what was stored stays, and the next run goes on."""
         self.report.format = source.format
-        self._present = {info["name"]: info for info in self._ask("mail.folders")}
+        self._present = {info["name"]: info for info in self.ask("mail.folders")}
         targets: dict[str, str] = {}
         with ThreadPoolExecutor(1, "import") as pool:
             for folder in source.folders():
-                if self._wishes.only and folder.name not in self._wishes.only:
+                if self.wishes.only and folder.name not in self.wishes.only:
                     continue
-                target, why = self._names.target(self._wishes.rename or folder.name)
+                self.seen.add(folder.name)
+                target, why = self._names.target(self.wishes.rename or folder.name)
                 if why:
                     self.note(folder.place, f"the mailbox {folder.name!r} is {why}", False)
                     self.report.names[folder.name] = target
@@ -114,12 +117,14 @@ class Importer:
         self._subscribe(source, targets)
         return self.report
 
-    def _ask(self, operation: str, **arguments: Any) -> Any:
-        return self._door.request(operation, address=self._wishes.address, **arguments)
+    def ask(self, operation: str, **arguments: Any) -> Any:
+        """One operation; from any thread."""
+        with self._lock:
+            return self._door.request(operation, address=self.wishes.address, **arguments)
 
     def _folder(self, source: Source, folder: Folder, name: str, pool: ThreadPoolExecutor) -> None:
         try:
-            self._target = target = self._adopt(folder, name)
+            target = self._adopt(folder, name)
         except UserError as error:
             self.note(folder.place, f"the mailbox {name!r} can't be made: {error}", True)
             lost = sum(1 for _ in source.messages(folder))
@@ -133,6 +138,7 @@ class Importer:
             if message.uid is None and not raised and target.keeps_uids:
                 # From here on the store gives UIDs: not those that the source has promised to others.
                 batch.flush()
+                batch.settle()
                 self._raise_uid_next(folder, target)
                 raised = True
             try:
@@ -145,14 +151,14 @@ class Importer:
             self._raise_uid_next(folder, target)
 
     def _adopt(self, folder: Folder, name: str) -> _Target:
-        if self._wishes.dry_run:
+        if self.wishes.dry_run:
             info = self._present.get(name) or {"uid_validity": 0, "uid_next": 1, "messages": 0}
             keeps = folder.uid_validity is not None and (
                 info["uid_next"] == 1 or info["uid_validity"] == folder.uid_validity
             )
         else:
             subscribed = True if folder.subscribed else None
-            info = self._ask(
+            info = self.ask(
                 "mail.adopt",
                 name=name,
                 special_use=folder.special_use,
@@ -162,16 +168,18 @@ class Importer:
             keeps = info["uid_validity"] == folder.uid_validity
             if folder.uid_validity is not None and not keeps:
                 self.note(
-                    folder.place, f"the mailbox {name!r} has held mail before or its UIDVALIDITY is taken: new UIDs", False
+                    folder.place,
+                    f"the mailbox {name!r} has held mail before or its UIDVALIDITY is taken: new UIDs",
+                    False,
                 )
-        known = self._known(name, info) if self._wishes.skip_known and info["messages"] else Counter()
+        known = self._known(name, info) if self.wishes.skip_known and info["messages"] else Counter()
         return _Target(name, keeps, info["uid_next"], known)
 
     def _known(self, name: str, info: dict[str, Any]) -> Counter[bytes]:
         """What the mailbox holds: date and fingerprint of each message."""
         known: Counter[bytes] = Counter()
         after = 0
-        while page := self._ask("mail.rows", mailbox=name, after=after, fingerprints=True):
+        while page := self.ask("mail.rows", mailbox=name, after=after, fingerprints=True):
             for row in page:
                 if row[5] is not None:
                     known[key_of(row[2], row[5])] += 1
@@ -181,22 +189,22 @@ class Importer:
     def _raise_uid_next(self, folder: Folder, target: _Target) -> None:
         if folder.uid_next is not None and folder.uid_next > target.uid_next:
             target.uid_next = folder.uid_next
-            if not self._wishes.dry_run:
-                self._ask("mail.adopt", name=target.name, uid_next=folder.uid_next)
+            if not self.wishes.dry_run:
+                self.ask("mail.adopt", name=target.name, uid_next=folder.uid_next)
 
     def _subscribe(self, source: Source, targets: dict[str, str]) -> None:
         """Subscriptions to what is no folder of the source: the client shows them, too (RFC 9051 §6.3.7)."""
         for name in source.subscriptions():
-            if self._wishes.only and name not in self._wishes.only:
+            if self.wishes.only and name not in self.wishes.only:
                 continue
             self.report.subscriptions += 1
-            if name in targets or self._wishes.dry_run:
+            if name in targets or self.wishes.dry_run:
                 continue
             target, why = self._names.target(name)
             if why:
                 self.note(name, f"the subscription is {why}", False)
             try:
-                self._ask("mail.subscribe", name=target)
+                self.ask("mail.subscribe", name=target)
             except UserError as error:
                 self.note(name, f"the subscription is refused: {error}", False)
 
@@ -276,8 +284,7 @@ class _Batch:
         self.settle()
         rows, messages = self._rows, self._messages
         self._rows, self._messages, self._octets = [], [], 0
-        door, address, name = self._importer._door, self._importer._wishes.address, self._target.name
-        future = self._pool.submit(door.request, "mail.put", address=address, mailbox=name, messages=rows)
+        future = self._pool.submit(self._importer.ask, "mail.put", mailbox=self._target.name, messages=rows)
         self._running = (future, messages)
 
     def settle(self) -> None:
@@ -293,7 +300,7 @@ class _Batch:
         if self._target.known and self._target.is_known(date, _core.Fingerprint(octets).digest()):
             self._importer.passed_over()
             return
-        if self._importer._wishes.dry_run:
+        if self._importer.wishes.dry_run:
             self._importer.stored(message, len(octets), message.uid or 1, "")
             return
         if self._rows and (self._octets + len(octets) > BATCH_OCTETS or len(self._rows) >= BATCH_MESSAGES):
@@ -321,7 +328,7 @@ class _Batch:
     def _long(self, message: Message, date: int) -> None:
         """Read twice when the mailbox holds mail already: first for what it is, then to be sent."""
         importer = self._importer
-        if self._target.known or importer._wishes.dry_run:
+        if self._target.known or importer.wishes.dry_run:
             fingerprint = _core.Fingerprint()
             size = 0
             for piece in _read(message):
@@ -330,7 +337,7 @@ class _Batch:
             if self._target.is_known(date, fingerprint.digest()):
                 importer.passed_over()
                 return
-            if importer._wishes.dry_run:
+            if importer.wishes.dry_run:
                 importer.stored(message, size, message.uid or 1, "")
                 return
         self.flush()
@@ -356,7 +363,7 @@ class _Batch:
 
     def _upload(self, message: Message, facts: list[Any]) -> tuple[int, int, str]:
         """(octets, uid or 0, why not)."""
-        ask = self._importer._ask
+        ask = self._importer.ask
         token = ask("mail.begin", size=PIECE_OCTETS)
         size = 0
         try:

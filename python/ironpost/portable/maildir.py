@@ -36,9 +36,7 @@ def is_maildir(path: str | Path) -> bool:
 class Maildir:
     """A Maildir and its folders. `layout`: "++" or "fs"; `utf8`: names are UTF-8, not modified UTF-7."""
 
-    def __init__(
-        self, root: Path, note: Note, *, layout: str = "++", utf8: bool = False, follow: bool = False
-    ) -> None:
+    def __init__(self, root: Path, note: Note, *, layout: str = "++", utf8: bool = False, follow: bool = False) -> None:
         self.format = "maildir++" if layout == "++" else "maildir"
         self._tree = Tree(root, note, follow=follow)
         self._note = note

@@ -7,7 +7,10 @@ LF, as in every Maildir, unless the message has others than CRLF: then its octet
 from __future__ import annotations
 
 import os
+import re
 import uuid
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +21,8 @@ from .model import Note
 from .names import encode_utf7
 from .writing import Outgoing, OutgoingFolder, file_name, sync_folder, write_file
 
+WHOLE_OCTETS: Final = 1 << 20  # a message up to this is converted in memory
+_OWN: Final = re.compile(r"\d+\.U(\d+)V(\d+)\.ironpost,")
 LETTERS: Final = {flag: letter for letter, flag in FLAGS.items()}
 
 
@@ -33,7 +38,7 @@ class MaildirWriter:
         self._places: dict[str, str] = {}
         self._uids = bookkeeping.UidList()
         self._keep_uids = True
-        self._present: dict[str, str] = {}
+        self._ours: set[str] = set()  # what an earlier run has written
         self._keywords: dict[str, str] = {}  # to letters
         self._refused: set[str] = set()
 
@@ -46,32 +51,30 @@ class MaildirWriter:
         if self._layout == "++" and folder.name != "INBOX":
             open(os.path.join(place, "maildirfolder"), "ab").close()
         self._uids = bookkeeping.uid_list(place, self._note)
-        self._present = {
-            bookkeeping.base_name(name): name
-            for sub in ("cur", "new")
-            for name in os.listdir(os.path.join(place, sub))
-        }
-        self._keep_uids = self._uids.validity in (None, folder.uid_validity) and not (
-            self._uids.validity is None and self._present
+        present = [name for sub in ("cur", "new") for name in os.listdir(os.path.join(place, sub))]
+        self._ours = {words[1] for name in present if len(words := name.split(".", 2)) == 3}
+        self._keep_uids = self._uids.validity == folder.uid_validity or (
+            # A run that was interrupted has left files of ours and no list yet.
+            self._uids.validity is None and all(_own_uid(name, folder.uid_validity) for name in present)
         )
         if not self._keep_uids:
             self._note(place, "has mail with another UIDVALIDITY: the server there will give new UIDs", False)
+        if self._keep_uids:
+            self._recover_uids(present)
         letters = bookkeeping.dovecot_keywords(place, self._note)
         self._keywords = {keyword: letter for letter, keyword in letters.items()}
         self._refused = set()
 
     def has(self, uid: int) -> bool:
         """By its file's name."""
-        prefix = self._prefix(uid)
-        return any(base.startswith(prefix) for base in self._by_second().get(prefix, ()))
+        return self._prefix(uid) in self._ours
 
-    def _by_second(self) -> dict[str, list[str]]:
-        index: dict[str, list[str]] = {}
-        for base in self._present:
-            first, _, rest = base.partition(".")
-            if first.isdigit():
-                index.setdefault(f"{rest.partition('.')[0]}", []).append(base)
-        return index
+    def _recover_uids(self, present: list[str]) -> None:
+        for name in present:
+            uid = _own_uid(name, self._folder.uid_validity)
+            base = bookkeeping.base_name(name)
+            if uid and base not in self._uids.uids:
+                self._uids.uids[base] = uid
 
     def _prefix(self, uid: int) -> str:
         return f"U{uid}V{self._folder.uid_validity}"
@@ -80,17 +83,20 @@ class MaildirWriter:
         """One file: written in `tmp`, then renamed."""
         unique = f"{max(message.date, 0)}.{self._prefix(message.uid)}.ironpost"
         temporary = os.path.join(self._place, "tmp", unique)
-        rewriter = _core.Rewriter("lf", "keep")
-        pieces = list(message.pieces) if message.size <= 1 << 20 else None
-        if pieces is not None:
-            whole = b"".join(pieces)
-            converted = rewriter.feed(whole, True)
-            clean = not (rewriter.bare_cr or rewriter.bare_lf)
-            length = _write(temporary, message.date, [converted if clean else whole])
-        else:
-            length = self._write_long(temporary, message)
-        virtual = message.size
-        base = f"{unique},S={length},W={virtual}"
+        try:
+            if message.size <= WHOLE_OCTETS:
+                rewriter = _core.Rewriter("lf", "keep")
+                whole = b"".join(message.pieces)
+                converted = rewriter.feed(whole, True)
+                clean = not (rewriter.bare_cr or rewriter.bare_lf)
+                length = _write(temporary, message.date, (converted if clean else whole,))
+            else:
+                length = self._write_long(temporary, message)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+        base = f"{unique},S={length},W={message.size}"
         os.rename(temporary, os.path.join(self._place, "cur", f"{base}:2,{self._letters(message.flags)}"))
         if self._keep_uids:
             self._uids.uids[base] = message.uid
@@ -171,12 +177,18 @@ class MaildirWriter:
         return "".join(sorted(letters))
 
 
-def _write(path: str, date: int, pieces: object) -> int:
+def _own_uid(name: str, uid_validity: int) -> int:
+    """The UID that a file's name of ours tells; 0 when it is another's."""
+    found = _OWN.match(name)
+    return int(found[1]) if found and int(found[2]) == uid_validity else 0
+
+
+def _write(path: str, date: int, pieces: Iterable[bytes]) -> int:
     length = 0
     # A file of that name is what an interrupted run has left.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        for piece in pieces:  # type: ignore[attr-defined]
+        for piece in pieces:
             view = memoryview(piece)
             while view:
                 done = os.write(descriptor, view)

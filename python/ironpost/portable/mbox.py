@@ -32,7 +32,7 @@ def looks_like_mbox(path: str | Path) -> bool:
 
 
 class Mbox:
-    """A file, or a tree of files. `kind`: a key of QUOTING; "mbox" is mboxrd, but for messages with a fitting Content-Length."""
+    """A file, or a tree of files. `kind`: a key of QUOTING; "mbox" is mboxrd, and mboxcl2 where Content-Length proves it."""
 
     def __init__(
         self,
@@ -154,9 +154,9 @@ class Mbox:
                 line, _ = _line(descriptor, following, end)
                 if not parse_from(line):
                     continue
-            # A separator within: who wrote this relies on the length and quotes nothing (mboxcl2). Else the length was
-            # added to a message that came quoted.
-            unquoted = quoted is not None and quoted < following
+            # A separator within: who wrote this relies on the length and quotes nothing (mboxcl2). So does Dovecot, which
+            # alone writes both this and X-UID. Else the length was added to a message that came quoted.
+            unquoted = (quoted is not None and quoted < following) or found.uid is not None
             return (following if following < end else None), stop, unquoted
         return quoted, None, False
 

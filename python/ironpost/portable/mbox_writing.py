@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import chain
 from pathlib import Path
 from typing import IO, Final
 
@@ -49,9 +50,9 @@ class MboxWriter:
             if not self._merge:
                 raise UserError(f"{self._path}: is there already (--merge adds to it)")
             self._look()
-            self._file = open(self._path, "ab", 1 << 20)
+            self._file = open(self._path, "ab", 1 << 20)  # noqa: SIM115 - closed by `end` or `close`
         else:
-            self._file = open(f"{self._path}.ironpost-tmp", "wb", 1 << 20)
+            self._file = open(f"{self._path}.ironpost-tmp", "wb", 1 << 20)  # noqa: SIM115
 
     def has(self, uid: int) -> bool:
         """By the UIDs that the file holds."""
@@ -60,27 +61,33 @@ class MboxWriter:
     def write(self, message: Outgoing) -> None:
         """From_ line, bookkeeping, the message, an empty line."""
         assert self._file is not None
+        start = self._file.tell()
+        try:
+            self._write(self._file, message)
+        except BaseException:
+            self._file.flush()
+            self._file.truncate(start)
+            self._file.seek(start)
+            raise
+        self._first = False
+
+    def _write(self, file: IO[bytes], message: Outgoing) -> None:
         rewriter = _core.Rewriter("lf", "quote")
         pieces = iter(message.pieces)
         first = next(pieces, b"")
         found = _SENDER.match(first)
         sender = found[1].decode("utf-8", "replace") if found else ""
-        self._file.write(write_from(sender, message.date))
-        self._file.write(self._fields(message).encode("utf-8", "surrogateescape"))
+        file.write(write_from(sender, message.date))
+        file.write(self._fields(message).encode("utf-8", "surrogateescape"))
         last = b""
-        piece = rewriter.feed(first)
-        while True:
-            self._file.write(piece)
-            last = piece[-1:] or last
-            following = next(pieces, None)
-            if following is None:
-                break
-            piece = rewriter.feed(following)
-        piece = rewriter.feed(b"", True)
-        self._file.write(piece)
-        last = piece[-1:] or last
-        self._file.write(b"\n" if last == b"\n" else b"\n\n")
-        self._first = False
+        for piece in chain((first,), pieces):
+            converted = rewriter.feed(piece)
+            file.write(converted)
+            last = converted[-1:] or last
+        converted = rewriter.feed(b"", True)
+        file.write(converted)
+        last = converted[-1:] or last
+        file.write(b"\n" if last == b"\n" else b"\n\n")
 
     def end(self) -> None:
         """Onto the disk, and its name."""
@@ -106,7 +113,9 @@ class MboxWriter:
         flags = set(message.flags)
         rows = []
         if self._first and not self._present:
-            rows.append(f"X-IMAPbase: {self._folder.uid_validity} {max(self._folder.uid_next - 1, 0):010}\n")
+            # Dovecot believes only keywords that are listed here.
+            facts = (str(self._folder.uid_validity), f"{self._folder.uid_next - 1:010}", *self._folder.keywords)
+            rows.append(f"X-IMAPbase: {' '.join(facts)}\n")
         rows.append(f"X-UID: {message.uid}\n")
         rows.append(f"Status: {''.join(letter for flag, letter in _STATUS if flag in flags)}O\n")
         if more := "".join(letter for flag, letter in _X_STATUS if flag in flags):

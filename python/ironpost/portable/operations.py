@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from ..state.directory import Directory
     from ..store.client import StoreClient
 
-BATCH_OCTETS: Final = 1 << 20
-BATCH_MESSAGES: Final = 256
+BATCH_OCTETS: Final = 2 << 20
+BATCH_MESSAGES: Final = 512
 ROWS_MAX: Final = 1000
 UPLOADS_MAX: Final = 16
 UPLOAD_IDLE_SECONDS: Final = 600.0  # then its client has gone
 BUSY_SECONDS: Final = 0.02  # the writer's queue is full: mail that arrives goes first
 BUSY_TRIES: Final = 1500
 BUSY: Final = "busy"  # as a remark
+AGAIN: Final = "run the import again: it passes over what has been stored"
 
 Arguments = dict[str, Any]
 
@@ -136,28 +137,34 @@ async def put(context: Context, arguments: Arguments) -> list[tuple[int, str]]:
     if len(messages) > BATCH_MESSAGES:
         raise UserError(f"at most {BATCH_MESSAGES} messages at once")
     store = context.store
-    outcomes: list[tuple[int, str]] = [(0, "")] * len(messages)
-    turns = [trio.Event() for _ in range(len(messages) + 1)]
-
-    async def one(number: int) -> None:
-        octets, *facts = messages[number]
-        # One after the other into the queue, since UIDs ascend; then all wait for the same commit.
-        await turns[number].wait()
+    sinks = [await _filled(store, row[0]) for row in messages]
+    outcomes: list[tuple[int, str]] = []
+    tries = 0
+    while len(outcomes) < len(messages):
+        tickets = []
+        # Into the queue in order, since UIDs ascend, and without a pause, so that they share commits.
+        for number in range(len(outcomes), len(messages)):
+            try:
+                tickets.append(_ticket(store, account, mailbox, sinks[number], Facts(*messages[number][1:])))
+            except _core.StoreBusy:
+                break  # mail that arrives goes first; the store has given this sink up
+        tries = 0 if tickets else tries + 1
+        if tries > BUSY_TRIES:
+            raise UserError("the store has been too busy for too long")
         try:
-            stored = _put(store, account, mailbox, octets, Facts(*facts), after=turns[number + 1])
-            outcomes[number] = (await stored, "")
-        except _core.Refused as error:
-            outcomes[number] = await _put_again(store, account, mailbox, octets, Facts(*facts), str(error))
-        finally:
-            turns[number + 1].set()
-
-    turns[0].set()
-    try:
-        async with trio.open_nursery(strict_exception_groups=False) as nursery:
-            for number in range(len(messages)):
-                nursery.start_soon(one, number)
-    except OutcomeUnknown as error:
-        raise UserError(f"{error}: run the import again, which passes over what has been stored") from None
+            results = await store.call_all(tickets)
+        except OutcomeUnknown as error:
+            raise UserError(f"{error} ({AGAIN})") from None
+        for result, (octets, *facts) in zip(results, messages[len(outcomes) :], strict=False):
+            if isinstance(result, _core.Refused):
+                outcomes.append(await _put_again(store, account, mailbox, octets, Facts(*facts), str(result)))
+            elif isinstance(result, Exception):
+                raise UserError(f"store: {result} ({AGAIN})")
+            else:
+                outcomes.append((result.uid, ""))
+        if len(outcomes) < len(messages):
+            await trio.sleep(BUSY_SECONDS)
+            sinks[len(outcomes)] = await _filled(store, messages[len(outcomes)][0])
     return outcomes
 
 
@@ -172,7 +179,7 @@ async def piece(context: Context, arguments: Arguments) -> None:
 
 
 async def finish(context: Context, arguments: Arguments) -> tuple[int, str]:
-    """{address, mailbox, token, facts} -> (uid, ""), (0, BUSY): send it again, or (0, why not). The upload is over in any case."""
+    """{address, mailbox, token, facts} -> (uid, ""), (0, BUSY): send it again, or (0, why not). The upload is over."""
     sink = _uploads.take(arguments["token"])
     store = context.store
     facts = Facts(*arguments["facts"])
@@ -184,7 +191,7 @@ async def finish(context: Context, arguments: Arguments) -> tuple[int, str]:
     except _core.Refused as error:
         return 0, str(error)
     except OutcomeUnknown as error:
-        raise UserError(f"{error}: run the import again, which passes over what has been stored") from None
+        raise UserError(f"{error} ({AGAIN})") from None
 
 
 async def discard(context: Context, arguments: Arguments) -> None:
@@ -201,6 +208,11 @@ async def rows(context: Context, arguments: Arguments) -> list[Any]:
     if arguments.get("fingerprints"):
         digests = await store.call(store.core.fingerprints(view, [row[0] for row in found]))
     return [(*row, digest) for row, digest in zip(found, digests, strict=True)]
+
+
+async def keywords(context: Context, arguments: Arguments) -> list[str]:
+    """{address, mailbox} -> all that its messages may have."""
+    return list((await _view(context, arguments)).keywords)
 
 
 async def whole(context: Context, arguments: Arguments) -> list[Any]:
@@ -234,24 +246,21 @@ def _ticket(store: StoreClient, account: int, mailbox: str, sink: _core.Sink, fa
     )
 
 
-async def _put(
-    store: StoreClient, account: int, mailbox: str, octets: bytes, facts: Facts, after: trio.Event | None = None
-) -> int:
-    """The UID. Waits while the queue of the writer is full, since mail that arrives at the server goes first.
+async def _filled(store: StoreClient, octets: bytes) -> _core.Sink:
+    sink = store.core.sink(size_hint=len(octets))
+    await store.write_sink(sink, octets)
+    return sink
 
-    `after` is set once the message stands in the queue.
-    """
+
+async def _put(store: StoreClient, account: int, mailbox: str, octets: bytes, facts: Facts) -> int:
+    """The UID. Raises Refused."""
     for _ in range(BUSY_TRIES):
-        sink = store.core.sink(size_hint=len(octets))
-        await store.write_sink(sink, octets)
+        sink = await _filled(store, octets)
         try:
             ticket = _ticket(store, account, mailbox, sink, facts)
         except _core.StoreBusy:
             await trio.sleep(BUSY_SECONDS)
             continue
-        if after is not None:
-            after.set()
-        # Nothing may wait between the ticket and this call: a result that nobody waits for is dropped.
         stored: _core.StoredMessage = await store.call(ticket, write=True)
         return stored.uid
     raise UserError("the store has been too busy for too long")
@@ -286,6 +295,7 @@ OPERATIONS: Final = {
     "mail.discard": discard,
     "mail.finish": finish,
     "mail.folders": folders,
+    "mail.keywords": keywords,
     "mail.part": part,
     "mail.piece": piece,
     "mail.put": put,

@@ -32,6 +32,7 @@ class OutgoingFolder:
     uid_validity: int
     uid_next: int
     messages: int
+    keywords: tuple[str, ...] = ()  # that its messages may have
 
 
 class Writer(Protocol):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from .. import __version__
 from ..errors import UserError
 from ..identity import accounts
-from ..portable.operations import OPERATIONS as PORTABLE
 from ..runtime import threads
 
 if TYPE_CHECKING:
@@ -177,6 +176,17 @@ async def queue_remove(context: OperationContext, arguments: Arguments) -> Any:
     return await control.queue_remove(context, **arguments)  # type: ignore[arg-type]
 
 
+def _mail(name: str) -> Operation:
+    async def operation(context: OperationContext, arguments: Arguments) -> Any:
+        from ..portable import operations  # loads the extension, which most commands do without
+
+        return await operations.OPERATIONS[name](context, arguments)
+
+    operation.__doc__ = f"`{name}` of `ironpost.portable.operations`."
+    return operation
+
+
+MAIL: Final = ("adopt", "begin", "discard", "finish", "folders", "keywords", "part", "piece", "put", "rows", "subscribe", "whole")
 OPERATIONS: Final[dict[str, Operation]] = {
     "account.add": account_add,
     "account.existing": account_existing,
@@ -190,7 +200,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "domain.add": domain_add,
     "domain.list": domain_list,
     "domain.remove": domain_remove,
-    **PORTABLE,
+    **{f"mail.{verb}": _mail(f"mail.{verb}") for verb in MAIL},
     "queue.list": queue_list,
     "queue.remove": queue_remove,
     "queue.retry": queue_retry,

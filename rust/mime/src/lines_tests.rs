@@ -75,13 +75,25 @@ fn faults_are_noticed() {
 #[test]
 fn from_lines_are_found() {
     let mut lines = FromLines::new();
-    assert_eq!(lines.feed(b"From a\nx\nFrom b\n\nFromage\n>From c\n\nFrom d"), [0, 9, 34]);
+    assert_eq!(
+        lines.feed(b"From a\nx\nFrom b\n\nFromage\n>From c\n\nFrom d"),
+        [0, 9, 34]
+    );
     assert!(FromLines::new().feed(b"x From a\nFrom").is_empty());
 }
 
 fn mail() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
-        &b"\n"[..], b"\r\n", b"\r", b"From ", b">", b">>From x", b"Fro", b"a", b"\0", b"text ",
+        &b"\n"[..],
+        b"\r\n",
+        b"\r",
+        b"From ",
+        b">",
+        b">>From x",
+        b"Fro",
+        b"a",
+        b"\0",
+        b"text ",
     ]);
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }

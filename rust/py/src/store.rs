@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ironpost_store::fetch::FetchCursor as StoreCursor;
 use ironpost_store::ids::Ticket;
+use ironpost_store::listing;
 use ironpost_store::ops::{Delivery, Enqueue, FlagMode, FlagSet, Requeue, Submit};
 use ironpost_store::reader::{self, Opened, Updated};
 use ironpost_store::view::MailboxView as StoreView;
-use ironpost_store::listing;
 use ironpost_store::{Op, Options, Outcome, ReadJob, StoreError as Fault, Volume};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;

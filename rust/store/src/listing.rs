@@ -87,9 +87,10 @@ fn flag_names(row: &MessageRecord, keywords: &[Arc<str>]) -> Vec<String> {
     ];
     let system = system.iter().filter(|(bit, _)| row.flags & bit != 0);
     let mut names: Vec<String> = system.map(|(_, name)| (*name).to_owned()).collect();
-    let set = keywords.iter().enumerate().filter(|(number, name)| {
-        *number < 64 && row.keywords & (1 << number) != 0 && !name.is_empty()
-    });
+    let set = keywords
+        .iter()
+        .enumerate()
+        .filter(|(number, name)| *number < 64 && row.keywords & (1 << number) != 0 && !name.is_empty());
     names.extend(set.map(|(_, name)| name.to_string()));
     names
 }
@@ -118,11 +119,7 @@ pub fn whole(view: Arc<MailboxView>, uids: Vec<Uid>, limit: u64) -> ReadJob {
     })
 }
 
-fn one(
-    context: &ReadContext,
-    view: &MailboxView,
-    uid: Uid,
-) -> Result<Option<std::result::Result<Vec<u8>, String>>> {
+fn one(context: &ReadContext, view: &MailboxView, uid: Uid) -> Result<Option<std::result::Result<Vec<u8>, String>>> {
     let txn = context.begin()?;
     let Some(row) = context.tables.message(&txn, view.mailbox, uid)? else {
         return Ok(None);
@@ -133,12 +130,14 @@ fn one(
     }
     let mut out = Vec::with_capacity(content.octets() as usize);
     let all = 0..content.octets();
-    Ok(Some(match content.read(&Access { context, txn: &txn }, all, &mut out) {
-        Ok(()) => Ok(out),
-        Err(StoreError::Failed(text)) => return Err(StoreError::Failed(text)),
-        // One damaged message must not keep the others from leaving.
-        Err(error) => Err(error.to_string()),
-    }))
+    Ok(Some(
+        match content.read(&Access { context, txn: &txn }, all, &mut out) {
+            Ok(()) => Ok(out),
+            Err(StoreError::Failed(text)) => return Err(StoreError::Failed(text)),
+            // One damaged message must not keep the others from leaving.
+            Err(error) => Err(error.to_string()),
+        },
+    ))
 }
 
 /// [`Fingerprint`]s of messages; answers `Boxed(Vec<Option<[u8; 16]>>)` in the order given, `None` for a message that is gone
@@ -158,6 +157,13 @@ fn fingerprint(context: &ReadContext, view: &MailboxView, uid: Uid) -> Result<Op
     let Some(row) = context.tables.message(&txn, view.mailbox, uid)? else {
         return Ok(None);
     };
+    if row.prefix_len == 0
+        && let Some(blob) = context.tables.blob(&txn, row.blob)?
+        && blob.digest != [0; FINGERPRINT_OCTETS]
+    {
+        return Ok(Some(blob.digest));
+    }
+    // With a prefix, or of format 1: nobody has noted it.
     let mut content = Content::new(&row);
     let access = Access { context, txn: &txn };
     let mut fingerprint = Fingerprint::default();

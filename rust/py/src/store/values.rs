@@ -282,7 +282,9 @@ fn boxed(py: Python<'_>, handle: &Handle, made: Box<dyn std::any::Any + Send>) -
     };
     let made = match made.downcast::<Vec<Option<[u8; FINGERPRINT_OCTETS]>>>() {
         Ok(digests) => {
-            let digests = digests.iter().map(|digest| digest.map(|digest| PyBytes::new(py, &digest)));
+            let digests = digests
+                .iter()
+                .map(|digest| digest.map(|digest| PyBytes::new(py, &digest)));
             return Ok(PyList::new(py, digests.collect::<Vec<_>>())?.into_any().unbind());
         }
         Err(made) => made,
