@@ -17,6 +17,8 @@ pub mod failpoints;
 pub mod fetch;
 pub mod ids;
 pub mod jobs;
+pub mod journal;
+mod lineup;
 pub mod listing;
 pub mod ops;
 pub mod pack;

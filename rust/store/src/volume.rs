@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender};
-use heed::{Env, WithoutTls};
+use heed::{Env, RwTxn, WithoutTls};
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, FlockOperation};
 
@@ -23,13 +23,14 @@ use crate::db::tables::Tables;
 use crate::error::{Result, StoreError, is_no_space};
 use crate::ids::{AccountId, MailboxId, Ticket, WriterId};
 use crate::jobs::{ReadContext, ReadJob, Readers};
+use crate::lineup::Lineup;
 use crate::ops::{Op, Outcome};
 use crate::pack::append::Appender;
 use crate::pack::read::PackFiles;
 use crate::pack::recover::{self, lock_writer};
 use crate::prepare::{PREFIX_OCTETS_MAX, prepare, sync_folder};
 use crate::sink::{Sink, SinkHub};
-use crate::writer::{Loads, Queued, Writer, WriterShared};
+use crate::writer::{Loads, PendingJournal, Queued, Writer, WriterShared};
 
 /// Format of a volume of this release; newer ones are refused.
 pub const FORMAT: u32 = 2;
@@ -88,6 +89,7 @@ pub struct Volume {
     number: WriterId,
     running: Mutex<Option<Running>>,
     prepare: Sender<(Queued, Option<Sink>)>,
+    lineup: Arc<Lineup>,
 }
 
 impl std::fmt::Debug for Volume {
@@ -128,7 +130,7 @@ impl Volume {
         let environment = env::open(&index, map_size, options.sync)?;
         let tables = create_tables(&environment)?;
         let found = recover::recover(&environment, &tables, &packs)?;
-        let (number, lock) = register(&environment, &tables, &packs)?;
+        let (number, lock, journal) = register(&environment, &tables, &packs)?;
         sync_folder(path)?;
         make_reserve(&path.join("reserve"), options.min_free);
         drop(opening);
@@ -170,11 +172,13 @@ impl Volume {
             epoch,
             purge,
             free: None,
+            journal,
         };
         let writer = std::thread::Builder::new()
             .name("store-write".to_owned())
             .spawn(move || writer.run())?;
         let (prepare, work) = crossbeam_channel::unbounded();
+        let lineup = Arc::new(Lineup::default());
         let mut preparers = Vec::new();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         for thread in 0..cores.clamp(1, PREPARE_THREADS_MAX) {
@@ -183,6 +187,7 @@ impl Volume {
                 packs: packs.clone(),
                 shared: Arc::clone(&shared),
                 completions: Arc::clone(&completions),
+                lineup: Arc::clone(&lineup),
             };
             let builder = std::thread::Builder::new().name(format!("store-prepare-{thread}"));
             preparers.push(builder.spawn(move || preparer.run())?);
@@ -204,6 +209,7 @@ impl Volume {
                 lock,
             })),
             prepare,
+            lineup,
         })
     }
 
@@ -249,8 +255,9 @@ impl Volume {
         let octets = sink.as_ref().map_or(0, Sink::memory_octets) + prefixes;
         let load = self.loads.take(octets as u64)?;
         let ticket = self.completions.issue();
-        let queued = Queued::new(Some(ticket), op, follow, load);
+        let mut queued = Queued::new(Some(ticket), op, follow, load);
         let accepted = if sink.is_some() || prefixes > 0 {
+            queued.place = self.lineup.join(&queued.op);
             self.prepare.send((queued, sink)).is_ok()
         } else {
             self.shared.push(queued)
@@ -452,7 +459,11 @@ fn create_tables(environment: &Env<WithoutTls>) -> Result<Tables> {
 }
 
 /// Takes a writer number, makes its folder and holds its lock. The caller holds the volume's open lock.
-fn register(environment: &Env<WithoutTls>, tables: &Tables, packs: &Path) -> Result<(WriterId, OwnedFd)> {
+fn register(
+    environment: &Env<WithoutTls>,
+    tables: &Tables,
+    packs: &Path,
+) -> Result<(WriterId, OwnedFd, PendingJournal)> {
     let mut txn = environment.write_txn()?;
     let mut counters = tables.counters(&txn)?;
     let number = counters.writer;
@@ -463,13 +474,35 @@ fn register(environment: &Env<WithoutTls>, tables: &Tables, packs: &Path) -> Res
     tables
         .meta
         .put(&mut txn, &keys::writer(number), &std::process::id().to_le_bytes())?;
+    let journal = take_journal(&mut txn, tables, number)?;
     txn.commit()?;
     let folder = packs.join(number.to_string());
     std::fs::create_dir_all(&folder)?;
     let lock = lock_writer(&folder)?
         .ok_or_else(|| StoreError::Open(format!("somebody holds the lock of the new writer {number}")))?;
     sync_folder(packs)?;
-    Ok((number, lock))
+    Ok((number, lock, journal))
+}
+
+/// Makes the journal rows that dead writers have left our own.
+fn take_journal(txn: &mut RwTxn<'_>, tables: &Tables, number: WriterId) -> Result<PendingJournal> {
+    let mut left: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    for row in tables.journal.iter(txn)? {
+        let (key, value) = row?;
+        let writer = keys::u32_at(key, 0).unwrap_or(0);
+        if tables.meta.get(txn, &keys::writer(writer))?.is_none() {
+            left.push((key.to_vec(), value.to_vec()));
+        }
+    }
+    let mut waiting = Vec::new();
+    let mut part = 0;
+    for (key, piece) in left {
+        tables.journal.delete(txn, &key)?;
+        tables.journal.put(txn, &keys::journal(number, part), &piece)?;
+        waiting.extend_from_slice(&piece);
+        part += 1;
+    }
+    Ok(PendingJournal::left(waiting, part))
 }
 
 /// Sets space aside unless the disk is nearly full; without it the volume works as well.
@@ -499,12 +532,14 @@ struct Preparer {
     packs: PathBuf,
     shared: Arc<WriterShared>,
     completions: Arc<Completions>,
+    lineup: Arc<Lineup>,
 }
 
 impl Preparer {
     fn run(&self) {
         while let Ok((mut queued, sink)) = self.work.recv() {
             let ticket = queued.ticket;
+            let place = queued.place.take();
             let now = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs() as i64);
@@ -514,18 +549,32 @@ impl Preparer {
             let fault = match prepared {
                 Ok(Ok(prepared)) => {
                     queued.prepared = prepared;
-                    if self.shared.push(queued) {
-                        continue;
+                    match place {
+                        None => self.hand_on(queued),
+                        Some(place) => self.lineup.arrive(place, Some(queued), |queued| self.hand_on(queued)),
                     }
-                    closed()
+                    continue;
                 }
                 Ok(Err(StoreError::Io(error))) if is_no_space(&error) => StoreError::Full(error.to_string()),
                 Ok(Err(error)) => error,
                 Err(_) => StoreError::Failed("preparing a message panicked".to_owned()),
             };
+            if let Some(place) = place {
+                self.lineup.arrive(place, None, |queued| self.hand_on(queued));
+            }
             if let Some(ticket) = ticket {
                 self.completions.finish([(ticket, Err(fault))]);
             }
+        }
+    }
+
+    /// To the writer.
+    fn hand_on(&self, queued: Queued) {
+        let ticket = queued.ticket;
+        if !self.shared.push(queued)
+            && let Some(ticket) = ticket
+        {
+            self.completions.finish([(ticket, Err(closed()))]);
         }
     }
 }
