@@ -97,24 +97,24 @@ def test_import_of_what_dovecot_wrote(kind: str, tmp_path: Path, door: Door) -> 
     assert report.format == kind
     assert (report.left_out, report.faults) == (0, 0), door.notes
     assert report.stored == sum(len(rows) for _, rows in expected.values())
-    compare(door, expected)
+    compare(door, expected, "\n".join(door.notes))
+    assert report.kept_uids > 0
     assert door.boxes()["Work"]["subscribed"]
     assert door.take_in(dovecot.home / "tree").stored == 0
 
 
-def compare(door: Door, expected: dict[str, Any]) -> None:
-    """The store holds what Dovecot has shown."""
+def compare(door: Door, expected: dict[str, Any], renumbered: str = "") -> None:
+    """The store holds what Dovecot has shown. `renumbered`: the lines that tell which mailboxes could not keep UIDs."""
     boxes = door.boxes()
-    validities: set[int] = set()
     for name, (validity, rows) in expected.items():
-        found = door.mail(decode_utf7(name))
+        name = decode_utf7(name)
+        found = door.mail(name)
         assert [(octets, flags) for _, octets, flags, _ in found] == [(octets, flags) for _, flags, _, octets in rows]
         assert [date for _, _, _, date in found] == [int(time.mktime(date)) for _, _, date, _ in rows]
-        # Two mailboxes of an account never share a UIDVALIDITY here.
-        if rows and validity not in validities:
-            assert boxes[decode_utf7(name)]["uid_validity"] == validity
+        # The mailboxes of a new account have UIDVALIDITYs of this minute, as Dovecot's new ones here: some are taken.
+        if f"the mailbox {name!r} has held mail before or its UIDVALIDITY is taken" not in renumbered:
+            assert boxes[name]["uid_validity"] == validity
             assert [uid for uid, _, _, _ in found] == [uid for uid, _, _, _ in rows]
-        validities.add(validity)
 
 
 @pytest.mark.parametrize("kind", ["maildir++", "maildir"])
@@ -148,5 +148,5 @@ def test_dovecot_takes_over_an_mbox(tmp_path: Path) -> None:
         with dovecot.imap("mbox:~/tree:INBOX=~/tree/INBOX.mbox") as client:
             seen = picture(client, "/")["INBOX"]
         found = door.mail()
-    assert [uid for uid, _, _, _ in seen[1]] == [uid for uid, _, _, _ in found] or seen[1]
-    assert [flags for _, flags, _, _ in seen[1]] == [flags for _, _, flags, _ in found]
+    assert [row[:2] for row in seen[1]] == [(uid, flags) for uid, _, flags, _ in found]
+    assert [int(time.mktime(row[2])) for row in seen[1]] == [date for _, _, _, date in found]
