@@ -48,7 +48,7 @@ def fill(client: imaplib.IMAP4, folders: tuple[str, ...], separator: str) -> Non
         if folder != "INBOX":
             assert client.create(name)[0] == "OK"
         for number in range(MESSAGES if folder == "INBOX" else 7):
-            flags = ["", "\\Seen", "\\Answered \\Flagged", "\\Draft Work", "$Junk kw%d" % (number % 5)][number % 5]
+            flags = ["", "\\Seen", "\\Answered \\Flagged", "\\Draft Work", f"$Junk kw{number % 5}"][number % 5]
             date = f'"{1 + number % 28:2}-Jul-2021 12:{number % 60:02}:{number % 60:02} +0000"'
             status, data = client.append(name, f"({flags})", date, body(folder, number))
             assert status == "OK", data

@@ -84,15 +84,20 @@ class Door:
         while page := self.request("mail.rows", address=ADDRESS, mailbox=name, after=after):
             rows += page
             after = page[-1][0]
-        found = []
-        for row in rows:
-            octets = b""
-            while len(octets) < row[1]:
+        contents: dict[int, bytes] = {}
+        short = [row[0] for row in rows if row[1] <= 1 << 20]
+        while short:
+            read = self.request("mail.whole", address=ADDRESS, mailbox=name, uids=short)
+            contents.update(read)
+            short = short[len(read) :]
+        for uid, size, *_ in rows:
+            octets = contents.setdefault(uid, b"")
+            while len(octets) < size:
                 octets += self.request(
-                    "mail.part", address=ADDRESS, mailbox=name, uid=row[0], offset=len(octets), length=1 << 20
+                    "mail.part", address=ADDRESS, mailbox=name, uid=uid, offset=len(octets), length=1 << 20
                 )
-            found.append((row[0], octets, frozenset(row[4]), row[2]))
-        return found
+            contents[uid] = octets
+        return [(row[0], contents[row[0]], frozenset(row[4]), row[2]) for row in rows]
 
     def everything(self) -> dict[str, Any]:
         """What must come back after a journey."""

@@ -112,7 +112,7 @@ class Mbox:
             if stop is None:
                 stop = _without_separating_line(descriptor, body, end if following is None else following)
             place = f"{folder.place} at {start}"
-            if found.pseudo and not found.flags and _is_internal(header):
+            if found.pseudo and _is_internal(header):
                 start = following
                 continue
             if following is None and not _ends_in_newline(descriptor, end):
@@ -241,6 +241,8 @@ def _header(descriptor: int, at: int, end: int) -> tuple[bytes, int]:
         octets = os.pread(descriptor, min(size, end - at), at)
         if octets.startswith((b"\n", b"\r\n")):
             return b"", at + octets.find(b"\n") + 1
+        if parse_from(octets.split(b"\n", 1)[0]):
+            return b"", at
         ends = [(found, gap) for gap in (b"\n\n", b"\n\r\n") if (found := octets.find(gap)) >= 0]
         if ends:
             found, gap = min(ends)

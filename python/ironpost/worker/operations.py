@@ -186,7 +186,20 @@ def _mail(name: str) -> Operation:
     return operation
 
 
-MAIL: Final = ("adopt", "begin", "discard", "finish", "folders", "keywords", "part", "piece", "put", "rows", "subscribe", "whole")
+MAIL: Final = (
+    "adopt",
+    "begin",
+    "discard",
+    "finish",
+    "folders",
+    "keywords",
+    "part",
+    "piece",
+    "put",
+    "rows",
+    "subscribe",
+    "whole",
+)
 OPERATIONS: Final[dict[str, Operation]] = {
     "account.add": account_add,
     "account.existing": account_existing,

@@ -6,13 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.support.portable import Door
 
 from ironpost import _core
 from ironpost.errors import UserError
 from ironpost.portable import maildir
 from ironpost.portable.detect import detect
-
-from tests.support.portable import Door
 
 DATE = 1_600_000_000
 TEXT = b"Subject: one\n\nbody\n"
@@ -230,6 +229,7 @@ def test_a_file_that_is_renamed_or_goes_while_we_read(
     for number in range(3):
         put(root, f"cur/{number}.host:2,", b"Subject: %d\n\n" % number)
     moved: list[int] = []
+
     def flags_once(name: str, letters: dict[str, str]) -> object:
         if not moved:
             moved.append(1)
