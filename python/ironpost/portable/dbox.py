@@ -78,8 +78,8 @@ class Dbox:
             yield from self._mapped(folder, index)
             return
         found = []
-        for entry in self._tree.entries(folder.place):
-            if entry.name.startswith("u.") and entry.name[2:].isdigit() and self._tree.is_file(entry):
+        for entry in self._tree.files(folder.place):
+            if entry.name.startswith("u.") and entry.name[2:].isdigit():
                 found.append((int(entry.name[2:]), entry.path))
         for uid, path in sorted(found):
             row = index.rows.get(uid) if index is not None else None

@@ -65,8 +65,8 @@ class Maildir:
         found: list[tuple[int, str, str, str]] = []  # UID or 0, base name, name, subfolder
         seen: dict[str, int] = {}
         for sub in ("cur", "new"):
-            for entry in self._tree.entries(os.path.join(place, sub)):
-                if entry.name.startswith(".") or not self._tree.is_file(entry):
+            for entry in self._tree.files(os.path.join(place, sub)):
+                if entry.name.startswith("."):
                     continue
                 base = bookkeeping.base_name(entry.name)
                 if base in seen:

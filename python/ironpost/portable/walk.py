@@ -27,6 +27,16 @@ class Tree:
             self.note(str(folder), error.strerror or str(error), True)
             return []
 
+    def files(self, folder: str | Path) -> Iterator[os.DirEntry[str]]:
+        """The files in a folder, in no order and never all in memory: there may be a million."""
+        try:
+            with os.scandir(folder) as found:
+                for entry in found:
+                    if self.is_file(entry):
+                        yield entry
+        except OSError as error:
+            self.note(str(folder), error.strerror or str(error), True)
+
     def folders(self, folder: str | Path) -> Iterator[os.DirEntry[str]]:
         """The folders in a folder that may be gone into."""
         for entry in self.entries(folder):

@@ -10,6 +10,8 @@
 mod account;
 mod blob;
 mod changes;
+mod checkpoint;
+mod compact;
 mod import;
 pub(crate) mod journal;
 mod lease;
@@ -35,6 +37,7 @@ use crate::journal::put_transaction;
 use crate::ops::{Op, Outcome};
 use crate::prepare::Prepared;
 
+pub(crate) use checkpoint::CHECKPOINT;
 pub(crate) use lease::PIN;
 pub(crate) use purge::doomed_packs;
 
@@ -255,6 +258,9 @@ impl<'e, 't> Batch<'e, 't> {
             Op::ExpungeUids { account, mailbox, uids } => self.expunge_uids(*account, *mailbox, uids),
             Op::ClaimRecent { account, mailbox } => self.claim_recent(*account, *mailbox),
             Op::RemoveAccount { account } => self.remove_account(*account),
+            Op::Relocate { blobs } => self.relocate(blobs, prepared),
+            Op::Rejournal { entries, retained } => self.rejournal(entries, retained),
+            Op::Retire { pack } => self.retire(*pack),
             Op::Purge => self.purge_step(purged),
         }
     }
