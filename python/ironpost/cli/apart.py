@@ -6,15 +6,17 @@ With a running server there is no need: it owns the data, and the command stays 
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import socket as sockets
 import struct
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgpack
 
@@ -22,7 +24,18 @@ from ..config import Config, load
 from ..errors import UserError
 from .access import Requester, access, running
 
-READY = "ready"
+READY: Final = "ready"
+_NEEDED: Final = (
+    "encodings.idna",
+    "ironpost.identity.hashing",
+    "ironpost.portable.operations",
+    "ironpost.runtime.logging",
+    "ironpost.state.directory",
+    "ironpost.store.client",
+    "ironpost.supervisor.lock",
+    "ironpost.supervisor.privileges",
+    "ironpost.worker.control",
+)
 
 
 @contextmanager
@@ -33,6 +46,8 @@ def access_apart(directory: Path) -> Iterator[Requester]:
         with access(directory, store=True, config=config) as door:
             yield door
         return
+    for module in _NEEDED:  # while we may read them: Python may be installed where only root can look
+        importlib.import_module(module)
     ours, theirs = sockets.socketpair()
     child = os.fork()
     if child == 0:
@@ -42,6 +57,8 @@ def access_apart(directory: Path) -> Iterator[Requester]:
         code = 1
         try:
             code = _serve(directory, config, theirs)
+        except Exception:  # a fault of ours; the command says that the process has ended, and this says why
+            traceback.print_exc()
         finally:
             sys.stderr.flush()
             os._exit(code)
@@ -86,7 +103,7 @@ def _serve(directory: Path, config: Config, connection: sockets.socket) -> int:
                         _send(connection, (None, None if operation == READY else door.request(operation, **arguments)))
                     except UserError as error:
                         _send(connection, (str(error), None))
-        except UserError as error:  # the door does not open: told in answer to the first question
+        except (UserError, OSError) as error:  # the door does not open: told in answer to the first question
             try:
                 _receive(connection)
                 _send(connection, (str(error), None))
