@@ -761,6 +761,17 @@ class Store:
     ) -> int: ...  # -> ticket: bytes (SEARCH/ESEARCH line)
     def messages(self, view: MailboxView) -> int: ...  # -> ticket: list[tuple[int, int]] (uid, size) in order
     def read_message(self, view: MailboxView, uid: int, offset: int, length: int) -> int: ...  # -> ticket: bytes
+    def message_rows(
+        self, view: MailboxView, after: int = 0, limit: int = 1000
+    ) -> int:  # -> ticket: list[tuple[int, int, int, int, tuple[str, ...]]]
+        """(uid, size, internal date, zone, flags) of messages with UIDs above `after`, ascending; at most 10,000."""
+    def whole_messages(self, view: MailboxView, uids: Sequence[int], limit: int = 1 << 20) -> int:
+        # -> ticket: list[tuple[int, bytes | str | None]], the first of `uids` until about `limit` octets are together, at
+        # least one. A text says why a message can't be read; None: it is gone. Above 8 MiB: read_message.
+        ...
+    def fingerprints(self, view: MailboxView, uids: Sequence[int]) -> int:
+        # -> ticket: list[bytes | None], as Fingerprint gives them; None: gone or damaged
+        ...
     def read_top(
         self, view: MailboxView, uid: int, lines: int
     ) -> int: ...  # -> ticket: bytes: header, blank line, n lines
@@ -801,6 +812,39 @@ class Store:
         packs in all. Keys: accounts, mailboxes, messages, found, lost, retained, queue, packs, damaged (list). StoreError when
         somebody has it open."""
     def accounts(self) -> int: ...  # -> ticket: list[int]
+
+@final
+class Fingerprint:
+    """First 16 octets of the BLAKE3 of a message, gathered in pieces."""
+
+    def __new__(cls, data: bytes | None = None) -> Fingerprint: ...
+    def update(self, data: bytes) -> None: ...
+    def digest(self) -> bytes: ...
+
+@final
+class Rewriter:
+    """One message of another format becomes ours, or the reverse, in pieces.
+
+    `ending`: "keep"; "crlf" and "lf" make all line ends so; "auto" is "crlf" when the first line ends in a bare LF, else
+    "keep".
+    `quoting` of lines that look like an mbox's separator: "keep", "unquote" and "quote" (mboxrd), "unquote-once" (mboxo).
+    """
+
+    def __new__(cls, ending: str, quoting: str) -> Rewriter: ...
+    def feed(self, data: bytes, last: bool = False) -> bytes: ...
+    @property
+    def nul(self) -> bool: ...
+    @property
+    def bare_cr(self) -> bool: ...
+    @property
+    def bare_lf(self) -> bool: ...
+
+@final
+class FromLines:
+    """Offsets of lines that begin with "From ", in pieces; an mbox reader looks at each."""
+
+    def __new__(cls) -> FromLines: ...
+    def feed(self, data: bytes) -> list[int]: ...
 
 class mime:
     @staticmethod

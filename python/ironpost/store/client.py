@@ -6,7 +6,7 @@ tasks that wait (docs/concurrency.md). It never interprets a result and never op
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,23 @@ class OutcomeUnknown(Exception):
     """A write was submitted and its result did not come within the limit: it may or may not be on disk."""
 
 
+class _Group:
+    """Tickets that one task waits for."""
+
+    __slots__ = ("missing", "results", "task")
+
+    def __init__(self, task: trio.lowlevel.Task, missing: int) -> None:
+        self.task = task
+        self.missing = missing
+        self.results: dict[int, Any] = {}
+
+    def add(self, ticket: int, result: Any) -> bool:
+        """Is that the last one?"""
+        self.results[ticket] = result
+        self.missing -= 1
+        return self.missing == 0
+
+
 class StoreClient:
     """The only way from a Trio task to the store's threads. One per worker, used on its Trio thread alone."""
 
@@ -34,6 +51,7 @@ class StoreClient:
         "_clock_task",
         "_closed",
         "_free",
+        "_groups",
         "_looked",
         "_slow",
         "_waiting",
@@ -46,6 +64,7 @@ class StoreClient:
         self.core = core
         self.commit_limit = commit_limit
         self._waiting: dict[int, trio.lowlevel.Task] = {}
+        self._groups: dict[int, _Group] = {}
         self._writes: dict[int, float] = {}  # ticket to deadline, oldest first: the limit is the same for all
         self._clock_task: trio.lowlevel.Task | None = None
         self._clock_parked = False
@@ -71,6 +90,9 @@ class StoreClient:
             for task in self._waiting.values():
                 trio.lowlevel.reschedule(task, unknown)
             self._waiting.clear()
+            for group in {id(group): group for group in self._groups.values()}.values():
+                trio.lowlevel.reschedule(group.task, unknown)
+            self._groups.clear()
             self._writes.clear()
 
     async def call(self, ticket: int, *, write: bool = False) -> Any:
@@ -95,6 +117,31 @@ class StoreClient:
             return trio.lowlevel.Abort.SUCCEEDED
 
         return await trio.lowlevel.wait_task_rescheduled(abort)
+
+    async def call_all(self, tickets: Sequence[int]) -> list[Any]:
+        """The results of many writes, in order; a StoreError in the place of one that failed. For bulk work: one task for all.
+
+        As with `call`, nothing may wait between the tickets and this. Raises OutcomeUnknown when the last result has not come
+        within `commit_limit`.
+        """
+        if self._closed:
+            raise OutcomeUnknown("the store client has stopped")
+        if not tickets:
+            return []
+        group = _Group(trio.lowlevel.current_task(), len(tickets))
+        for ticket in tickets:
+            self._groups[ticket] = group
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            for ticket in tickets:
+                self._groups.pop(ticket, None)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        with trio.move_on_after(self.commit_limit, shield=True) as limit:
+            await trio.lowlevel.wait_task_rescheduled(abort)
+        if limit.cancelled_caught:
+            raise OutcomeUnknown(f"no result after {self.commit_limit:g} s")
+        return [group.results[ticket] for ticket in tickets]
 
     def condition(self, free_octets: int) -> str:
         """What new mail may expect: "ok", "full" (below `free_octets` of free disk), "slow" (a commit hangs).
@@ -129,7 +176,10 @@ class StoreClient:
                 for ticket, result in finished:
                     writes.pop(ticket, None)
                     task = waiting.pop(ticket, None)
-                    if task is None:  # cancelled, or given up
+                    if task is None:  # one of many, or cancelled, or given up
+                        group = self._groups.pop(ticket, None)
+                        if group is not None and group.add(ticket, result):
+                            reschedule(group.task, outcome.Value(None))
                         continue
                     if isinstance(result, BaseException):
                         reschedule(task, outcome.Error(result))

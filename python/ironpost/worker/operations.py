@@ -188,6 +188,30 @@ async def queue_remove(context: OperationContext, arguments: Arguments) -> Any:
     return await control.queue_remove(context, **arguments)  # type: ignore[arg-type]
 
 
+def _mail(name: str) -> Operation:
+    async def operation(context: OperationContext, arguments: Arguments) -> Any:
+        from ..portable import operations  # loads the extension, which most commands do without
+
+        return await operations.OPERATIONS[name](context, arguments)
+
+    operation.__doc__ = f"`{name}` of `ironpost.portable.operations`."
+    return operation
+
+
+MAIL: Final = (
+    "adopt",
+    "begin",
+    "discard",
+    "finish",
+    "folders",
+    "keywords",
+    "part",
+    "piece",
+    "put",
+    "rows",
+    "subscribe",
+    "whole",
+)
 OPERATIONS: Final[dict[str, Operation]] = {
     "account.add": account_add,
     "account.existing": account_existing,
@@ -201,6 +225,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "domain.add": domain_add,
     "domain.list": domain_list,
     "domain.remove": domain_remove,
+    **{f"mail.{verb}": _mail(f"mail.{verb}") for verb in MAIL},
     "queue.list": queue_list,
     "queue.remove": queue_remove,
     "queue.retry": queue_retry,
@@ -210,4 +235,4 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "store.stat": store_stat,
 }
 # Those that must open the store when no server runs; the others are content with the directory.
-NEED_STORE: Final = frozenset(name for name in OPERATIONS if name.startswith(("queue.", "store.")))
+NEED_STORE: Final = frozenset(name for name in OPERATIONS if name.startswith(("mail.", "queue.", "store.")))

@@ -22,6 +22,7 @@ pub mod builder;
 pub mod charset;
 pub mod date;
 pub mod encoded_word;
+pub mod lines;
 pub mod params;
 pub mod subject;
 pub mod text;

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ironpost_store::fetch::FetchCursor as StoreCursor;
 use ironpost_store::ids::Ticket;
+use ironpost_store::listing;
 use ironpost_store::ops::{Delivery, Enqueue, FlagMode, FlagSet, Requeue, Submit};
 use ironpost_store::reader::{self, Opened, Updated};
 use ironpost_store::view::MailboxView as StoreView;
@@ -538,6 +539,20 @@ impl Store {
 
     fn read_message(&self, view: &MailboxView, uid: u32, offset: u64, length: u64) -> PyResult<Ticket> {
         self.read(reader::read_message(Arc::clone(view.inner()), uid, offset, length))
+    }
+
+    #[pyo3(signature = (view, after = 0, limit = 1000))]
+    fn message_rows(&self, view: &MailboxView, after: u32, limit: usize) -> PyResult<Ticket> {
+        self.read(listing::rows(Arc::clone(view.inner()), after, limit))
+    }
+
+    #[pyo3(signature = (view, uids, limit = 1 << 20))]
+    fn whole_messages(&self, view: &MailboxView, uids: Vec<u32>, limit: u64) -> PyResult<Ticket> {
+        self.read(listing::whole(Arc::clone(view.inner()), uids, limit))
+    }
+
+    fn fingerprints(&self, view: &MailboxView, uids: Vec<u32>) -> PyResult<Ticket> {
+        self.read(listing::fingerprints(Arc::clone(view.inner()), uids))
     }
 
     fn read_top(&self, view: &MailboxView, uid: u32, lines: u64) -> PyResult<Ticket> {

@@ -19,6 +19,8 @@ pub mod fetch;
 pub mod ids;
 pub mod jobs;
 pub mod journal;
+mod lineup;
+pub mod listing;
 pub mod ops;
 pub mod pack;
 mod prepare;

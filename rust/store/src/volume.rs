@@ -28,6 +28,7 @@ use crate::db::tables::Tables;
 use crate::error::{Result, StoreError, is_no_space};
 use crate::ids::{AccountId, MailboxId, Ticket, WriterId};
 use crate::jobs::{ReadContext, ReadJob, Readers};
+use crate::lineup::Lineup;
 use crate::ops::{Op, Outcome};
 use crate::pack::append::Appender;
 use crate::pack::compact::pack_of;
@@ -94,6 +95,7 @@ pub struct Volume {
     number: WriterId,
     running: Mutex<Option<Running>>,
     prepare: Sender<(Queued, Option<Sink>)>,
+    lineup: Arc<Lineup>,
     compactor: Mutex<Option<JoinHandle<()>>>,
     stop: Arc<AtomicBool>,
 }
@@ -199,6 +201,7 @@ impl Volume {
             .name("store-write".to_owned())
             .spawn(move || writer.run())?;
         let (prepare, work) = crossbeam_channel::unbounded();
+        let lineup = Arc::new(Lineup::default());
         let mut preparers = Vec::new();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         for thread in 0..cores.clamp(1, PREPARE_THREADS_MAX) {
@@ -207,6 +210,7 @@ impl Volume {
                 packs: packs.clone(),
                 shared: Arc::clone(&shared),
                 completions: Arc::clone(&completions),
+                lineup: Arc::clone(&lineup),
             };
             let builder = std::thread::Builder::new().name(format!("store-prepare-{thread}"));
             preparers.push(builder.spawn(move || preparer.run())?);
@@ -228,6 +232,7 @@ impl Volume {
                 lock,
             })),
             prepare,
+            lineup,
             compactor: Mutex::default(),
             stop: Arc::default(),
         })
@@ -275,8 +280,9 @@ impl Volume {
         let octets = sink.as_ref().map_or(0, Sink::memory_octets) + prefixes;
         let load = self.loads.take(octets as u64)?;
         let ticket = self.completions.issue();
-        let queued = Queued::new(Some(ticket), op, follow, load);
+        let mut queued = Queued::new(Some(ticket), op, follow, load);
         let accepted = if sink.is_some() || prefixes > 0 {
+            queued.place = self.lineup.join(&queued.op);
             self.prepare.send((queued, sink)).is_ok()
         } else {
             self.shared.push(queued)
@@ -641,12 +647,14 @@ struct Preparer {
     packs: PathBuf,
     shared: Arc<WriterShared>,
     completions: Arc<Completions>,
+    lineup: Arc<Lineup>,
 }
 
 impl Preparer {
     fn run(&self) {
         while let Ok((mut queued, sink)) = self.work.recv() {
             let ticket = queued.ticket;
+            let place = queued.place.take();
             let now = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs() as i64);
@@ -656,10 +664,11 @@ impl Preparer {
             let fault = match prepared {
                 Ok(Ok(prepared)) => {
                     queued.prepared = prepared;
-                    if self.shared.push(queued) {
-                        continue;
+                    match place {
+                        None => self.hand_on(queued),
+                        Some(place) => self.lineup.arrive(place, Some(queued), |queued| self.hand_on(queued)),
                     }
-                    closed()
+                    continue;
                 }
                 Ok(Err(StoreError::Io(error))) if is_no_space(&error) => StoreError::Full(error.to_string()),
                 Ok(Err(StoreError::Failed(reason))) => {
@@ -669,9 +678,22 @@ impl Preparer {
                 Ok(Err(error)) => error,
                 Err(_) => StoreError::Failed("preparing a message panicked".to_owned()),
             };
+            if let Some(place) = place {
+                self.lineup.arrive(place, None, |queued| self.hand_on(queued));
+            }
             if let Some(ticket) = ticket {
                 self.completions.finish([(ticket, Err(fault))]);
             }
+        }
+    }
+
+    /// To the writer.
+    fn hand_on(&self, queued: Queued) {
+        let ticket = queued.ticket;
+        if !self.shared.push(queued)
+            && let Some(ticket) = ticket
+        {
+            self.completions.finish([(ticket, Err(closed()))]);
         }
     }
 }

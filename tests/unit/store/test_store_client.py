@@ -198,3 +198,59 @@ def test_condition_looks_seldom() -> None:
         assert client.condition(500) == "full"
 
     run(test)
+
+
+def test_many_results_come_together_in_order() -> None:
+    async def test(core: HandStore, client: StoreClient, dirty: list[Any]) -> None:
+        error = ValueError("no")
+
+        async def finish() -> None:
+            core.complete((3, "c"), (9, "another's"))
+            await trio.sleep(1)
+            core.complete((1, "a"), (2, error))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(finish)
+            assert await client.call_all([1, 2, 3]) == ["a", error, "c"]
+        assert await client.call_all([]) == []
+
+    run(test)
+
+
+def test_many_writes_past_their_limit_have_an_unknown_outcome() -> None:
+    async def test(core: HandStore, client: StoreClient, dirty: list[Any]) -> None:
+        core.complete((1, "a"))
+        with trio.CancelScope() as scope:
+            scope.cancel()  # a write is awaited all the same
+            with pytest.raises(OutcomeUnknown):
+                await client.call_all([1, 2])
+        assert trio.current_time() > 0
+        core.complete((2, "late"))
+        await trio.sleep(1)
+
+    run(test)
+
+
+def test_stopping_ends_those_who_wait_for_many() -> None:
+    async def main() -> None:
+        core = HandStore()
+        client = StoreClient(core)  # type: ignore[arg-type]
+        unknown: list[OutcomeUnknown] = []
+
+        async def wait() -> None:
+            try:
+                await client.call_all([1, 2])
+            except OutcomeUnknown as error:
+                unknown.append(error)
+
+        try:
+            async with trio.open_nursery() as nursery, trio.open_nursery() as inner:
+                await inner.start(client.run, lambda _: None)
+                nursery.start_soon(wait)
+                await trio.testing.wait_all_tasks_blocked()
+                inner.cancel_scope.cancel()
+        finally:
+            os.close(core.eventfd)
+        assert len(unknown) == 1
+
+    trio.run(main)

@@ -2,13 +2,14 @@
 
 use ironpost_store::compaction::Compacted;
 use ironpost_store::ids::{AccountId, Uid};
+use ironpost_store::listing::{FINGERPRINT_OCTETS, ListedMessage, WholeMessage};
 use ironpost_store::ops;
 use ironpost_store::reader::{Opened, QueueItem as QueuedItem, RetainedMessage, Updated};
 use ironpost_store::scrub::Scrubbed;
 use ironpost_store::view::ranges::write_set;
 use ironpost_store::{Outcome, StoreError as Fault};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 use super::keep::Retained;
 use super::maintain;
@@ -282,12 +283,57 @@ fn boxed(py: Python<'_>, handle: &Handle, made: Box<dyn std::any::Any + Send>) -
         Ok(listed) => return Ok(listed.into_pyobject(py)?.into_any().unbind()),
         Err(made) => made,
     };
+    let made = match made.downcast::<Vec<ListedMessage>>() {
+        Ok(listed) => return Ok(listed_messages(py, *listed)?.unbind()),
+        Err(made) => made,
+    };
+    let made = match made.downcast::<Vec<WholeMessage>>() {
+        Ok(read) => return Ok(whole_messages(py, *read)?.unbind()),
+        Err(made) => made,
+    };
+    let made = match made.downcast::<Vec<Option<[u8; FINGERPRINT_OCTETS]>>>() {
+        Ok(digests) => {
+            let digests = digests
+                .iter()
+                .map(|digest| digest.map(|digest| PyBytes::new(py, &digest)));
+            return Ok(PyList::new(py, digests.collect::<Vec<_>>())?.into_any().unbind());
+        }
+        Err(made) => made,
+    };
     match made.downcast::<Option<u64>>() {
         Ok(due) => Ok(due.map(micros_to_seconds).into_pyobject(py)?.into_any().unbind()),
         Err(_) => Err(crate::errors::InternalError::new_err(
             "a read job made something unknown",
         )),
     }
+}
+
+/// Rows of a listing as tuples.
+fn listed_messages(py: Python<'_>, listed: Vec<ListedMessage>) -> PyResult<Bound<'_, PyAny>> {
+    let rows: PyResult<Vec<_>> = listed
+        .into_iter()
+        .map(|row| {
+            let flags = PyTuple::new(py, row.flags)?;
+            (row.uid, row.size, row.internal_date, row.internal_zone, flags).into_pyobject(py)
+        })
+        .collect();
+    Ok(PyList::new(py, rows?)?.into_any())
+}
+
+/// Whole messages: octets, a text that says why not, or None.
+fn whole_messages(py: Python<'_>, read: Vec<WholeMessage>) -> PyResult<Bound<'_, PyAny>> {
+    let rows: PyResult<Vec<_>> = read
+        .into_iter()
+        .map(|(uid, message)| {
+            let message = match message {
+                None => py.None().into_bound(py),
+                Some(Ok(octets)) => PyBytes::new(py, &octets).into_any(),
+                Some(Err(text)) => PyString::new(py, &text).into_any(),
+            };
+            (uid, message).into_pyobject(py)
+        })
+        .collect();
+    Ok(PyList::new(py, rows?)?.into_any())
 }
 
 /// Keyword names as a tuple.

@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use super::BATCH_MESSAGES_MAX;
 use crate::error::{Result, StoreError};
 use crate::ids::Ticket;
+use crate::lineup::Place;
 use crate::ops::{Op, Outcome};
 use crate::prepare::Prepared;
 use crate::volume::Follow;
@@ -24,6 +25,8 @@ pub(crate) struct Queued {
     pub(crate) op: Op,
     pub(crate) prepared: Prepared,
     pub(crate) follow: Option<Follow>,
+    /// Where it stands among those that keep their order, until it is prepared.
+    pub(crate) place: Option<Place>,
     /// What was done by earlier transactions of an operation that takes several.
     pub(super) progress: u64,
     /// Counted against the bound of all that is on its way, until dropped.
@@ -38,6 +41,7 @@ impl Queued {
             op,
             prepared: Prepared::default(),
             follow,
+            place: None,
             progress: 0,
             _load: load,
         }
