@@ -30,6 +30,7 @@ LAYERS = {
     "relay": 4,
     "imap": 4,
     "pop3": 4,
+    "migrate": 4,
     "supervisor": 5,
     "worker": 5,
     "cli": 5,

@@ -6,7 +6,7 @@ tasks that wait (docs/concurrency.md). It never interprets a result and never op
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,25 @@ class OutcomeUnknown(Exception):
     """A write was submitted and its result did not come within the limit: it may or may not be on disk."""
 
 
+class _Gathered:
+    """Tickets whose results one task awaits together."""
+
+    __slots__ = ("awaited", "parked", "results", "task")
+
+    def __init__(self, tickets: Sequence[int], task: trio.lowlevel.Task) -> None:
+        self.task = task
+        self.awaited = len(tickets)
+        self.results: dict[int, Any] = dict.fromkeys(tickets)
+        self.parked = False
+
+    def take(self, ticket: int, result: Any) -> None:
+        self.results[ticket] = result
+        self.awaited -= 1
+        if self.parked and not self.awaited:
+            self.parked = False
+            trio.lowlevel.reschedule(self.task)
+
+
 class StoreClient:
     """The only way from a Trio task to the store's threads. One per worker, used on its Trio thread alone."""
 
@@ -34,6 +53,7 @@ class StoreClient:
         "_clock_task",
         "_closed",
         "_free",
+        "_gathered",
         "_looked",
         "_slow",
         "_waiting",
@@ -46,6 +66,7 @@ class StoreClient:
         self.core = core
         self.commit_limit = commit_limit
         self._waiting: dict[int, trio.lowlevel.Task] = {}
+        self._gathered: dict[int, _Gathered] = {}
         self._writes: dict[int, float] = {}  # ticket to deadline, oldest first: the limit is the same for all
         self._clock_task: trio.lowlevel.Task | None = None
         self._clock_parked = False
@@ -70,7 +91,10 @@ class StoreClient:
             unknown = outcome.Error(OutcomeUnknown("the store client has stopped"))
             for task in self._waiting.values():
                 trio.lowlevel.reschedule(task, unknown)
+            for ticket, gathered in self._gathered.items():
+                gathered.take(ticket, unknown.error)
             self._waiting.clear()
+            self._gathered.clear()
             self._writes.clear()
 
     async def call(self, ticket: int, *, write: bool = False) -> Any:
@@ -95,6 +119,26 @@ class StoreClient:
             return trio.lowlevel.Abort.SUCCEEDED
 
         return await trio.lowlevel.wait_task_rescheduled(abort)
+
+    async def call_all(self, tickets: Sequence[int]) -> list[Any]:
+        """The results of writes that were submitted together, in order; an exception stands for one that failed.
+
+        Must be awaited at once, as `call`. Shielded until each has its result or `commit_limit` has passed.
+        """
+        if self._closed:
+            raise OutcomeUnknown("the store client has stopped")
+        gathered = _Gathered(tickets, trio.lowlevel.current_task())
+        deadline = trio.current_time() + self.commit_limit
+        for ticket in tickets:
+            self._gathered[ticket] = gathered
+            self._writes[ticket] = deadline
+        if tickets and self._clock_parked and self._clock_task is not None:
+            self._clock_parked = False
+            trio.lowlevel.reschedule(self._clock_task)
+        if gathered.awaited:
+            gathered.parked = True
+            await trio.lowlevel.wait_task_rescheduled(_keep)
+        return [gathered.results[ticket] for ticket in tickets]
 
     def condition(self, free_octets: int) -> str:
         """What new mail may expect: "ok", "full" (below `free_octets` of free disk), "slow" (a commit hangs).
@@ -129,7 +173,10 @@ class StoreClient:
                 for ticket, result in finished:
                     writes.pop(ticket, None)
                     task = waiting.pop(ticket, None)
-                    if task is None:  # cancelled, or given up
+                    if task is None:
+                        gathered = self._gathered.pop(ticket, None)
+                        if gathered is not None:  # else cancelled, or given up
+                            gathered.take(ticket, result)
                         continue
                     if isinstance(result, BaseException):
                         reschedule(task, outcome.Error(result))
@@ -156,10 +203,13 @@ class StoreClient:
                 await trio.sleep_until(deadline if deadline < inf else trio.current_time() + self.commit_limit)
                 continue
             del self._writes[ticket]
+            error = OutcomeUnknown(f"no result after {self.commit_limit:g} s")
             task = self._waiting.pop(ticket, None)
+            gathered = self._gathered.pop(ticket, None)
             if task is not None:
-                error = OutcomeUnknown(f"no result after {self.commit_limit:g} s")
                 trio.lowlevel.reschedule(task, outcome.Error(error))
+            if gathered is not None:
+                gathered.take(ticket, error)
 
     def _unpark(self, _: object) -> trio.lowlevel.Abort:
         self._clock_parked = False

@@ -8,6 +8,7 @@ mod enter;
 mod errors;
 mod events;
 mod imap;
+mod imap_client;
 mod mime;
 mod pop3;
 mod signal;
@@ -32,6 +33,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     pop3::register(module)?;
     mime::register(module)?;
     imap::register(module)?;
+    imap_client::register(module)?;
     store::register(module)?;
     smtp::register(module)?;
     Ok(())
