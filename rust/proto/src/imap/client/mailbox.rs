@@ -42,8 +42,11 @@ pub(super) fn decoded(wire: &[u8]) -> String {
     String::from_utf8_lossy(wire).into_owned()
 }
 
+/// A mailbox by its name on the wire, and its items.
+pub(super) type Status = (Vec<u8>, Vec<(String, u64)>);
+
 /// Behind the word STATUS; items that are no numbers are passed over.
-pub(super) fn status(words: &mut Words<'_>) -> Option<(Vec<u8>, Vec<(String, u64)>)> {
+pub(super) fn status(words: &mut Words<'_>) -> Option<Status> {
     let wire = words.text()?.octets().into_owned();
     let mut items = Vec::new();
     if !words.eat(b'(') {
