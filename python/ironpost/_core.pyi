@@ -946,6 +946,11 @@ class Store:
         self, view: MailboxView, program: SearchProgram, uid: bool, tag: str
     ) -> int: ...  # -> ticket: bytes (SEARCH/ESEARCH line)
     def messages(self, view: MailboxView) -> int: ...  # -> ticket: list[tuple[int, int]] (uid, size) in order
+    def facts(
+        self, view: MailboxView, after: int = 0, limit: int = 10_000
+    ) -> int:  # -> ticket: list[tuple[int, int, bytes, tuple[str, ...], int]]
+        """(uid, size, first 16 octets of the BLAKE3, flags, internal date) of messages behind the UID `after`. The digest is
+        zeros where the index does not know it."""
     def read_message(self, view: MailboxView, uid: int, offset: int, length: int) -> int: ...  # -> ticket: bytes
     def read_top(
         self, view: MailboxView, uid: int, lines: int

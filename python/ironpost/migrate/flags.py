@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-SYSTEM: Final = {
-    name.lower(): name for name in ("\\Answered", "\\Deleted", "\\Draft", "\\Flagged", "\\Seen")
-}
+SYSTEM: Final = {name.lower(): name for name in ("\\Answered", "\\Deleted", "\\Draft", "\\Flagged", "\\Seen")}
 KEYWORD_OCTETS_MAX: Final = 64
 KEYWORDS_MAX: Final = 50  # of one account, so that its owner's own still find room
 _ILLEGAL: Final = re.compile(r"[^!#$&'+,\-./0-9:;<=>?@A-Z\[^_`a-z|}~]")

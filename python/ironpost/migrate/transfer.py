@@ -1,0 +1,602 @@
+"""The run of a migration: connections that scan folders and fetch messages side by side, and the order of storing.
+
+Each connection is a task. A folder is scanned by one of them, by message numbers in bounded windows; its messages are
+fetched by all in batches, stored in the order of their UIDs, and written to the journal once they are on disk. So at any
+moment what has come is whole, and a second run takes up where the first was cut off.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from .. import _core
+from ..errors import UserError
+from ..runtime import threads
+from . import folders
+from .connection import Broken, Connection, Seen, SourceRefused
+from .flags import Keywords
+from .job import AHEAD_MESSAGES, Batch, FolderJob
+from .reconcile import apply_changes, compare
+from .report import Report
+from .target import Coming, Fact, Target
+
+if TYPE_CHECKING:
+    from .journal import FolderLog, Journal
+    from .source import Login, Source
+
+CONNECTIONS: Final = 4
+WINDOW_MESSAGES: Final = 1000  # of one scan
+ATTEMPTS: Final = 6  # to connect again: with the pauses about a minute
+PAUSE_SECONDS: Final = 1.0  # doubles with each attempt
+BREAKS_MAX: Final = 3  # at the same message
+AHEAD_COMMANDS: Final = 2  # fetches asked for at once on one connection
+
+Tell = Callable[[dict[str, Any]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the person at the command line wants."""
+
+    choice: folders.Choice = field(default_factory=folders.Choice)
+    connections: int = CONNECTIONS
+    delete_vanished: bool = False
+    dry_run: bool = False
+    verify: bool = False
+
+
+class Migration:
+    """One run for one account."""
+
+    def __init__(
+        self, source: Source, login: Login, target: Target, journal: Journal, options: Options, tell: Tell, address: str
+    ) -> None:
+        self.source = source
+        self.target = target
+        self.journal = journal
+        self.options = options
+        self.keywords = Keywords()
+        self.report = Report(str(source), address, dry_run=options.dry_run)
+        self.jobs: list[FolderJob] = []
+        self._login = login
+        self._tell = tell
+        self._gmail = False
+        self._progress: dict[str, Any] = {"phase": "folders", "total": 0, "done": 0, "octets": 0, "folder": ""}
+        self._change = trio.Event()
+        self._writing = trio.Lock()
+        self._open = 0  # connections
+
+    async def run(self) -> Report:
+        """To its end. Raises UserError for what a person must mend; what has come until then stays."""
+        began = time.monotonic()
+        try:
+            first = await self.connect()
+            try:
+                await self._plan(first)
+            except BaseException:
+                first.abort()
+                raise
+            await self._transfer(first)
+            await self._finish()
+        except SourceRefused as error:
+            raise UserError(str(error)) from None
+        except Broken as error:
+            raise UserError(f"{error} (what has come is kept: run the same command again to go on)") from None
+        except _core.StoreFull as error:
+            raise UserError(f"no space left: {error} (what has come is kept)") from None
+        finally:
+            self.report.seconds = time.monotonic() - began
+        if self.keywords.dropped:
+            names = ", ".join(sorted(self.keywords.dropped)[:20])
+            self.report.notes.append(f"keywords beyond the number that an account can have were dropped: {names}")
+        return self.report
+
+    # -- the plan
+
+    async def _plan(self, connection: Connection) -> None:
+        listed, subscribed, personal, others, told = await connection.folders()
+        self._gmail = "X-GM-EXT-1" in connection.wire.capabilities
+        here = await self.target.mailboxes() if not self.options.dry_run else []
+        special = {info.special_use.lower(): info.name for info in here if info.special_use}
+        plan = folders.plan(
+            listed,
+            subscribed=subscribed,
+            personal=personal,
+            others=others,
+            special=special,
+            special_told=told,
+            gmail=self._gmail,
+            choice=self.options.choice,
+        )
+        self.report.notes += plan.notes
+        if not plan.folders:
+            self.report.notes.append("no folder was chosen")
+        self._labels = _labels(listed, plan.folders)
+        counts = await connection.counts(folder.wire for folder in plan.folders)
+        self.jobs = [FolderJob(folder, counts.get(folder.wire, 0)) for folder in plan.folders]
+        self.report.folders = [job.report for job in self.jobs]
+        self._progress.update(phase="messages", total=sum(job.count for job in self.jobs))
+        self._told()
+
+    def _told(self, **changes: Any) -> None:
+        self._progress.update(changes)
+        self._tell(dict(self._progress))
+
+    # -- connections
+
+    async def connect(self, attempts: int = ATTEMPTS) -> Connection:
+        pause = PAUSE_SECONDS
+        for attempt in range(attempts):
+            try:
+                connection = await Connection.open(self.source, self._login)
+            except Broken:
+                if attempt + 1 == attempts:
+                    raise
+                await trio.sleep(pause * random.uniform(0.75, 1.25))
+                pause *= 2
+            else:
+                self._open += 1
+                return connection
+        raise AssertionError("attempts is positive")
+
+    async def _transfer(self, first: Connection) -> None:
+        self._queue = deque(sorted(self.jobs, key=lambda job: -job.count))
+        try:
+            async with trio.open_nursery() as nursery:
+                for number in range(max(1, self.options.connections)):
+                    worker = _Worker(self, nursery, first if number == 0 else None)
+                    nursery.start_soon(worker.run)
+        except BaseExceptionGroup as group:
+            ours, strange = group.split((Broken, SourceRefused, _core.StoreError))
+            if ours is None or strange is not None:
+                raise
+            raise _leaf(ours) from None
+
+    def changed(self) -> None:
+        """Something that another connection may wait for has happened."""
+        self._change.set()
+        self._change = trio.Event()
+
+    async def wait(self) -> None:
+        """For the next change."""
+        await self._change.wait()
+
+    def next_folder(self) -> FolderJob | None:
+        """A folder that nobody has begun."""
+        return self._queue.popleft() if self._queue else None
+
+    @property
+    def idle(self) -> bool:
+        """Is there nothing to do but to wait for others?"""
+        return not self._queue and not any(job.wanted for job in self.jobs)
+
+    @property
+    def over(self) -> bool:
+        """Is all done?"""
+        return self.idle and not any(job.busy for job in self.jobs)
+
+    # -- folders
+
+    async def begin(self, job: FolderJob, selected: _core.ImapSelected) -> None:
+        """Makes the mailbox here and looks at what is in it."""
+        job.uid_validity = selected.uid_validity
+        job.uid_next = selected.uid_next or 0
+        folder = job.folder
+        # Without UIDVALIDITY nothing is known by its number from one run to the next; contents are compared instead.
+        validity = selected.uid_validity or random.getrandbits(31)
+        if self.options.dry_run:
+            log = self.journal.known(folder.wire, validity)
+            job.log = log if log is not None else self.journal.folder(folder.wire, validity, 0)
+        else:
+            info = await self.target.adopt(
+                folder.target,
+                folder.special_use,
+                subscribed=True if folder.subscribed else None,
+                uid_validity=selected.uid_validity,
+            )
+            job.preserve = info.uid_validity == selected.uid_validity
+            job.next_uid = info.uid_next
+            job.log = self.journal.folder(folder.wire, validity, info.id)
+            known = set(job.log.targets)
+            view = await self.target.view(folder.target)
+            after = 0
+            while facts := await self.target.facts(view, after):
+                job.remember(facts, known)
+                after = facts[-1].uid
+        job.report.uids_kept = job.preserve
+        job.flag_sets = self.journal.flag_sets
+        job.index = job.log.index()
+        job.marks = bytearray(len(job.log))
+
+    def noticed(self, job: FolderJob, messages: Sequence[Seen]) -> None:
+        """Sorts what a scan has told: known, changed, wanted."""
+        report = job.report
+        known = 0
+        for seen in messages:
+            if seen.uid <= job.last_uid:
+                continue  # told twice, or before the connection broke
+            job.last_uid = seen.uid
+            if job.folder.unlabelled and self._covered(seen):
+                continue
+            report.messages += 1
+            at = job.index.get(seen.uid)
+            if at is None:
+                job.wanted.append(seen)
+                continue
+            job.marks[at] = 1
+            known += 1
+            flags = self.keywords.normalised(seen.flags)
+            if self.journal.flag_sets[job.log.flags[at]] != flags:
+                job.changed.setdefault(flags, []).append(at)
+        report.known += known
+        if self.options.dry_run:
+            report.new += len(job.wanted)
+            report.octets += sum(seen.size for seen in job.wanted)
+            job.wanted.clear()
+        self._progress["done"] += known
+        self._told(folder=job.folder.source)
+        self.changed()
+
+    def _covered(self, seen: Seen) -> bool:
+        """Does another folder that comes hold this message of Gmail's All Mail?"""
+        return any(label.lower() in self._labels for label in seen.labels)
+
+    # -- storing
+
+    async def store(self, job: FolderJob, batch: Batch) -> None:
+        """Puts a batch into the mailbox when its turn has come, and into the journal when it is on disk."""
+        target, log = self.target, job.log
+        await job.turn(batch)
+        rows: list[tuple[int, int, int, int, bytes]] = []
+        coming: list[Coming] = []
+        order: list[tuple[Seen, int, bytes, int]] = []
+        for uid in sorted(batch.got):
+            message, seen = batch.got[uid], batch.wanted[uid]
+            flags = self.keywords.normalised(seen.flags)
+            number = self.journal.flags(flags)
+            claimed = job.claim(message)
+            if claimed is not None:
+                message.sink.discard()
+                self._found(job, claimed, flags, len(log) + len(rows))
+                rows.append((uid, claimed.uid, message.size, number, message.digest))
+                continue
+            keep = uid if job.preserve and uid >= job.next_uid else None
+            if keep is not None:
+                job.next_uid = keep + 1
+            if uid in job.again:
+                flags = tuple(flag for flag in flags if flag.startswith("\\"))
+                number = self.journal.flags(flags)
+            coming.append(Coming(keep, message.sink, flags, seen.internal_date))
+            order.append((seen, message.size, message.digest, number))
+        tickets = target.submit(job.folder.target, coming)
+        job.turned()
+        for (seen, size, digest, number), result in zip(order, await target.results(tickets), strict=True):
+            if isinstance(result, Exception):
+                self._not_stored(job, seen, result)
+            else:
+                rows.append((seen.uid, result.uid, size, number, digest))
+        job.report.new += len(rows)
+        if rows:
+            await self._write(log, rows, job)
+        job.stored()
+        self._progress["octets"] += sum(row[2] for row in rows)
+        self._progress["done"] += len(rows)
+        self._told(folder=job.folder.source)
+        self.changed()
+
+    def _found(self, job: FolderJob, fact: Fact, flags: tuple[str, ...], position: int) -> None:
+        job.report.found += 1
+        job.report.new -= 1
+        if tuple(sorted(fact.flags)) != flags:
+            job.changed.setdefault(flags, []).append(position)
+
+    def _not_stored(self, job: FolderJob, seen: Seen, error: Exception) -> None:
+        if isinstance(error, (_core.StoreFull, _core.StoreFailed)) or not isinstance(error, _core.StoreError):
+            raise error
+        if seen.uid in job.again:
+            job.report.lost(f"{job.folder.source} UID {seen.uid}: not stored: {error}")
+            return
+        # A delivery has taken the number meanwhile, or there is no room for a keyword: once more without either.
+        job.again.add(seen.uid)
+        job.preserve = False
+        job.wanted.append(seen)
+
+    async def _write(self, log: FolderLog, rows: list[tuple[int, int, int, int, bytes]], job: FolderJob) -> None:
+        async with self._writing:
+            self.journal.kept(log, rows)
+            job.marks.extend(b"\1" * len(rows))
+            # Cancelled in between, the journal would lack what is in the store; the next run finds it, at some cost.
+            with trio.CancelScope(shield=True):
+                await threads.run("migration", self.journal.flush)
+
+    # -- the end
+
+    async def _finish(self) -> None:
+        self._told(phase="compare", folder="")
+        for job in self.jobs:
+            if not job.begun or self.options.dry_run:
+                continue
+            if not job.scanned:  # said already why
+                continue
+            await apply_changes(self.target, self.journal, job, delete=self.options.delete_vanished)
+            async with self._writing:
+                await threads.run("migration", self.journal.flush)
+            await compare(self.target, job, verify=self.options.verify, tell=partial(self._told, phase="verify"))
+            if job.preserve and job.uid_next:
+                await self.target.adopt(job.folder.target, uid_next=job.uid_next)
+
+
+class _Worker:
+    """One connection and what it is at."""
+
+    def __init__(self, run: Migration, nursery: trio.Nursery, connection: Connection | None) -> None:
+        self._run = run
+        self._nursery = nursery
+        self._connection = connection
+        self._storing = trio.Semaphore(1)
+        self._scanning: FolderJob | None = None
+        self._position = 1  # the message number where scanning goes on
+
+    async def run(self) -> None:
+        """Until nothing is left to do."""
+        run = self._run
+        try:
+            while not run.over:
+                if run.idle and self._scanning is None:
+                    await run.wait()
+                    continue
+                if self._connection is None:
+                    try:
+                        self._connection = await run.connect(attempts=1)
+                    except (Broken, SourceRefused) as error:
+                        # The first one works: this server wants fewer at once.
+                        run.report.notes.append(f"fewer connections than asked for: {error}")
+                        return
+                    continue
+                await self._step()
+        finally:
+            if self._connection is not None:
+                if run.over:
+                    await self._connection.close()
+                else:
+                    self._connection.abort()
+
+    async def _step(self) -> None:
+        run = self._run
+        job = self._scanning
+        if job is not None and len(job.wanted) < AHEAD_MESSAGES:
+            await self._scan(job)
+        elif job is not None or (job := self._mine()) is not None:
+            await self._fetch(job)
+        elif (job := run.next_folder()) is not None:
+            await self._begin(job)
+        elif (job := max(run.jobs, key=lambda job: len(job.wanted), default=None)) is not None and job.wanted:
+            await self._fetch(job)
+        else:
+            await trio.lowlevel.checkpoint()
+
+    def _mine(self) -> FolderJob | None:
+        """The folder that is open already, when it has work."""
+        opened = self._connection.opened if self._connection else None
+        return next((job for job in self._run.jobs if job.folder.wire == opened and job.wanted), None)
+
+    async def _again(self) -> Connection:
+        if self._connection is not None:
+            self._connection.abort()
+            self._connection = None
+        self._connection = await self._run.connect()
+        return self._connection
+
+    async def _reopen(self, job: FolderJob) -> bool:
+        """Connects and opens the folder again. Raises Broken after some attempts."""
+        for attempt in range(ATTEMPTS):
+            try:
+                await self._again()
+                return await self._examine(job)
+            except Broken:
+                if attempt + 1 == ATTEMPTS:
+                    raise
+        raise AssertionError("ATTEMPTS is positive")
+
+    async def _examine(self, job: FolderJob) -> bool:
+        """Opens the folder. False: the server does not let us. Raises Broken."""
+        connection = self._connection or await self._again()
+        if connection.opened == job.folder.wire:
+            return True
+        selected = await connection.examine(job.folder.wire)
+        if selected is None:
+            return False
+        if job.begun and selected.uid_validity != job.uid_validity:
+            raise SourceRefused(
+                f"{job.folder.source} was made anew at the source meanwhile: run the same command again"
+            )
+        return True
+
+    # -- scanning
+
+    async def _begin(self, job: FolderJob) -> None:
+        job.begun = True
+        try:
+            opened = await self._examine(job)
+        except Broken:
+            opened = await self._reopen(job)
+        connection = self._connection
+        if not opened or connection is None:
+            job.report.fault(f"{job.folder.source}: the server does not open it")
+            job.begun = False
+            self._run.changed()
+            return
+        await self._run.begin(job, connection.wire.selected)
+        self._scanning, self._position = job, 1
+
+    async def _scan(self, job: FolderJob) -> None:
+        run = self._run
+        try:
+            if not await self._examine(job) or self._connection is None:
+                raise Broken(f"{job.folder.source} cannot be opened any more")
+            connection = self._connection
+            exists = connection.wire.selected.exists
+            first = self._position
+            if first > exists:
+                self._scanned(job)
+                return
+            last = min(exists, first + WINDOW_MESSAGES - 1)
+            found = await connection.scan(first, last, labels=job.folder.unlabelled)
+        except Broken:
+            # From the beginning: what has been seen is passed over by its UID.
+            await self._again()
+            self._position = 1
+            return
+        if found is None:
+            job.report.fault(f"{job.folder.source}: the server does not list messages {first} to {last}")
+            found = []
+        elif len(found) < last - first + 1 and not connection.removed:
+            job.report.fault(
+                f"{job.folder.source}: the server holds {last - first + 1} messages from {first} and listed {len(found)}"
+            )
+        self._position = last + 1
+        self._moved(connection)
+        found.sort(key=lambda seen: seen.uid)
+        run.noticed(job, found)
+
+    def _moved(self, connection: Connection) -> None:
+        """Messages that have gone since let those behind them move up."""
+        for number in connection.removed:
+            if number < self._position:
+                self._position -= 1
+        connection.removed.clear()
+
+    def _scanned(self, job: FolderJob) -> None:
+        job.scanned = True
+        job.index = {}
+        self._scanning = None
+        self._run.changed()
+
+    # -- fetching
+
+    async def _fetch(self, job: FolderJob) -> None:
+        """Fetches batches of one folder, the next asked for before the last has come, until others are better served."""
+        asked: deque[tuple[Batch, int]] = deque()
+        try:
+            while True:
+                try:
+                    if not await self._examine(job) or self._connection is None:
+                        raise Broken(f"{job.folder.source} cannot be opened any more")
+                    connection = self._connection
+                    while len(asked) < AHEAD_COMMANDS and (batch := self._next(job)) is not None:
+                        asked.append((batch, self._ask(connection, batch.missing())))
+                    if not asked:
+                        return
+                    batch, tag = asked[0]
+                    await self._take(connection, [batch for batch, _ in asked], tag)
+                    await self._take_missing(connection, [batch for batch, _ in asked], job)
+                except Broken as error:
+                    if asked:
+                        self._survive(job, asked[0][0], error)
+                    if not await self._reopen(job) or self._connection is None:
+                        raise
+                    again = self._connection
+                    asked = deque((batch, self._ask(again, batch.missing())) for batch, _ in asked)
+                    continue
+                if self._scanning is job:
+                    self._moved(connection)
+                # In the hands of the storing task from here on.
+                asked.popleft()
+                await self._storing.acquire()
+                self._nursery.start_soon(self._store, job, batch)
+        finally:
+            for batch, _ in asked:
+                batch.discard()
+
+    def _survive(self, job: FolderJob, batch: Batch, error: Broken) -> None:
+        """A message at which the connection breaks each time is given up: the others must not wait for it."""
+        missing = batch.missing()
+        if not missing:
+            return
+        batch.breaks = batch.breaks + 1 if batch.suspect == missing[0] else 1
+        batch.suspect = missing[0]
+        if batch.breaks >= BREAKS_MAX:
+            job.report.lost(f"{job.folder.source} UID {batch.suspect}: not fetched: {error}")
+            del batch.wanted[batch.suspect]
+
+    def _next(self, job: FolderJob) -> Batch | None:
+        if self._scanning is job and len(job.wanted) < AHEAD_MESSAGES:
+            return None
+        return job.take()
+
+    @staticmethod
+    def _ask(connection: Connection, uids: list[int]) -> int:
+        return connection.ask_bodies(str(_core.SequenceSet.of(uids))) if uids else connection.wire.noop()
+
+    async def _take(self, connection: Connection, batches: list[Batch], tag: int) -> _core.ImapDone:
+        """Reads the answer to one command; messages go to the batch that wants them, also those of the next command."""
+
+        def deliver(message: Any) -> None:
+            for batch in batches:
+                if message.uid in batch.wanted and message.uid not in batch.got:
+                    batch.got[message.uid] = message
+                    return
+            message.sink.discard()  # never asked for, or sent twice
+
+        def empty(uid: int) -> None:
+            for batch in batches:
+                if uid in batch.wanted and uid not in batch.got:
+                    batch.empty.add(uid)
+
+        return await connection.take_bodies(tag, self._run.target, deliver, empty)
+
+    async def _take_missing(self, connection: Connection, batches: list[Batch], job: FolderJob) -> None:
+        """Asks one by one for what the batch lacks, so that one bad message costs no other; names what does not come."""
+        batch = batches[0]
+        for uid in batch.missing():
+            answer = await self._take(connection, batches, self._ask(connection, [uid]))
+            if uid in batch.got or uid in batch.empty:
+                continue
+            if answer.status == "OK":
+                job.report.vanished += 1
+                job.report.messages -= 1
+            else:
+                why = answer.text or answer.code or answer.status
+                job.report.lost(f"{job.folder.source} UID {uid}: the source does not give it: {why}")
+            del batch.wanted[uid]
+        for uid in batch.empty:
+            job.report.lost(f"{job.folder.source} UID {uid}: the source gives no contents for it")
+            del batch.wanted[uid]
+        batch.empty.clear()
+
+    async def _store(self, job: FolderJob, batch: Batch) -> None:
+        try:
+            await self._run.store(job, batch)
+        finally:
+            self._storing.release()
+
+
+def _leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first of what happened at once."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _labels(listed: Sequence[folders.Listed], coming: Sequence[folders.Folder]) -> set[bytes]:
+    """Labels of Gmail whose folders come: their names on the wire, and the special ones."""
+    wires = {folder.wire for folder in coming if not folder.unlabelled}
+    found = {wire.lower() for wire in wires}
+    special = {"\\sent": b"\\sent", "\\drafts": b"\\draft", "\\trash": b"\\trash", "\\junk": b"\\spam"}
+    for row in listed:
+        if row.wire in wires:
+            found.update(label for use, label in special.items() if use in row.attributes)
+    if b"INBOX" in wires:
+        found.add(b"\\inbox")
+    if b"\\draft" in found:
+        found.add(b"\\drafts")
+    return found
