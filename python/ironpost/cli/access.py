@@ -164,7 +164,12 @@ class _Offline:
     def follow(self, operation: str, tell: Callable[[dict[str, Any]], object], **arguments: Any) -> Any:
         import trio
 
-        return _result(trio.run(self._perform, {"op": operation, "args": arguments}, tell))
+        try:
+            return _result(trio.run(self._perform, {"op": operation, "args": arguments}, tell))
+        except BaseExceptionGroup as group:
+            if group.subgroup(KeyboardInterrupt) is not None:
+                raise KeyboardInterrupt from None
+            raise
 
     async def _perform(
         self, request: dict[str, Any], tell: Callable[[dict[str, Any]], object] | None = None

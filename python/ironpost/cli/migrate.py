@@ -168,6 +168,7 @@ def _one(door: Requester, place: dict[str, Any], one: Wanted, options: dict[str,
 def _show(report: dict[str, Any]) -> None:
     for note in report["notes"]:
         complain(note)
+    rows: list[tuple[str, ...]]
     if report["dry_run"]:
         rows = [("folder", "becomes", "messages", "would come", "octets")]
         for row in report["folders"]:
@@ -222,7 +223,7 @@ def _remarks(row: dict[str, Any]) -> str:
 
 
 def _summary(reports: list[dict[str, Any]]) -> None:
-    rows = [("account", "messages", "octets", "")]
+    rows: list[tuple[str, ...]] = [("account", "messages", "octets", "")]
     for report in reports:
         here = sum(row["here"] for row in report["folders"])
         size = sum(row["octets_here"] for row in report["folders"])

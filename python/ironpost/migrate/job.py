@@ -54,6 +54,7 @@ class FolderJob:
         self.count = count  # messages that the source has announced
         self.report = FolderReport(folder.source, folder.target)
         self.begun = False
+        self.examined = False  # its numbers are known
         self.scanned = False
         self.uid_validity: int | None = None
         self.uid_next = 0

@@ -96,7 +96,7 @@ class Journal:
             self._file.seek(good)
             if not good:
                 self._pending.append(["head", VERSION, self.identity])
-                self.flush()
+                self.write(self.take())
                 descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
                 try:
                     os.fsync(descriptor)
@@ -189,11 +189,15 @@ class Journal:
             log.targets[position] = 0
         self._pending.append(["gone", log.number, positions])
 
-    def flush(self) -> None:
-        """Writes and syncs what is pending."""
+    def take(self) -> list[Any]:
+        """What is pending, for `write`; in the thread that makes records."""
+        pending, self._pending = self._pending, []
+        return pending
+
+    def write(self, pending: list[Any]) -> None:
+        """Writes and syncs records, in the order in which they were taken."""
         if self._file is None:
             return
-        pending, self._pending = self._pending, []
         octets = bytearray()
         for record in pending:
             body = msgpack.packb(record)

@@ -105,7 +105,9 @@ async def _streamed(
             await trio.sleep(PROGRESS_SECONDS)
             if latest != sent:
                 sent = dict(latest)
-                await stream.send_all(frame({"progress": sent}))
+                # Whole or not at all: the answer follows.
+                with trio.CancelScope(shield=True), trio.fail_after(IDLE_SECONDS):
+                    await stream.send_all(frame({"progress": sent}))
 
     async def watch() -> None:
         # It may not ask anything before the answer: whatever comes, and the end, means that it is gone.
