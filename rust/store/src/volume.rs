@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender};
-use heed::{Env, WithoutTls};
+use heed::{Env, RwTxn, WithoutTls};
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, FlockOperation};
 
@@ -29,7 +29,7 @@ use crate::pack::read::PackFiles;
 use crate::pack::recover::{self, lock_writer};
 use crate::prepare::{PREFIX_OCTETS_MAX, prepare, sync_folder};
 use crate::sink::{Sink, SinkHub};
-use crate::writer::{Loads, Queued, Writer, WriterShared};
+use crate::writer::{Loads, PendingJournal, Queued, Writer, WriterShared};
 
 /// Format of a volume of this release; newer ones are refused.
 pub const FORMAT: u32 = 2;
@@ -128,7 +128,7 @@ impl Volume {
         let environment = env::open(&index, map_size, options.sync)?;
         let tables = create_tables(&environment)?;
         let found = recover::recover(&environment, &tables, &packs)?;
-        let (number, lock) = register(&environment, &tables, &packs)?;
+        let (number, lock, journal) = register(&environment, &tables, &packs)?;
         sync_folder(path)?;
         make_reserve(&path.join("reserve"), options.min_free);
         drop(opening);
@@ -170,6 +170,7 @@ impl Volume {
             epoch,
             purge,
             free: None,
+            journal,
         };
         let writer = std::thread::Builder::new()
             .name("store-write".to_owned())
@@ -452,7 +453,11 @@ fn create_tables(environment: &Env<WithoutTls>) -> Result<Tables> {
 }
 
 /// Takes a writer number, makes its folder and holds its lock. The caller holds the volume's open lock.
-fn register(environment: &Env<WithoutTls>, tables: &Tables, packs: &Path) -> Result<(WriterId, OwnedFd)> {
+fn register(
+    environment: &Env<WithoutTls>,
+    tables: &Tables,
+    packs: &Path,
+) -> Result<(WriterId, OwnedFd, PendingJournal)> {
     let mut txn = environment.write_txn()?;
     let mut counters = tables.counters(&txn)?;
     let number = counters.writer;
@@ -463,13 +468,35 @@ fn register(environment: &Env<WithoutTls>, tables: &Tables, packs: &Path) -> Res
     tables
         .meta
         .put(&mut txn, &keys::writer(number), &std::process::id().to_le_bytes())?;
+    let journal = take_journal(&mut txn, tables, number)?;
     txn.commit()?;
     let folder = packs.join(number.to_string());
     std::fs::create_dir_all(&folder)?;
     let lock = lock_writer(&folder)?
         .ok_or_else(|| StoreError::Open(format!("somebody holds the lock of the new writer {number}")))?;
     sync_folder(packs)?;
-    Ok((number, lock))
+    Ok((number, lock, journal))
+}
+
+/// Makes the journal rows that dead writers have left our own.
+fn take_journal(txn: &mut RwTxn<'_>, tables: &Tables, number: WriterId) -> Result<PendingJournal> {
+    let mut left: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    for row in tables.journal.iter(txn)? {
+        let (key, value) = row?;
+        let writer = keys::u32_at(key, 0).unwrap_or(0);
+        if tables.meta.get(txn, &keys::writer(writer))?.is_none() {
+            left.push((key.to_vec(), value.to_vec()));
+        }
+    }
+    let mut waiting = Vec::new();
+    let mut part = 0;
+    for (key, piece) in left {
+        tables.journal.delete(txn, &key)?;
+        tables.journal.put(txn, &keys::journal(number, part), &piece)?;
+        waiting.extend_from_slice(&piece);
+        part += 1;
+    }
+    Ok(PendingJournal::left(waiting, part))
 }
 
 /// Sets space aside unless the disk is nearly full; without it the volume works as well.

@@ -120,6 +120,12 @@ pub fn writer(writer: WriterId) -> [u8; 11] {
     key
 }
 
+/// Key of `journal`: the writer, then the part; its first four octets are those of one writer.
+#[must_use]
+pub fn journal(writer: WriterId, part: u32) -> [u8; 8] {
+    pair(writer, part)
+}
+
 /// Key of `doomed` for a mailbox whose messages are to be purged.
 #[must_use]
 pub fn doomed_mailbox(mailbox: MailboxId) -> [u8; 5] {
