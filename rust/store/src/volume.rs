@@ -87,7 +87,7 @@ pub struct Volume {
     epoch: Instant,
     number: WriterId,
     running: Mutex<Option<Running>>,
-    prepare: Sender<(Queued, Option<Sink>)>,
+    prepare: Sender<(Queued, Option<Sink>, Option<u64>)>,
 }
 
 impl std::fmt::Debug for Volume {
@@ -250,9 +250,10 @@ impl Volume {
         let octets = sink.as_ref().map_or(0, Sink::memory_octets) + prefixes;
         let load = self.loads.take(octets as u64)?;
         let ticket = self.completions.issue();
+        let place = (sink.is_some() && matches!(op, Op::Import { .. })).then(|| self.shared.imports.issue());
         let queued = Queued::new(Some(ticket), op, follow, load);
         let accepted = if sink.is_some() || prefixes > 0 {
-            self.prepare.send((queued, sink)).is_ok()
+            self.prepare.send((queued, sink, place)).is_ok()
         } else {
             self.shared.push(queued)
         };
@@ -522,7 +523,7 @@ fn make_reserve(path: &Path, min_free: u64) {
 
 /// A thread between sinks and writer.
 struct Preparer {
-    work: Receiver<(Queued, Option<Sink>)>,
+    work: Receiver<(Queued, Option<Sink>, Option<u64>)>,
     packs: PathBuf,
     shared: Arc<WriterShared>,
     completions: Arc<Completions>,
@@ -530,7 +531,7 @@ struct Preparer {
 
 impl Preparer {
     fn run(&self) {
-        while let Ok((mut queued, sink)) = self.work.recv() {
+        while let Ok((mut queued, sink, place)) = self.work.recv() {
             let ticket = queued.ticket;
             let now = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
@@ -541,6 +542,12 @@ impl Preparer {
             let fault = match prepared {
                 Ok(Ok(prepared)) => {
                     queued.prepared = prepared;
+                    if let Some(place) = place {
+                        self.shared
+                            .imports
+                            .arrive(place, Some(queued), |queued| self.push_import(queued));
+                        continue;
+                    }
                     if self.shared.push(queued) {
                         continue;
                     }
@@ -553,6 +560,20 @@ impl Preparer {
             if let Some(ticket) = ticket {
                 self.completions.finish([(ticket, Err(fault))]);
             }
+            if let Some(place) = place {
+                self.shared
+                    .imports
+                    .arrive(place, None, |queued| self.push_import(queued));
+            }
+        }
+    }
+
+    fn push_import(&self, queued: Queued) {
+        let ticket = queued.ticket;
+        if !self.shared.push(queued)
+            && let Some(ticket) = ticket
+        {
+            self.completions.finish([(ticket, Err(closed()))]);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The writer thread: takes all waiting operations, syncs their bodies, applies them in one transaction, commits,
 //! completes their tickets. Exactly in this order: bodies synced, index transaction, completion.
 
+mod lane;
 mod pending;
 mod shared;
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use super::BATCH_MESSAGES_MAX;
+use super::lane::Lane;
 use crate::error::{Result, StoreError};
 use crate::ids::Ticket;
 use crate::ops::Op;
@@ -108,6 +109,8 @@ impl Drop for Load {
 /// What the writer thread and the volume share.
 #[derive(Default)]
 pub(crate) struct WriterShared {
+    /// The order of imports.
+    pub(crate) imports: Lane,
     pub(super) queue: Mutex<WriteQueue>,
     pub(super) wake: Condvar,
     failed: Mutex<Option<String>>,
