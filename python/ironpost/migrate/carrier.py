@@ -145,15 +145,18 @@ class Carrier:
             await self._again()
             self._position = 1
             return
+        if connection.removed:
+            # What numbers meant in between is not certain: once more, from where the same messages stand now.
+            self._moved(connection)
+            return
         if found is None:
             job.report.fault(f"{job.folder.source}: the server does not list messages {first} to {last}")
             found = []
-        elif len(found) < last - first + 1 and not connection.removed:
+        elif len(found) < last - first + 1:
             job.report.fault(
-                f"{job.folder.source}: the server holds {last - first + 1} messages from {first} and listed {len(found)}"
+                f"{job.folder.source}: of {last - first + 1} messages from {first} the server listed {len(found)}"
             )
         self._position = last + 1
-        self._moved(connection)
         found.sort(key=lambda seen: seen.uid)
         run.noticed(job, found)
 

@@ -204,15 +204,15 @@ class Connection:
             await self.done(wire.namespace(), take)
         return list(found.values()), frozenset(subscribed), personal, others, told or kind == "XLIST"
 
-    async def counts(self, folders: Iterable[bytes]) -> dict[bytes, int]:
-        """Messages of each folder that tells, asked all at once."""
-        found: dict[bytes, int] = {}
+    async def status(self, folders: Iterable[bytes]) -> dict[bytes, dict[str, int]]:
+        """MESSAGES and UIDVALIDITY of each folder that tells, asked all at once."""
+        found: dict[bytes, dict[str, int]] = {}
 
         def take(event: object) -> None:
             if isinstance(event, _core.ImapStatus):
-                found[event.wire] = dict(event.items).get("MESSAGES", 0)
+                found[event.wire] = dict(event.items)
 
-        for tag in [self.wire.status(wire, "MESSAGES") for wire in folders]:
+        for tag in [self.wire.status(wire, "MESSAGES UIDVALIDITY") for wire in folders]:
             await self.done(tag, take)
         return found
 

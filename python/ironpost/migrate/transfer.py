@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -117,11 +118,39 @@ class Migration:
         if not plan.folders:
             self.report.notes.append("no folder was chosen")
         self._labels = _labels(listed, plan.folders)
-        counts = await connection.counts(folder.wire for folder in plan.folders)
+        status = await connection.status(folder.wire for folder in plan.folders)
+        counts = {wire: items.get("MESSAGES", 0) for wire, items in status.items()}
         self.jobs = [FolderJob(folder, counts.get(folder.wire, 0)) for folder in plan.folders]
+        if not self.options.dry_run:
+            await self._adopt(plan.folders, {wire: items.get("UIDVALIDITY", 0) for wire, items in status.items()})
         self.report.folders = [job.report for job in self.jobs]
         self._progress.update(phase="messages", total=sum(job.count for job in self.jobs))
         self._told()
+
+    async def _adopt(self, coming: Sequence[folders.Folder], validities: dict[bytes, int]) -> None:
+        """Gives the mailboxes here the numbers that they have there.
+
+        A number is free only when no other mailbox of the account has it. One whose turn comes later may hold it, so it is
+        tried again; when they hold each other's, one after the other steps aside to a number that nobody wants.
+        """
+        left = [folder for folder in coming if validities.get(folder.wire)]
+        wanted = {validities[folder.wire] for folder in left}
+        aside = (number for number in count(1) if number not in wanted)
+        while left:
+            before, waiting, left = len(left), left, []
+            held: dict[int, folders.Folder] = {}
+            for folder in waiting:
+                number = validities[folder.wire]
+                info = await self.target.adopt(folder.target, folder.special_use, uid_validity=number)
+                if info.uid_validity != number and info.uid_next == 1:
+                    left.append(folder)
+                    held[info.uid_validity] = folder
+            if len(left) < before:
+                continue
+            holder = next((held[number] for number in wanted if number in held), None)
+            if holder is None:
+                return
+            await self.target.adopt(holder.target, uid_validity=next(aside))
 
     def _told(self, **changes: Any) -> None:
         self._progress.update(changes)
