@@ -106,9 +106,8 @@ class FakeSource:
                 await stream.send_all(f"{tag} OK\r\n".encode())
             elif verb == "STATUS":
                 name = command.split('"')[1]
-                await stream.send_all(
-                    f'* STATUS "{name}" (MESSAGES {len(self.boxes[name].mails)} UIDVALIDITY {self.boxes[name].validity or 0})\r\n'.encode()
-                )
+                items = f"MESSAGES {len(self.boxes[name].mails)} UIDVALIDITY {self.boxes[name].validity or 0}"
+                await stream.send_all(f'* STATUS "{name}" ({items})\r\n'.encode())
                 await stream.send_all(f"{tag} OK\r\n".encode())
             elif verb == "EXAMINE":
                 self_box = self.boxes[command.split('"')[1]]
