@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from benches.servers import ROOT, Peers
+
 from tests.support.server import Server, ironpost
 
 pytestmark = pytest.mark.client
