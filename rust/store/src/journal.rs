@@ -254,7 +254,6 @@ pub fn entries(encoded: &[u8]) -> impl Iterator<Item = Entry> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn samples() -> Vec<Entry> {

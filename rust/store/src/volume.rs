@@ -15,10 +15,12 @@ use heed::{Env, RwTxn, WithoutTls};
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, FlockOperation};
 
+use crate::apply::CHECKPOINT;
 use crate::check;
 use crate::completion::{Completions, Finished, closed};
 use crate::db::env;
 use crate::db::keys;
+use crate::db::migrate;
 use crate::db::tables::Tables;
 use crate::error::{Result, StoreError, is_no_space};
 use crate::ids::{AccountId, MailboxId, Ticket, WriterId};
@@ -127,6 +129,10 @@ impl Volume {
         let map_size = options.map_size.next_multiple_of(MAP_STEP) + MAP_RESERVE;
         let environment = env::open(&index, map_size, options.sync)?;
         let tables = create_tables(&environment)?;
+        let format = check_format(&environment, &tables)?;
+        if format < FORMAT {
+            migrate::run(&environment, &tables, &packs, format)?;
+        }
         let found = recover::recover(&environment, &tables, &packs)?;
         let (number, lock, journal) = register(&environment, &tables, &packs)?;
         sync_folder(path)?;
@@ -151,7 +157,7 @@ impl Volume {
         let epoch = Instant::now();
         let purge = {
             let txn = environment.read_txn()?;
-            !tables.doomed.is_empty(&txn)?
+            !tables.doomed.is_empty(&txn)? || tables.meta.get(&txn, CHECKPOINT)?.is_some()
         };
         let writer = Writer {
             env: environment,
@@ -418,26 +424,35 @@ impl Drop for Volume {
     }
 }
 
-/// Opens or creates the tables; refuses a newer format.
+/// Opens or creates the tables; a new volume gets its format and identity.
 fn create_tables(environment: &Env<WithoutTls>) -> Result<Tables> {
     let mut txn = environment.write_txn()?;
     let tables = Tables::create(environment, &mut txn)?;
-    match tables.meta.get(&txn, b"format")?.map(<[u8; 4]>::try_from) {
-        None => {
-            tables.meta.put(&mut txn, b"format", &FORMAT.to_le_bytes())?;
-            tables.meta.put(&mut txn, b"features", &0_u64.to_le_bytes())?;
-            let seed = (SystemTime::now(), std::process::id(), Instant::now());
-            let volume = blake3::hash(format!("{seed:?}").as_bytes());
-            tables.meta.put(&mut txn, b"volume", &volume.as_bytes()[..16])?;
-        }
-        Some(Ok(format)) if u32::from_le_bytes(format) == FORMAT => {}
-        Some(Ok(format)) => {
-            let format = u32::from_le_bytes(format);
-            return Err(StoreError::Open(format!(
-                "its format is {format}, this release knows {FORMAT}"
-            )));
-        }
-        Some(Err(_)) => return Err(StoreError::Open("its format is unreadable".to_owned())),
+    if tables.meta.get(&txn, b"format")?.is_none() {
+        tables.meta.put(&mut txn, b"format", &FORMAT.to_le_bytes())?;
+        tables.meta.put(&mut txn, b"features", &0_u64.to_le_bytes())?;
+        let seed = (SystemTime::now(), std::process::id(), Instant::now());
+        let volume = blake3::hash(format!("{seed:?}").as_bytes());
+        tables.meta.put(&mut txn, b"volume", &volume.as_bytes()[..16])?;
+    }
+    txn.commit()?;
+    Ok(tables)
+}
+
+/// The volume's format; refuses newer ones and unknown features. Creating tables has changed nothing that an older or
+/// newer release would miss.
+fn check_format(environment: &Env<WithoutTls>, tables: &Tables) -> Result<u32> {
+    let txn = environment.read_txn()?;
+    let format = tables
+        .meta
+        .get(&txn, b"format")?
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(u32::from_le_bytes)
+        .ok_or_else(|| StoreError::Open("its format is unreadable".to_owned()))?;
+    if format > FORMAT || format == 0 {
+        return Err(StoreError::Open(format!(
+            "its format is {format}, this release knows {FORMAT}"
+        )));
     }
     let features = tables
         .meta
@@ -449,8 +464,7 @@ fn create_tables(environment: &Env<WithoutTls>) -> Result<Tables> {
             "it uses features that this release does not know".to_owned(),
         ));
     }
-    txn.commit()?;
-    Ok(tables)
+    Ok(format)
 }
 
 /// Takes a writer number, makes its folder and holds its lock. The caller holds the volume's open lock.

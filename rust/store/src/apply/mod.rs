@@ -10,6 +10,7 @@
 mod account;
 mod blob;
 mod changes;
+mod checkpoint;
 mod import;
 pub(crate) mod journal;
 mod lease;
@@ -35,6 +36,7 @@ use crate::journal::put_transaction;
 use crate::ops::{Op, Outcome};
 use crate::prepare::Prepared;
 
+pub(crate) use checkpoint::CHECKPOINT;
 pub(crate) use lease::PIN;
 pub(crate) use purge::doomed_packs;
 
