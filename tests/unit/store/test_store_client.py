@@ -198,3 +198,39 @@ def test_condition_looks_seldom() -> None:
         assert client.condition(500) == "full"
 
     run(test)
+
+
+async def test_many_writes_are_awaited_together() -> None:
+    store = HandStore()
+    client = StoreClient(store, commit_limit=50.0)  # type: ignore[arg-type]
+    got: list[Any] = []
+    failure = RuntimeError("refused")
+
+    async def wait() -> None:
+        got.append(await client.call_all([1, 2, 3]))
+        got.append(await client.call_all([]))
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(client.run, lambda _: None)
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        store.complete((3, "c"), (1, failure))
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert got == []
+        store.complete((2, "b"), (99, "nobody's"))
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert got == [[failure, "b", "c"], []]
+        nursery.cancel_scope.cancel()
+    os.close(store.eventfd)
+
+
+@pytest.mark.autojump
+async def test_many_writes_have_the_same_limit() -> None:
+    store = HandStore()
+    client = StoreClient(store, commit_limit=5.0)  # type: ignore[arg-type]
+    async with trio.open_nursery() as nursery:
+        await nursery.start(client.run, lambda _: None)
+        results = await client.call_all([1, 2])
+        assert [type(result) for result in results] == [OutcomeUnknown, OutcomeUnknown]
+        nursery.cancel_scope.cancel()
+    os.close(store.eventfd)
