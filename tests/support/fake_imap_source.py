@@ -51,6 +51,7 @@ class FakeSource:
     hang_up_after: int = 0  # messages on one connection; 0: never
     hang_ups: int = 10**9
     expunge_at_scan: list[int] = field(default_factory=list)  # message numbers, told with the first scan
+    labels: dict[int, str] = field(default_factory=dict)  # of Gmail, by UID in All Mail
     open: int = 0
     most: int = 0
     fetched: int = 0
@@ -84,6 +85,7 @@ class FakeSource:
         buffer = b""
         self_box: Box | None = None
         given = 0
+        gmail = " X-GM-EXT-1" if self.labels else ""
         while True:
             while b"\r\n" not in buffer:
                 octets = await stream.receive_some(65536)
@@ -96,7 +98,9 @@ class FakeSource:
             verb = command.split(" ")[0]
             if verb == "AUTHENTICATE":
                 answer = (
-                    "OK [CAPABILITY IMAP4rev1 SPECIAL-USE] in" if command.endswith("AGpvZQBzM2NyZXQ=") else "NO wrong"
+                    f"OK [CAPABILITY IMAP4rev1 SPECIAL-USE{gmail}] in"
+                    if command.endswith("AGpvZQBzM2NyZXQ=")
+                    else "NO wrong"
                 )
                 await stream.send_all(f"{tag} {answer}\r\n".encode())
             elif verb == "LIST":
@@ -119,9 +123,10 @@ class FakeSource:
                 first, last = map(int, command.split(" ")[1].split(":"))
                 for number in range(first, min(last, len(self_box.mails)) + 1):
                     mail = self_box.mails[number - 1]
+                    labels = f" X-GM-LABELS ({self.labels.get(mail.uid, '')})" if "X-GM-LABELS" in command else ""
                     await stream.send_all(
                         f'* {number} FETCH (UID {mail.uid} FLAGS ({mail.flags}) INTERNALDATE "{mail.date}" '
-                        f"RFC822.SIZE {len(mail.body)})\r\n".encode()
+                        f"RFC822.SIZE {len(mail.body)}{labels})\r\n".encode()
                     )
                 await stream.send_all(f"{tag} OK\r\n".encode())
                 while self.expunge_at_scan:

@@ -195,6 +195,28 @@ async def test_messages_that_go_while_we_look(tmp_path: Path, monkeypatch: pytes
         assert [fact.uid for fact in await here.facts()] == [1, *range(4, 41)]
 
 
+async def test_of_gmails_all_mail_only_what_no_folder_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox, sent, work = mails(2), mails(1, 10), mails(1, 20)
+    archived, hidden = mails(1, 30), mails(1, 40)
+    fake = FakeSource(
+        {
+            "INBOX": Box(inbox),
+            "[Gmail]/All Mail": Box([*inbox, *sent, *work, *archived, *hidden], 90, "\\All"),
+            "[Gmail]/Sent Mail": Box(sent, 91, "\\Sent"),
+            "[Gmail]/Starred": Box(inbox[:1], 92, "\\Flagged"),
+            "Work": Box(work, 93),
+        },
+        # 40 has a label whose folder IMAP does not show.
+        labels={1: "\\Inbox \\Starred", 2: '"\\\\Inbox"', 10: "\\Sent", 20: "Work \\Important", 30: "", 40: "Hidden"},
+    )
+    async with place(tmp_path, monkeypatch) as here:
+        report = await here.run(fake)
+        assert report.good, report.folders
+        assert {row.target: row.here for row in report.folders} == {"INBOX": 2, "Archive": 2, "Sent": 1, "Work": 1}
+        assert [fact.uid for fact in await here.facts("Archive")] == [30, 40]
+        assert len(report.notes) == 2
+
+
 async def test_numbers_that_others_still_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with place(tmp_path, monkeypatch) as here:
         held = {info.name: info.uid_validity for info in await here.target.mailboxes()}
