@@ -31,6 +31,7 @@ LAYERS = {
     "imap": 4,
     "pop3": 4,
     "portable": 4,
+    "migrate": 4,
     "supervisor": 5,
     "worker": 5,
     "cli": 5,

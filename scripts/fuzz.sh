@@ -10,7 +10,7 @@ case "$FUZZ_SECONDS" in
     '' | *[!0-9]*) echo "fuzz: FUZZ_SECONDS=$FUZZ_SECONDS: a whole number is wanted" >&2; exit 2 ;;
 esac
 
-proto="smtp_server smtp_client imap_server imap_search_key pop3_server address mailbox_name"
+proto="smtp_server smtp_client imap_server imap_client imap_search_key pop3_server address mailbox_name"
 mime="mime_structure mime_envelope mime_text"
 targets="${*:-$proto $mime}"
 failed=""

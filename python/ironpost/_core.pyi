@@ -334,6 +334,10 @@ class Pop3Server(Wire):
 class SequenceSet:
     """Opaque; str() gives it back. `$` is the view's saved search result (RFC 5182)."""
 
+    @staticmethod
+    def of(numbers: Sequence[int]) -> SequenceSet:
+        """A set of a program's own."""
+
     def exceeds(self, count: int) -> bool:
         """Names it a message number that a mailbox of `count` messages has not?"""
 
@@ -467,6 +471,188 @@ class ImapServer(Wire):
     def enable_utf8(self) -> None:
         """UTF8=ACCEPT or IMAP4rev2 enabled: names go out as UTF-8."""
     def enable_rev2(self) -> None: ...
+
+# ---- IMAP client -------------------------------------------------------------------------------------------------------
+
+@final
+class ImapGreeting:
+    """The first line: `status` OK, PREAUTH or BYE; `code` in upper case, "" when there is none."""
+
+    __match_args__ = ("status", "code", "arguments", "text")
+    status: str
+    code: str
+    arguments: str
+    text: str
+
+@final
+class ImapDone:
+    """A command is complete; `tag` is the number that its call gave. `status` OK, NO or BAD."""
+
+    __match_args__ = ("tag", "command", "status", "code", "arguments", "text")
+    tag: int
+    command: str
+    status: str
+    code: str
+    arguments: str
+    text: str
+
+@final
+class ImapNotice:
+    """A condition that belongs to no command: a warning, an alert, BYE."""
+
+    __match_args__ = ("status", "code", "arguments", "text")
+    status: str
+    code: str
+    arguments: str
+    text: str
+
+@final
+class ImapList:
+    __match_args__ = ("kind", "attributes", "separator", "wire", "name")
+    kind: str  # "LIST", "LSUB" or "XLIST"
+    attributes: tuple[str, ...]
+    separator: str | None  # None: a flat name
+    wire: bytes  # what commands must use
+    name: str  # decoded; as it is when it is neither modified UTF-7 nor UTF-8
+
+@final
+class ImapStatus:
+    __match_args__ = ("wire", "items")
+    wire: bytes
+    items: list[tuple[str, int]]  # names in upper case
+
+@final
+class ImapNamespaces:
+    __match_args__ = ("personal", "others")
+    personal: list[tuple[str, str | None]]  # prefix, separator
+    others: list[tuple[str, str | None]]  # of other users, and shared
+
+@final
+class ImapFetchBegin:
+    """The octets of a message follow: BodyReady*, ImapBodyEnd, then its ImapFetch."""
+
+    __match_args__ = ("number", "size")
+    number: int
+    size: int
+
+@final
+class ImapBodyEnd:
+    __match_args__ = ("size", "digest")
+    size: int
+    digest: bytes  # BLAKE3 of the octets as they passed
+
+@final
+class ImapFetch:
+    __match_args__ = ("number", "uid", "flags", "internal_date", "size", "modseq", "labels", "streamed", "body")
+    number: int
+    uid: int | None
+    flags: tuple[str, ...] | None
+    internal_date: tuple[int, int] | None  # Unix seconds, zone offset in minutes
+    size: int | None
+    modseq: int | None
+    labels: tuple[bytes, ...] | None  # X-GM-LABELS
+    streamed: bool  # the message has gone to the sink
+    body: bytes | None  # a short one in quotes instead
+
+@final
+class ImapExpunge:
+    __match_args__ = ("number",)
+    number: int
+
+@final
+class ImapSearch:
+    __match_args__ = ("ranges", "count")
+    ranges: list[tuple[int, int]]
+    count: int | None
+
+@final
+class ImapOdd:
+    """A response that cannot be understood; its beginning."""
+
+    __match_args__ = ("text",)
+    text: str
+
+@final
+class ImapSelected:
+    """What the server has told of the mailbox that is open."""
+
+    exists: int
+    uid_validity: int | None
+    uid_next: int | None
+    highest_modseq: int | None
+    flags: tuple[str, ...]
+    permanent_flags: tuple[str, ...]
+    read_only: bool
+
+class ImapClient(Wire):
+    """Commands may be called ahead of answers: they go out at once, but for those that must go alone (LOGIN,
+    AUTHENTICATE, STARTTLS, EXAMINE, whatever needs a literal). Each gives the tag of its ImapDone.
+
+    Tolerant of what servers do differently; of one response at most `response_octets_max` are kept, messages not
+    counted. Mailboxes are named by their octets on the wire.
+    """
+
+    def __new__(
+        cls, *, tls: TlsClientConfig | None = None, server_name: str = "", response_octets_max: int = 1048576
+    ) -> ImapClient: ...
+    def next_event(
+        self,
+    ) -> (
+        ImapGreeting
+        | ImapDone
+        | ImapNotice
+        | ImapList
+        | ImapStatus
+        | ImapNamespaces
+        | ImapFetchBegin
+        | BodyReady
+        | ImapBodyEnd
+        | ImapFetch
+        | ImapExpunge
+        | ImapSearch
+        | ImapOdd
+        | Closed
+        | Signal
+    ):
+        """Only BodyReady wants something: feed_sink() or discard_body()."""
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """In upper case, as told last; empty after begin_tls."""
+    @property
+    def selected(self) -> ImapSelected: ...
+    def feed_sink(self, sink: Sink) -> bool:
+        """Moves what waits into the sink. False: the sink is full, await it and call again."""
+    def discard_body(self) -> None: ...
+    def capability(self) -> int: ...
+    def noop(self) -> int: ...
+    def namespace(self) -> int: ...
+    def logout(self) -> int: ...
+    def id(self, name: str, version: str) -> int: ...
+    def start_tls(self) -> int: ...
+    def begin_tls(self, config: TlsClientConfig, server_name: str) -> None:
+        """After the OK: handshake; capabilities are forgotten."""
+    def login(self, user: str, password: str) -> int: ...
+    def authenticate(self, mechanism: str, response: bytes, farewell: bytes) -> int:
+        """One response, with the command (SASL-IR) or when asked; to anything further `farewell` is sent as it is."""
+    def list(self, kind: str) -> int:
+        """All names: "LIST", "SPECIAL-USE" (LIST with RETURN), "XLIST" or "LSUB"."""
+    def status(self, wire: bytes, items: str) -> int: ...
+    def examine(self, wire: bytes) -> int: ...
+    def fetch(self, set: str, items: str) -> int:
+        """By message numbers."""
+    def uid_fetch(self, set: str, items: str) -> int: ...
+    def uid_search(self, keys: str) -> int: ...
+
+def modified_utf7(octets: bytes) -> str | None:
+    """A name in modified UTF-7 as text (RFC 3501 §5.1.3); None when it is none."""
+
+@final
+class Digest:
+    """BLAKE3 over what is given piece by piece."""
+
+    def __new__(cls) -> Digest: ...
+    def update(self, data: bytes) -> None: ...
+    def digest(self) -> bytes: ...
 
 # ---- store -------------------------------------------------------------------------------------------------------------
 
@@ -760,6 +946,11 @@ class Store:
         self, view: MailboxView, program: SearchProgram, uid: bool, tag: str
     ) -> int: ...  # -> ticket: bytes (SEARCH/ESEARCH line)
     def messages(self, view: MailboxView) -> int: ...  # -> ticket: list[tuple[int, int]] (uid, size) in order
+    def facts(
+        self, view: MailboxView, after: int = 0, limit: int = 10_000
+    ) -> int:  # -> ticket: list[tuple[int, int, bytes, tuple[str, ...], int]]
+        """(uid, size, first 16 octets of the BLAKE3, flags, internal date) of messages behind the UID `after`. The digest is
+        zeros where the index does not know it."""
     def read_message(self, view: MailboxView, uid: int, offset: int, length: int) -> int: ...  # -> ticket: bytes
     def message_rows(
         self, view: MailboxView, after: int = 0, limit: int = 1000

@@ -9,7 +9,7 @@ import os
 import socket as sockets
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -38,6 +38,9 @@ class Requester(Protocol):
 
     def request(self, operation: str, **arguments: Any) -> Any:
         """The result. Raises UserError."""
+
+    def follow(self, operation: str, tell: Callable[[dict[str, Any]], object], **arguments: Any) -> Any:
+        """As `request`, for an operation that tells its progress meanwhile. Leaving it ends it."""
 
 
 @contextmanager
@@ -92,14 +95,22 @@ class _Online:
         self._connection = connection
 
     def request(self, operation: str, **arguments: Any) -> Any:
+        return self.follow(operation, lambda _: None, **arguments)
+
+    def follow(self, operation: str, tell: Callable[[dict[str, Any]], object], **arguments: Any) -> Any:
         try:
             octets = msgpack.packb({"op": operation, "args": arguments})
             self._connection.sendall(struct.pack(">I", len(octets)) + octets)
-            (length,) = struct.unpack(">I", self._exactly(4))
-            answer = msgpack.unpackb(self._exactly(length))
+            while "progress" in (answer := self._frame()):
+                tell(answer["progress"])
         except OSError as error:
             raise UserError(f"the server has ended meanwhile ({error.strerror or error})") from None
         return _result(answer)
+
+    def _frame(self) -> dict[str, Any]:
+        (length,) = struct.unpack(">I", self._exactly(4))
+        answer: dict[str, Any] = msgpack.unpackb(self._exactly(length))
+        return answer
 
     def _exactly(self, length: int) -> bytes:
         parts = bytearray()
@@ -150,19 +161,31 @@ class _Offline:
 
         return _result(trio.run(self._perform, {"op": operation, "args": arguments}))
 
-    async def _perform(self, request: dict[str, Any]) -> dict[str, Any]:
+    def follow(self, operation: str, tell: Callable[[dict[str, Any]], object], **arguments: Any) -> Any:
+        import trio
+
+        try:
+            return _result(trio.run(self._perform, {"op": operation, "args": arguments}, tell))
+        except BaseExceptionGroup as group:
+            if group.subgroup(KeyboardInterrupt) is not None:
+                raise KeyboardInterrupt from None
+            raise
+
+    async def _perform(
+        self, request: dict[str, Any], tell: Callable[[dict[str, Any]], object] | None = None
+    ) -> dict[str, Any]:
         import trio
 
         from ..worker.control import perform
 
         if self._core is None:
-            return await perform(self, self._log, request)
+            return await perform(self, self._log, request, tell)
         from ..store.client import StoreClient
 
         self.store: StoreClient = StoreClient(self._core)
         async with trio.open_nursery() as nursery:
             await nursery.start(self.store.run, lambda _: None)
-            answer = await perform(self, self._log, request)
+            answer = await perform(self, self._log, request, tell)
             nursery.cancel_scope.cancel()
         return answer
 

@@ -30,6 +30,11 @@ IMAP_IDLE: Final = 1860.0
 IMAP_LITERAL: Final = 300.0
 IMAP_WRITE: Final = 300.0
 
+# IMAP client (migration): servers of others open large mailboxes slowly
+IMAP_CLIENT_GREETING: Final = 60.0
+IMAP_CLIENT_REPLY: Final = 300.0
+IMAP_CLIENT_LOGOUT: Final = 5.0
+
 # POP3 (RFC 1939 §3: at least 10 minutes)
 POP3_LOGIN: Final = 180.0
 POP3_IDLE: Final = 660.0

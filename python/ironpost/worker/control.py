@@ -1,6 +1,7 @@
 """DIR/run/control.sock: requests of the command line, answered by the worker that holds the control lock.
 
 A frame is four octets of length, big-endian, and a msgpack map: {op, args} in, {ok, result} or {ok, error, kind} out.
+Operations that take long (`operations.STREAMED`) send {progress} frames before; a client that hangs up cancels them.
 The socket is mode 0600 in a folder of mode 0700, and only its owner and root are heard.
 """
 
@@ -19,16 +20,17 @@ import trio
 
 from ..errors import DirectoryError, UserError
 from ..runtime.notify import at_path
-from .operations import OPERATIONS
+from .operations import OPERATIONS, STREAMED
 
 if TYPE_CHECKING:
     from ..runtime.logging import Log
-    from .operations import OperationContext
+    from .operations import OperationContext, Tell
 
 FRAME_OCTETS_MAX: Final = 64 << 20
 CLIENTS_MAX: Final = 32
 FIRST_SECONDS: Final = 10.0  # a client that asks nothing must not hold one of the places
 IDLE_SECONDS: Final = 600.0  # between two requests: an import hashes passwords meanwhile
+PROGRESS_SECONDS: Final = 0.2  # between two frames that tell it
 SOCKET_NAME: Final = "control.sock"
 
 
@@ -77,7 +79,10 @@ async def _client(
                 if request is None:
                     return
                 limit = IDLE_SECONDS
-                answer = await perform(context, log, request)
+                if request.get("op") in STREAMED:
+                    answer = await _streamed(stream, context, log, request)
+                else:
+                    answer = await perform(context, log, request)
                 with trio.fail_after(IDLE_SECONDS):
                     await stream.send_all(frame(answer))
         except (trio.BrokenResourceError, trio.TooSlowError, ValueError, msgpack.UnpackException) as error:
@@ -87,14 +92,56 @@ async def _client(
                 await stream.aclose()
 
 
-async def perform(context: OperationContext, log: Log, request: dict[str, Any]) -> dict[str, Any]:
-    """One request to its answer; a fault of ours is logged and told by a reference."""
-    name = str(request.get("op"))
-    operation = OPERATIONS.get(name)
-    if operation is None:
-        return {"ok": False, "kind": "unknown-operation", "error": f"the server does not know the operation {name}"}
+async def _streamed(
+    stream: trio.SocketStream, context: OperationContext, log: Log, request: dict[str, Any]
+) -> dict[str, Any]:
+    """Carries out an operation while its progress is told. Raises BrokenResourceError when the client has gone."""
+    latest: dict[str, Any] = {}
+    answer: dict[str, Any] = {}
+
+    async def tell() -> None:
+        sent: dict[str, Any] = {}
+        while True:
+            await trio.sleep(PROGRESS_SECONDS)
+            if latest != sent:
+                sent = dict(latest)
+                # Whole or not at all: the answer follows.
+                with trio.CancelScope(shield=True), trio.fail_after(IDLE_SECONDS):
+                    await stream.send_all(frame({"progress": sent}))
+
+    async def watch() -> None:
+        # It may not ask anything before the answer: whatever comes, and the end, means that it is gone.
+        await stream.receive_some(1)
+        raise trio.BrokenResourceError("the client has gone")
+
     try:
-        result = await operation(context, request.get("args") or {})
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tell)
+            nursery.start_soon(watch)
+            answer = await perform(context, log, request, latest.update)
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        gone, other = group.split(trio.BrokenResourceError)
+        if gone is None or other is not None:
+            raise
+        raise trio.BrokenResourceError("the client has gone") from None
+    return answer
+
+
+async def perform(
+    context: OperationContext, log: Log, request: dict[str, Any], tell: Tell | None = None
+) -> dict[str, Any]:
+    """One request to its answer; a fault of ours is logged and told by a reference. `tell` gets what a long one tells."""
+    name = str(request.get("op"))
+    operation, streamed = OPERATIONS.get(name), STREAMED.get(name)
+    arguments = request.get("args") or {}
+    try:
+        if streamed is not None:
+            result = await streamed(context, arguments, tell or _nobody)
+        elif operation is not None:
+            result = await operation(context, arguments)
+        else:
+            return {"ok": False, "kind": "unknown-operation", "error": f"the server does not know the operation {name}"}
     except DirectoryError as error:
         return {"ok": False, "kind": error.code, "error": str(error)}
     except UserError as error:
@@ -107,6 +154,10 @@ async def perform(context: OperationContext, log: Log, request: dict[str, Any]) 
     if name.split(".")[0] in ("domain", "account", "alias") and not name.endswith((".list", ".existing")):
         log.info("directory changed", operation=name)
     return {"ok": True, "result": result}
+
+
+def _nobody(_: dict[str, Any]) -> None:
+    """Progress that nobody asked for."""
 
 
 def _of_the_store(error: Exception) -> bool:

@@ -43,6 +43,8 @@ class OperationContext(Protocol):
 
 Arguments = dict[str, Any]
 Operation = Callable[[Any, Arguments], Awaitable[Any]]
+Tell = Callable[[dict[str, Any]], object]  # progress, as a map of plain data; the latest of each key counts
+Streamed = Callable[[Any, Arguments, Tell], Awaitable[Any]]
 
 
 async def domain_add(context: OperationContext, arguments: Arguments) -> str:
@@ -212,6 +214,15 @@ MAIL: Final = (
     "subscribe",
     "whole",
 )
+
+
+async def migrate_run(context: OperationContext, arguments: Arguments, tell: Tell) -> Any:
+    """{source, login, address, options} -> the report; see `migrate.operation`."""
+    from ..migrate import operation
+
+    return await operation.run(context.store, context.directory, context.config.state_folder, arguments, tell)
+
+
 OPERATIONS: Final[dict[str, Operation]] = {
     "account.add": account_add,
     "account.existing": account_existing,
@@ -233,6 +244,10 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "store.check": store_check,
     "store.compact": store_compact,
     "store.stat": store_stat,
+}
+# Those that take long: they tell their progress, and end when whoever asked has gone.
+STREAMED: Final[dict[str, Streamed]] = {
+    "migrate.run": migrate_run,
 }
 # Those that must open the store when no server runs; the others are content with the directory.
 NEED_STORE: Final = frozenset(name for name in OPERATIONS if name.startswith(("mail.", "queue.", "store.")))

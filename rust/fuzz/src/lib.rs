@@ -8,6 +8,7 @@ mod proto;
 
 pub use mime::targets::{envelope as mime_envelope, structure as mime_structure, text as mime_text};
 pub use proto::imap::{search_key as imap_search_key, server as imap_server};
+pub use proto::imap_client::client as imap_client;
 pub use proto::pop3::server as pop3_server;
 pub use proto::smtp::{client as smtp_client, server as smtp_server};
 pub use proto::texts::{address, mailbox_name};

@@ -6,7 +6,7 @@
 mod fuzz;
 
 use fuzz::runner::Campaign;
-use fuzz::{imap, pop3, seeds, smtp, texts};
+use fuzz::{imap, imap_client as imap_peer, pop3, seeds, smtp, texts};
 
 #[test]
 fn smtp_server() {
@@ -37,6 +37,18 @@ fn imap_server() {
     let (target, seeds) = (imap::server, seeds::imap_server());
     Campaign {
         name: "imap_server",
+        target,
+        seeds,
+        dictionaries: &["imap"],
+    }
+    .run();
+}
+
+#[test]
+fn imap_client() {
+    let (target, seeds) = (imap_peer::client, seeds::imap_client());
+    Campaign {
+        name: "imap_client",
         target,
         seeds,
         dictionaries: &["imap"],

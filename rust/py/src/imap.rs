@@ -19,6 +19,13 @@ pub(crate) struct SequenceSet {
 
 #[pymethods]
 impl SequenceSet {
+    #[staticmethod]
+    fn of(numbers: Vec<u32>) -> Self {
+        Self {
+            inner: imap::sequence::SequenceSet::of(numbers),
+        }
+    }
+
     fn __str__(&self) -> String {
         self.inner.to_string()
     }

@@ -8,6 +8,7 @@ mod enter;
 mod errors;
 mod events;
 mod imap;
+mod imap_client;
 mod lines;
 mod mime;
 mod pop3;
@@ -34,6 +35,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     mime::register(module)?;
     imap::register(module)?;
     lines::register(module)?;
+    imap_client::register(module)?;
     store::register(module)?;
     smtp::register(module)?;
     Ok(())

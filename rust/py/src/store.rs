@@ -537,6 +537,11 @@ impl Store {
         self.read(reader::messages(Arc::clone(view.inner())))
     }
 
+    #[pyo3(signature = (view, after = 0, limit = 10_000))]
+    fn facts(&self, view: &MailboxView, after: u32, limit: usize) -> PyResult<Ticket> {
+        self.read(reader::facts(Arc::clone(view.inner()), after, limit))
+    }
+
     fn read_message(&self, view: &MailboxView, uid: u32, offset: u64, length: u64) -> PyResult<Ticket> {
         self.read(reader::read_message(Arc::clone(view.inner()), uid, offset, length))
     }

@@ -3,6 +3,7 @@
 //! Octets go through `framer` (where does a command end), `command` (the table of commands) and its families, which
 //! read them with `lexer`. `state` says what may come; `server` joins them; `response` writes what we say.
 
+pub mod client;
 pub mod command;
 mod command_auth;
 mod command_mailbox;

@@ -24,6 +24,23 @@ pub struct SequenceSet {
 }
 
 impl SequenceSet {
+    /// A set of a program's own; zeros are left out, runs become ranges.
+    #[must_use]
+    pub fn of(mut numbers: Vec<u32>) -> Self {
+        numbers.sort_unstable();
+        let mut runs: Vec<(u32, u32)> = Vec::new();
+        for number in numbers.into_iter().filter(|&number| number > 0) {
+            match runs.last_mut() {
+                Some(last) if number <= last.1.saturating_add(1) => last.1 = number,
+                _ => runs.push((number, number)),
+            }
+        }
+        let ends = |(first, last)| (SequenceNumber::Number(first), SequenceNumber::Number(last));
+        Self {
+            ranges: runs.into_iter().map(ends).collect(),
+        }
+    }
+
     /// The set against a mailbox whose largest number is `largest`: ascending, disjoint, not adjacent ranges.
     ///
     /// Numbers above `largest` stay in (the caller decides what an unknown number means), save that `*` and ranges
@@ -141,6 +158,15 @@ mod tests {
 
     fn set(text: &str) -> Result<SequenceSet, Fault> {
         SequenceSet::parse(&mut Lexer::new(text.as_bytes()))
+    }
+
+    #[test]
+    fn made_of_numbers() {
+        assert_eq!(
+            SequenceSet::of(vec![9, 2, 3, 0, 4, 3, u32::MAX]).to_string(),
+            "2:4,9,4294967295"
+        );
+        assert!(SequenceSet::of(vec![0]).ranges.is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 pub mod dialogue;
 pub mod imap;
+pub mod imap_client;
 pub mod pop3;
 pub mod runner;
 pub mod seeds;

@@ -75,6 +75,16 @@ const MAILBOX_NAME: &[&str] = &[
     "\"\\",
 ];
 
+/// What servers say to the client of `imap_client`.
+const IMAP_CLIENT: &[&str] = &[
+    "* OK [CAPABILITY IMAP4rev1 SASL-IR] hi\r\n+ go\r\nA1 OK in\r\n* LIST (\\Sent) \"/\" \"a b\"\r\nA2 OK x\r\n\
+      * STATUS INBOX (MESSAGES 2)\r\nA3 OK x\r\n* 2 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\nA4 OK [READ-ONLY] x\r\n\
+      * 1 FETCH (UID 4 FLAGS (\\Seen $x))\r\nA5 OK x\r\n* 1 FETCH (UID 4 BODY[] {5}\r\na\r\nbc FLAGS ())\r\n\
+      * 2 FETCH (BODY[] \"q\\\"\" UID 5 X-GM-LABELS (\"a\"))\r\n* 1 EXPUNGE\r\nA6 OK x\r\nA7 NO no\r\n* BYE x\r\n",
+    "* PREAUTH x\n* LIST () NIL {3}\r\na b\r\n* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n* SEARCH 1 2 5\r\n\
+      * ESEARCH (TAG \"A1\") UID ALL 1:5,7\r\n* 1 FETCH (ENVELOPE ((NIL) {2}\r\nab) MODSEQ (5))\r\n",
+];
+
 fn plain(seeds: &[&str]) -> Vec<Vec<u8>> {
     seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect()
 }
@@ -104,6 +114,11 @@ pub fn smtp_client() -> Vec<Vec<u8>> {
 /// For `imap_server`.
 pub fn imap_server() -> Vec<Vec<u8>> {
     steered(IMAP_SERVER)
+}
+
+/// For `imap_client`.
+pub fn imap_client() -> Vec<Vec<u8>> {
+    steered(IMAP_CLIENT)
 }
 
 /// For `imap_search_key`.

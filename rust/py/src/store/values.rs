@@ -4,7 +4,7 @@ use ironpost_store::compaction::Compacted;
 use ironpost_store::ids::{AccountId, Uid};
 use ironpost_store::listing::{FINGERPRINT_OCTETS, ListedMessage, WholeMessage};
 use ironpost_store::ops;
-use ironpost_store::reader::{Opened, QueueItem as QueuedItem, RetainedMessage, Updated};
+use ironpost_store::reader::{MessageFact, Opened, QueueItem as QueuedItem, RetainedMessage, Updated};
 use ironpost_store::scrub::Scrubbed;
 use ironpost_store::view::ranges::write_set;
 use ironpost_store::{Outcome, StoreError as Fault};
@@ -246,6 +246,10 @@ fn boxed(py: Python<'_>, handle: &Handle, made: Box<dyn std::any::Any + Send>) -
         Ok(opened) => return Ok(Py::new(py, MailboxView::new(opened.view, handle.clone()))?.into_any()),
         Err(made) => made,
     };
+    let made = match made.downcast::<Vec<MessageFact>>() {
+        Ok(facts) => return message_facts(py, *facts),
+        Err(made) => made,
+    };
     let made = match made.downcast::<Vec<(Uid, u32)>>() {
         Ok(listed) => return Ok(listed.into_pyobject(py)?.into_any().unbind()),
         Err(made) => made,
@@ -346,4 +350,15 @@ pub(crate) fn names<'py>(py: Python<'py>, names: &[std::sync::Arc<str>]) -> PyRe
             .map(|name| PyString::new(py, name))
             .collect::<Vec<_>>(),
     )
+}
+
+/// `(uid, size, digest, flags, internal_date)` of each.
+fn message_facts(py: Python<'_>, facts: Vec<MessageFact>) -> PyResult<Py<PyAny>> {
+    let mut rows = Vec::with_capacity(facts.len());
+    for fact in facts {
+        let digest = PyBytes::new(py, &fact.digest);
+        let flags = PyTuple::new(py, fact.flags)?;
+        rows.push((fact.uid, fact.size, digest, flags, fact.internal_date).into_pyobject(py)?);
+    }
+    Ok(PyList::new(py, rows)?.into_any().unbind())
 }
