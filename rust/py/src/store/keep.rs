@@ -173,6 +173,10 @@ impl Store {
         })
     }
 
+    fn expirable(&self, mailbox: u32, before: f64) -> PyResult<Ticket> {
+        self.read(reader::expirable(mailbox, before as u32))
+    }
+
     fn purge_retained(&self, account: u32, before: f64) -> PyResult<Ticket> {
         self.write(Op::PurgeRetained {
             account,

@@ -73,6 +73,20 @@ pub fn expires(context: &ReadContext, mailbox: MailboxId, before: u32) -> Result
     Ok(false)
 }
 
+/// How many messages `Op::Expire` would find, by reading every row of the mailbox; answers `Count`.
+#[must_use]
+pub fn expirable(mailbox: MailboxId, before: u32) -> ReadJob {
+    Box::new(move |context| {
+        let txn = context.begin()?;
+        let mut count = 0;
+        for row in context.tables.messages.prefix_iter(&txn, &mailbox.to_be_bytes())? {
+            let record = MessageRecord::decode(row?.1).ok_or_else(|| damaged("messages", mailbox))?;
+            count += u64::from(record.saved < before);
+        }
+        Ok(Outcome::Count(count))
+    })
+}
+
 /// Retained messages of an account behind `after` (expunged, mailbox, uid), by time; answers
 /// `Boxed(Vec<RetainedMessage>)`.
 #[must_use]
