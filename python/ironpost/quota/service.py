@@ -130,6 +130,10 @@ class Quotas:
             await store.call(ticket, write=True)
         return True
 
+    async def ensure_domain(self, domain: str) -> None:
+        """The same for the limits of a domain. Raises StoreError."""
+        await self._bring_domain_in_line(domain, self.domain_bounds(domain))
+
     async def _bring_domain_in_line(self, domain: str, shared: Bounds) -> None:
         store = self._home.store
         _, _, messages, octets = store.core.group_quota(domain)

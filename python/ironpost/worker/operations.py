@@ -12,6 +12,7 @@ from .. import __version__
 from ..errors import UserError
 from ..identity import accounts
 from ..runtime import threads
+from . import mailbox_operations, quota_operations
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -195,6 +196,10 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "status": status,
     "store.check": store_check,
     "store.stat": store_stat,
+    **mailbox_operations.OPERATIONS,
+    **quota_operations.OPERATIONS,
 }
 # Those that must open the store when no server runs; the others are content with the directory.
-NEED_STORE: Final = frozenset(name for name in OPERATIONS if name.startswith(("queue.", "store.")))
+NEED_STORE: Final = frozenset(
+    name for name in OPERATIONS if name.startswith(("mailbox.", "queue.", "quota.", "store."))
+)
