@@ -153,7 +153,7 @@ def _check_routes(config: Config, faults: list[ConfigFault]) -> None:
 
 def _check_expire(config: Config, faults: list[ConfigFault]) -> None:
     seen: set[str] = set()
-    for number, rule in enumerate(config.expire, 1):
+    for rule in config.expire:  # without numbers: faulty ones are no longer among them
         if rule.folder in seen:
-            faults.append(ConfigFault(f"expire[{number}].folder", f"{rule.folder} has a rule already", "keep one"))
+            faults.append(ConfigFault("expire", f"{rule.folder} has more than one rule", "keep one"))
         seen.add(rule.folder)
