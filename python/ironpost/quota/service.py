@@ -25,12 +25,20 @@ if TYPE_CHECKING:
     from ..runtime.logging import Log
     from ..state.directory import Account
 
-ENSURED_MAX: Final = 100_000  # accounts remembered as being in line
-PAGE_ACCOUNTS: Final = 200  # looked at before other tasks get their turn; a few milliseconds
+REMEMBERED_MAX: Final = 100_000  # accounts whose bounds, and whose being in line, are remembered
+PAGE_ACCOUNTS: Final = 50  # looked at before other tasks get their turn, a few milliseconds; written in one commit
 PAGE_REST: Final = 4.0  # times the duration of a page that the walk then rests
 REST_SECONDS_MAX: Final = 0.5
 HYSTERESIS_PERCENT: Final = 5  # usage has to fall so far below a threshold before it is told again
 INBOX: Final = "INBOX"
+
+
+class _Bounds(NamedTuple):
+    """What applies to an account and to its domain, of which there is at least one limit."""
+
+    own: Bounds
+    shared: Bounds
+    domain: str
 
 
 class _News(NamedTuple):
@@ -48,7 +56,8 @@ class Quotas:
         self._log = log
         self._clock = clock
         self._ensured: set[int] = set()
-        self._ensured_for: tuple[int, Config | None] = (-1, None)
+        self._bounded: dict[int, _Bounds | None] = {}  # None: no limit at all, which is what most are asked for
+        self._seen: tuple[int, Config | None] = (-1, None)  # generation and configuration that these two belong to
         self._news: dict[_News, None] = {}
         self._told = trio.Event()
 
@@ -61,6 +70,27 @@ class Quotas:
             of_account(config, directory.limits(account.address)),
             of_domain(config, directory.limits(domain_of(account))),
         )
+
+    def _bounds_of(self, account: Account) -> _Bounds | None:
+        """The same, remembered; None when there is no limit."""
+        self._renew()
+        try:
+            return self._bounded[account.id]
+        except KeyError:
+            own, shared = self.bounds(account)
+            found = _Bounds(own, shared, domain_of(account)) if own.any or shared.any else None
+            self._bounded[account.id] = found
+            return found
+
+    def _renew(self) -> None:
+        """Forgets what it knows when the directory or the configuration has changed."""
+        home = self._home
+        generation, config = home.directory.generation, home.config
+        seen = self._seen
+        if generation != seen[0] or config is not seen[1] or len(self._bounded) > REMEMBERED_MAX:
+            self._seen = (generation, config)
+            self._bounded.clear()
+            self._ensured.clear()
 
     def domain_bounds(self, domain: str) -> Bounds:
         """Of all accounts of a domain together."""
@@ -85,36 +115,37 @@ class Quotas:
         for account in accounts:
             if before is not None and account.id in before.accounts:
                 continue
-            own, shared = self.bounds(account)
-            domain = domain_of(account)
-            if own.any or shared.any:
-                used, used_together = self.used(account)
-                worst = max(worst, own.room(used, size, most))
-                alone = shared.room(used_together, size, most, among.domains[domain])
-                if alone is Room.NOT_TOGETHER:
-                    return Room.NONE  # these accounts belong to one recipient: no other transaction would help
-                pending = among.domains[domain] + (before.domains[domain] if before is not None else 0)
-                worst = max(worst, alone, shared.room(used_together, size, most, pending))
+            bounds = self._bounds_of(account)
+            if bounds is None:
+                continue
+            own, shared, domain = bounds
+            used, used_together = self.used(account)
+            worst = max(worst, own.room(used, size, most))
+            alone = shared.room(used_together, size, most, among.domains[domain])
+            if alone is Room.NOT_TOGETHER:
+                return Room.NONE  # these accounts belong to one recipient: no other transaction would help
+            pending = among.domains[domain] + (before.domains[domain] if before is not None else 0)
+            worst = max(worst, alone, shared.room(used_together, size, most, pending))
             among.add(account.id, domain)
         return worst
 
     def reach(self, accounts: Iterable[Account], reached: Reached) -> None:
-        """Notes these accounts as recipients of a transaction."""
+        """Notes these accounts as recipients of a transaction, as far as they share a limit with others."""
         for account in accounts:
-            reached.add(account.id, domain_of(account))
+            bounds = self._bounds_of(account)
+            if bounds is not None:
+                reached.add(account.id, bounds.domain)
 
     # -- the store's copy
 
     async def ensure(self, accounts: Iterable[Account]) -> None:
         """The store's limits of these accounts are those that apply, when this returns. Raises StoreError."""
-        home = self._home
-        state = (home.directory.generation, home.config)
-        if state[0] != self._ensured_for[0] or state[1] is not self._ensured_for[1] or len(self._ensured) > ENSURED_MAX:
-            self._ensured.clear()
-            self._ensured_for = state
+        self._renew()
         for account in accounts:
-            if account.id not in self._ensured and await self._bring_in_line(account):
-                self._ensured.add(account.id)
+            if account.id not in self._ensured:
+                seen = self._seen
+                if await self._bring_in_line(account) and seen is self._seen:
+                    self._ensured.add(account.id)
 
     async def _bring_in_line(self, account: Account) -> bool:
         """True when the account is known to the store, and as it should be."""
@@ -154,20 +185,37 @@ class Quotas:
         while True:
             began = time.monotonic()
             page = directory.page(after, PAGE_ACCOUNTS)
+            wrong: list[Account] = []
             for _, account, limits in page:
-                own = of_account(self._home.config, limits)
                 quota = core.quota(account.id)
-                domain = domain_of(account)
                 if quota is None:
                     continue  # in line as soon as it matters
-                if (quota.group, quota.limit_octets, quota.limit_messages) != (domain, *own):
-                    await self._bring_in_line(account)
-                    changed += 1
-                self.look((account,))
+                applies = (domain_of(account), *of_account(self._home.config, limits))
+                if (quota.group, quota.limit_octets, quota.limit_messages) != applies:
+                    wrong.append(account)
+            await self._bring_all_in_line(wrong)
+            changed += len(wrong)
+            self.look(account for _, account, _ in page)
             if len(page) < PAGE_ACCOUNTS:
                 return changed
             after = page[-1][0]
             await trio.sleep(min(PAGE_REST * (time.monotonic() - began), REST_SECONDS_MAX))
+
+    async def _bring_all_in_line(self, accounts: list[Account]) -> None:
+        """At once, so that the store writes them in one commit. Raises the first error."""
+        errors: list[Exception] = []
+
+        async def bring(account: Account) -> None:
+            try:
+                await self._bring_in_line(account)
+            except (_core.StoreError, OutcomeUnknown) as error:
+                errors.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for account in accounts:
+                nursery.start_soon(bring, account)
+        if errors:
+            raise errors[0]
 
     # -- warnings
 
@@ -177,13 +225,13 @@ class Quotas:
         if not thresholds:
             return
         for account in accounts:
-            own, shared = self.bounds(account)
-            if not (own.any or shared.any):
+            bounds = self._bounds_of(account)
+            if bounds is None:
                 continue
+            own, shared, domain = bounds
             used, used_together = self.used(account)
             if own.any and self._level(own, used, self._home.directory.told(told_name(account))) is not None:
                 self._note(_News(account, False))
-            domain = domain_of(account)
             if shared.any and self._level(shared, used_together, self._home.directory.told(f"@{domain}")) is not None:
                 self._note(_News(account, True))
 
