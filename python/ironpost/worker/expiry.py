@@ -37,9 +37,9 @@ async def expire_account(
         if rule is None or not mailbox.id or not mailbox.messages:
             continue
         before = max(now - rule.after, 0.0)
-        if dry:
-            count: int = await store.call(core.expirable(mailbox.id, before))
-        else:
+        # A reader looks first: most mailboxes have nothing that is due, and need no write to find out.
+        count: int = await store.call(core.expirable(mailbox.id, before))
+        if count and not dry:
             count = await store.call(core.expire(account, mailbox.id, before), write=True)
         if count:
             found.append((mailbox.name, count))

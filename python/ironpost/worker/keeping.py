@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..context import WorkerContext
 
 PASS_SECONDS: Final = 3600.0  # from one walk's end to the next one's beginning
-LOOK_SECONDS: Final = 60.0  # between two looks at the free disk
+LOOK_SECONDS: Final = 300.0  # between two looks at the free disk: compaction needs its time to give space back
 REST_FACTOR: Final = 4.0  # after each account the walk rests so many times as long as that took
 REST_SECONDS_MAX: Final = 1.0
 LOW_DISK_FACTOR: Final = 2  # below so many times `store.min_free` retained messages go early

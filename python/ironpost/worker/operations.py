@@ -4,6 +4,7 @@ command itself when no server runs. Arguments and results are plain data (msgpac
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -12,7 +13,6 @@ from .. import __version__
 from ..errors import UserError
 from ..identity import accounts
 from ..runtime import threads
-from . import mailbox_operations, quota_operations
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -177,6 +177,18 @@ async def queue_remove(context: OperationContext, arguments: Arguments) -> Any:
     return await control.queue_remove(context, **arguments)  # type: ignore[arg-type]
 
 
+def _elsewhere(module: str, name: str) -> Operation:
+    """An operation of another module, which is imported when it is asked for: most need the store's extension."""
+
+    async def operation(context: OperationContext, arguments: Arguments) -> Any:
+        found: Operation = importlib.import_module(f"ironpost.worker.{module}").OPERATIONS[name]
+        return await found(context, arguments)
+
+    return operation
+
+
+MAILBOX_OPERATIONS: Final = ("mailbox.expire", "mailbox.list", "mailbox.purge", "mailbox.recover", "mailbox.retained")
+QUOTA_OPERATIONS: Final = ("quota.domains", "quota.page", "quota.set", "quota.show")
 OPERATIONS: Final[dict[str, Operation]] = {
     "account.add": account_add,
     "account.existing": account_existing,
@@ -196,8 +208,8 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "status": status,
     "store.check": store_check,
     "store.stat": store_stat,
-    **mailbox_operations.OPERATIONS,
-    **quota_operations.OPERATIONS,
+    **{name: _elsewhere("mailbox_operations", name) for name in MAILBOX_OPERATIONS},
+    **{name: _elsewhere("quota_operations", name) for name in QUOTA_OPERATIONS},
 }
 # Those that must open the store when no server runs; the others are content with the directory.
 NEED_STORE: Final = frozenset(

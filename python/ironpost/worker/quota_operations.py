@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..quota import Home
     from ..state.directory import Account, Limits
 
-PAGE_ACCOUNTS: Final = 1000
+PAGE_ACCOUNTS: Final = 250  # some milliseconds of a worker
 
 
 async def quota_show(context: Home, arguments: dict[str, Any]) -> list[dict[str, Any]]:

@@ -86,6 +86,15 @@ def test_rules_by_name_go_before_those_by_use(tmp_path: Path) -> None:
     run(tmp_path, test, expire=rules)
 
 
+def test_old_messages_behind_newer_ones_expire_too(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        await put(world, "Trash", *[1 * DAY] * 100, 40 * DAY)
+        await Keeper(world.context, trio.Lock(), clock=lambda: NOW).walk()
+        assert await counts(world) == {"Trash": 100}
+
+    run(tmp_path, test)
+
+
 def test_no_rules_no_expiry(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         await put(world, "Trash", 9000 * DAY)

@@ -3,7 +3,7 @@
 use ironpost_store::ids::{AccountId, Ticket};
 use ironpost_store::ops::RetainedChoice;
 use ironpost_store::reader;
-use ironpost_store::{Op, Outcome};
+use ironpost_store::Op;
 use pyo3::prelude::*;
 
 use super::sink::Sink;
@@ -161,15 +161,10 @@ impl Store {
     }
 
     fn expire(&self, account: u32, mailbox: u32, before: f64) -> PyResult<Ticket> {
-        let before = before as u32;
-        let is_due = self.call(|volume| reader::expires(volume.context(), mailbox, before))?;
-        if !is_due {
-            return self.nothing(Outcome::Count(0));
-        }
         self.write(Op::Expire {
             account,
             mailbox,
-            before,
+            before: before as u32,
         })
     }
 

@@ -3,7 +3,7 @@
 
 mod keep;
 
-pub use keep::{RETAINED_MAX, RetainedMessage, expirable, expires, group_quota, quota, retained};
+pub use keep::{RETAINED_MAX, RetainedMessage, expirable, group_quota, quota, retained};
 
 use std::ops::Bound;
 use std::sync::Arc;
