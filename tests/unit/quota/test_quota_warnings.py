@@ -12,7 +12,7 @@ from typing import Any
 import trio
 
 from ironpost.config import Config, QuotaConfig, StoreConfig
-from ironpost.quota.service import Quotas
+from ironpost.quota.service import Quotas, deliver_beyond
 from ironpost.state.directory import Limits
 from ironpost.testing.people import FakeDirectory
 from ironpost.testing.world import World
@@ -125,8 +125,12 @@ def test_two_workers_see_one_crossing(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         other = Quotas(world.context)
         world.nursery.start_soon(other.run)
-        await deliver(world, count=8)
-        other.look([world.directory.people[ALICE]])
+        people = [world.directory.people[ALICE]]
+        for _ in range(8):
+            await deliver_beyond(world.context, 1, BODY)
+        # Both see it before either has told it.
+        world.context.quotas.look(people)
+        other.look(people)
         await warnings(world, 1, 1)
 
     run(tmp_path, test, {ALICE: Limits(messages=10)}, warn_at=(80,))
