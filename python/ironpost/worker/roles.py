@@ -59,11 +59,10 @@ async def janitor(context: WorkerContext) -> None:
     """Purges the mail of removed accounts, keeps the store's limits in line, tidies mailboxes; until cancelled."""
     from .keeping import Keeper
 
-    lock = trio.Lock()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_purge_removed, context, lock)
+        nursery.start_soon(_purge_removed, context)
         nursery.start_soon(_keep_limits, context)
-        nursery.start_soon(Keeper(context, lock).run)
+        nursery.start_soon(Keeper(context).run)
 
 
 async def _keep_limits(context: WorkerContext) -> None:
@@ -92,7 +91,7 @@ async def _keep_limits(context: WorkerContext) -> None:
         await trio.sleep(FOLLOW_SECONDS)
 
 
-async def _purge_removed(context: WorkerContext, lock: trio.Lock) -> None:
+async def _purge_removed(context: WorkerContext) -> None:
     """Purges the mail of removed accounts; frees what dead readers held."""
     from ironpost import _core
 
@@ -100,8 +99,7 @@ async def _purge_removed(context: WorkerContext, lock: trio.Lock) -> None:
     while True:
         for account in directory.purgeable(time.time() - PURGE_AFTER_SECONDS):
             try:
-                async with lock:
-                    await store.call(store.core.remove_account(account), write=True)
+                await store.call(store.core.remove_account(account), write=True)
             except _core.NotFound:
                 context.log.debug("nothing to purge", account=account)
             except _core.StoreFailed:

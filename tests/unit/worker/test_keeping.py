@@ -10,6 +10,7 @@ from typing import Any
 
 import trio
 
+from ironpost import _core
 from ironpost.config import Config, ExpireConfig, StoreConfig
 from ironpost.testing.people import FakeDirectory
 from ironpost.testing.world import World
@@ -60,7 +61,7 @@ def test_default_rules_empty_trash_and_junk(tmp_path: Path) -> None:
         config, store = world.context.config, world.store
         assert sorted(await expire_account(store, config, 1, NOW, dry=True)) == [("Junk", 1), ("Trash", 1)]
         assert (await counts(world))["Trash"] == 2
-        await Keeper(world.context, trio.Lock(), clock=lambda: NOW).walk()
+        await Keeper(world.context, clock=lambda: NOW).walk()
         assert await counts(world) == {"INBOX": 2, "Trash": 1, "Junk": 1, "Trash/Old": 2, "Archive": 2}
         assert await counts(world, 2) == {}
         # Expired messages have their second chance like others: the store's own clock says when they went.
@@ -80,7 +81,7 @@ def test_rules_by_name_go_before_those_by_use(tmp_path: Path) -> None:
         mailboxes = await world.store.call(world.store.core.list_mailboxes(1))
         found = {mailbox.name: rule_of(world.context.config, mailbox) for mailbox in mailboxes}
         assert {name: rule.after / DAY for name, rule in found.items() if rule} == {"INBOX": 30, "Trash": 20}
-        await Keeper(world.context, trio.Lock(), clock=lambda: NOW).walk()
+        await Keeper(world.context, clock=lambda: NOW).walk()
         assert await counts(world) == {"INBOX": 3, "Trash": 2, "Junk": 4}
 
     run(tmp_path, test, expire=rules)
@@ -89,7 +90,7 @@ def test_rules_by_name_go_before_those_by_use(tmp_path: Path) -> None:
 def test_old_messages_behind_newer_ones_expire_too(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         await put(world, "Trash", *[1 * DAY] * 100, 40 * DAY)
-        await Keeper(world.context, trio.Lock(), clock=lambda: NOW).walk()
+        await Keeper(world.context, clock=lambda: NOW).walk()
         assert await counts(world) == {"Trash": 100}
 
     run(tmp_path, test)
@@ -98,7 +99,7 @@ def test_old_messages_behind_newer_ones_expire_too(tmp_path: Path) -> None:
 def test_no_rules_no_expiry(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         await put(world, "Trash", 9000 * DAY)
-        await Keeper(world.context, trio.Lock(), clock=lambda: NOW).walk()
+        await Keeper(world.context, clock=lambda: NOW).walk()
         assert await counts(world) == {"Trash": 1}
 
     run(tmp_path, test, expire=())
@@ -109,7 +110,7 @@ def test_retained_messages_go_when_their_time_has_passed(tmp_path: Path) -> None
         await expunge_some(world)
         (first, *_) = await world.store.call(world.store.core.retained(1))
         now = float(first.expunged)
-        keeper = Keeper(world.context, trio.Lock(), clock=lambda: now)
+        keeper = Keeper(world.context, clock=lambda: now)
         now += 13 * DAY
         await keeper.walk()
         assert await retained(world) == 4
@@ -125,7 +126,7 @@ def test_a_full_disk_shortens_second_chances_step_by_step(tmp_path: Path) -> Non
         await expunge_some(world)
         (first, *_) = await world.store.call(world.store.core.retained(1))
         now = float(first.expunged) + 4 * DAY
-        keeper = Keeper(world.context, trio.Lock(), clock=lambda: now)
+        keeper = Keeper(world.context, clock=lambda: now)
         await keeper.relieve()
         assert await retained(world) == 4  # there is room
         config = world.context.config
@@ -149,24 +150,33 @@ def test_a_full_disk_shortens_second_chances_step_by_step(tmp_path: Path) -> Non
     run(tmp_path, test, expire=())
 
 
-def test_an_account_that_is_removed_meanwhile_is_not_made_again(tmp_path: Path) -> None:
+def test_one_account_stops_no_other(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         await put(world, "Trash", 40 * DAY)
         await put(world, "Trash", 40 * DAY, account=2)
-        lock = trio.Lock()
-        keeper = Keeper(world.context, lock, clock=lambda: NOW)
-        # Account 1 is removed while the walk waits for it.
-        await lock.acquire()
+        await put(world, "Trash", 40 * DAY, account=3)
+        # Account 1 is removed as soon as the walk begins.
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(keeper.walk)
-            await trio.sleep(0.05)
+            nursery.start_soon(Keeper(world.context, clock=lambda: NOW).walk)
             await world.store.call(world.store.core.remove_account(1), write=True)
-            while world.store.core.quota(1) is not None:  # noqa: ASYNC110 - it goes in steps of the store's own
-                await trio.sleep(0.01)
-            lock.release()
-        assert await world.store.call(world.store.core.accounts()) == [2]
+        assert await world.store.call(world.store.core.accounts()) == [2, 3]
         assert not [line for line in world.log.lines if line[0] != "info"]
-        assert await counts(world, 2) == {}
+        assert (await counts(world, 2), await counts(world, 3)) == ({}, {})
+        # One whose walk fails is told, and those behind it are reached.
+        await put(world, "Trash", 40 * DAY, account=2)
+        await put(world, "Trash", 40 * DAY, account=3)
+        keeper = Keeper(world.context, clock=lambda: NOW)
+        expire = keeper._expire
+
+        async def fails(account: int) -> int:
+            if account == 2:
+                raise _core.StoreCorrupt("a row is damaged")
+            return await expire(account)
+
+        keeper._expire = fails  # type: ignore[method-assign]
+        await keeper.walk()
+        assert [fields["account"] for _, event, fields in world.log.lines if event == "account not tidied"] == [2]
+        assert await counts(world, 3) == {}
 
     run(tmp_path, test)
 
