@@ -181,6 +181,7 @@ def _elsewhere(module: str, name: str) -> Operation:
     """An operation of another module, which is imported when it is asked for: most need the store's extension."""
 
     async def operation(context: OperationContext, arguments: Arguments) -> Any:
+        """As it is documented there."""
         found: Operation = importlib.import_module(f"ironpost.worker.{module}").OPERATIONS[name]
         return await found(context, arguments)
 

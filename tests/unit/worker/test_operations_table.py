@@ -13,6 +13,11 @@ def test_operations_of_other_modules_are_listed() -> None:
     assert set(operations.QUOTA_OPERATIONS) == set(quota_operations.OPERATIONS)
 
 
+def test_they_are_documented() -> None:
+    for operation in (*mailbox_operations.OPERATIONS.values(), *quota_operations.OPERATIONS.values()):
+        assert (operation.__doc__ or "").startswith(("{", "->")), operation
+
+
 def test_the_extension_is_not_loaded_by_the_table() -> None:
     code = "import sys, ironpost.worker.operations; sys.exit('ironpost._core' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
