@@ -1,9 +1,9 @@
 //! Quotas, retention, import and leases: the operations of `Store` that mail sessions do not need.
 
+use ironpost_store::Op;
 use ironpost_store::ids::{AccountId, Ticket};
 use ironpost_store::ops::RetainedChoice;
 use ironpost_store::reader;
-use ironpost_store::Op;
 use pyo3::prelude::*;
 
 use super::sink::Sink;
