@@ -39,7 +39,7 @@ _HELP: Final = {
     "quota": "What accounts and domains may hold: show, set.",
     "serve": "Run the server in the foreground.",
     "status": "What the server is doing.",
-    "store": "The mail store: check, stat.",
+    "store": "The mail store: check, compact, rebuild, stat.",
 }
 
 

@@ -138,6 +138,12 @@ class StoreConfig:
         "how long expunged messages can be recovered (docs/retention.md); 0: not at all",
         14 * 86_400.0,
     )
+    compact_rate: int = setting(
+        kinds.Size(0, 2**40), "octets a second at which space of deleted mail is given back; 0: not at all", 32 * 2**20
+    )
+    scrub_rate: int = setting(
+        kinds.Size(0, 2**40), "octets a second at which stored mail is read to find damage; 0: not at all", 2**20
+    )
 
 
 @dataclass(frozen=True, slots=True)
