@@ -901,6 +901,8 @@ class Store:
         """Instant: messages, octets, limit_messages, limit_octets."""
     def expire(self, account: int, mailbox: int, before: float) -> int:  # -> ticket: int, how many
         """Expunges messages that came into the mailbox before a Unix time."""
+    def expirable(self, mailbox: int, before: float) -> int:  # -> ticket: int
+        """How many `expire` would find now: the whole mailbox, read by a reader, to ask before a write."""
     def purge_retained(self, account: int, before: float) -> int:  # -> ticket: int, how many
         """Lets go of messages that were expunged before a Unix time."""
     def recover(

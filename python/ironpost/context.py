@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from .quota import Quotas
 from .runtime.board import Board, local
 from .runtime.metrics import Counters
 
@@ -43,7 +44,11 @@ class WorkerContext:
     worker: int = 1
     board: Board = field(default_factory=local)
     ask_supervisor: Callable[[str], Awaitable[dict[str, Any]]] | None = None
+    quotas: Quotas = field(init=False)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        self.quotas = Quotas(self, self.log)
 
     @property
     def runtime_folder(self) -> str:

@@ -32,6 +32,8 @@ def test_every_command_has_help() -> None:
         (), ("init",), ("serve",), ("quickstart",), ("status",), ("config", "check"), ("domain", "add"), ("domain", "list"),
         ("domain", "remove"), ("account", "add"), ("account", "list"), ("account", "remove"), ("account", "passwd"),
         ("account", "import"), ("alias", "add"), ("alias", "list"), ("alias", "remove"), ("store", "check"),
+        ("quota", "show"), ("quota", "set"), ("mailbox", "list"), ("mailbox", "recover"), ("mailbox", "expire"),
+        ("mailbox", "purge"),
     ):  # fmt: skip
         done = ironpost(*command, "--help")
         assert "Usage" in done.stdout, command

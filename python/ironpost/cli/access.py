@@ -203,7 +203,11 @@ def _open_store(config: Config) -> Any:
     store = config.store
     try:
         return _core.Store.open(
-            str(config.path(store.path)), map_size=store.map_size, min_free=store.min_free, readers=store.readers
+            str(config.path(store.path)),
+            map_size=store.map_size,
+            min_free=store.min_free,
+            readers=store.readers,
+            retention=int(store.retention),
         )
     except _core.StoreError as error:
         raise UserError(f"{config.path(store.path)}: {error}") from None

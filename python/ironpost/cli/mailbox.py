@@ -1,16 +1,39 @@
-"""`ironpost mailbox`: the mailboxes of an account."""
+"""`ironpost mailbox`: what accounts hold. Each command's module is imported when it is used."""
 
 from __future__ import annotations
 
+import importlib
+from typing import Final
+
 import click
 
-from .moving import mailbox_export, mailbox_import
+# Name: (module, its function, what it does)
+_COMMANDS: Final = {
+    "expire": ("mailbox_recover", "expire", "Carry out the expiry rules now."),
+    "export": ("moving", "mailbox_export", "Write an account as Maildir, Maildir++ or mbox."),
+    "import": ("moving", "mailbox_import", "Read mail from Maildir, mbox or Dovecot's own formats."),
+    "list": ("mailbox_list", "list_", "List the mailboxes of an account."),
+    "purge": ("mailbox_recover", "purge", "Let expunged messages go for good, now."),
+    "recover": ("mailbox_recover", "recover", "Put expunged messages back."),
+}
 
 
-@click.group()
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name, _ = _COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(f"ironpost.cli.{module}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name][2]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=_LazyGroup)
 def mailbox() -> None:
-    """The mailboxes of an account."""
-
-
-mailbox.add_command(mailbox_import)
-mailbox.add_command(mailbox_export)
+    """What accounts hold: mailboxes and messages."""

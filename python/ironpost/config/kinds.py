@@ -9,6 +9,8 @@ from typing import Any, Final
 _SIZE_UNITS: Final = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _TIME_UNITS: Final = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _NUMBER_AND_UNIT: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
+# Special uses that a mailbox may have here (RFC 6154 §2); the others name views, not folders.
+_SPECIAL_USES: Final = ("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash")
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 
 
@@ -142,6 +144,37 @@ class Durations(Kind):
 
     def show(self, value: Any) -> str:
         return "[" + ", ".join(self.one.show(item) for item in value) + "]"
+
+
+class Percentages(Kind):
+    """A list of percentages, kept in ascending order; it may be empty."""
+
+    right = "a list of at most 10 percentages from 1 to 100, such as [80, 95]; [] for none"
+
+    def read(self, value: Any) -> tuple[int, ...]:
+        if not isinstance(value, list) or len(value) > 10:
+            raise Wrong(_told(value))
+        if not all(isinstance(item, int) and not isinstance(item, bool) and 1 <= item <= 100 for item in value):
+            raise Wrong(_told(value))
+        return tuple(sorted(set(value)))
+
+
+class Folder(Kind):
+    """A mailbox by its name, or by its special use."""
+
+    right = "the name of a mailbox, or a special use in single quotes: " + ", ".join(
+        f"'{use}'" for use in _SPECIAL_USES
+    )
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or not 1 <= len(value) <= 255 or not value.isprintable():
+            raise Wrong(_told(value))
+        if not value.startswith("\\"):
+            return value
+        for use in _SPECIAL_USES:
+            if use.lower() == value.lower():
+                return use
+        raise Wrong(_told(value))
 
 
 class Networks(Kind):

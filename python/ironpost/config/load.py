@@ -48,6 +48,7 @@ def parse(text: str, directory: Path, *, source: str = FILE_NAME) -> Config:
     config = dataclasses.replace(config, directory=directory.absolute(), source=text)
     config = dataclasses.replace(config, listeners=_listeners(config, faults))
     _check_routes(config, faults)
+    _check_expire(config, faults)
     if faults:
         raise ConfigError(source, faults)
     return config
@@ -148,3 +149,11 @@ def _check_routes(config: Config, faults: list[ConfigFault]) -> None:
                     'give "required", "verify" or "implicit"',
                 )
             )
+
+
+def _check_expire(config: Config, faults: list[ConfigFault]) -> None:
+    seen: set[str] = set()
+    for rule in config.expire:  # without numbers: faulty ones are no longer among them
+        if rule.folder in seen:
+            faults.append(ConfigFault("expire", f"{rule.folder} has more than one rule", "keep one"))
+        seen.add(rule.folder)

@@ -65,7 +65,7 @@ def reference() -> str:
         if section is not None:
             name = TOML_NAMES.get(field.name, field.name)
             title = f"[[{name}]]" if "array" in field.metadata else f"[{name}]"
-            lines += ["", f"## `{title}`", "", field.metadata["doc"].capitalize() + ".", ""]
+            lines += ["", f"## `{title}`", "", field.metadata["doc"][:1].upper() + field.metadata["doc"][1:] + ".", ""]
             _rows(section, "", lines)
     return "\n".join(lines) + "\n"
 

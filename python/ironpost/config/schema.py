@@ -54,9 +54,9 @@ def table(section: type, doc: str) -> Any:
     return dataclasses.field(default_factory=section, metadata={"section": section, "doc": doc})
 
 
-def array(section: type, doc: str) -> Any:
-    """A `[[table]]` that may stand any number of times."""
-    return dataclasses.field(default=(), metadata={"array": section, "doc": doc})
+def array(section: type, doc: str, default: tuple[Any, ...] = ()) -> Any:
+    """A `[[table]]` that may stand any number of times; `name = []` above all tables is an empty list of them."""
+    return dataclasses.field(default=default, metadata={"array": section, "doc": doc})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +133,46 @@ class StoreConfig:
     map_size: int = setting(kinds.Size(2**24, 2**46), "upper bound of the index (address space, not disk)", 64 * 2**30)
     min_free: int = setting(kinds.Size(0, 2**50), "free disk below which new mail is put off", 64 * 2**20)
     readers: int = setting(kinds.Integer(1, 64), "reader threads of each worker", 2)
+    retention: float = setting(
+        kinds.Duration(0, 3660 * 86_400),
+        "how long expunged messages can be recovered (docs/retention.md); 0: not at all",
+        14 * 86_400.0,
+    )
     compact_rate: int = setting(
         kinds.Size(0, 2**40), "octets a second at which space of deleted mail is given back; 0: not at all", 32 * 2**20
     )
     scrub_rate: int = setting(
         kinds.Size(0, 2**40), "octets a second at which stored mail is read to find damage; 0: not at all", 2**20
     )
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaConfig:
+    account_octets: int = setting(kinds.Size(0, 2**60), "what an account may hold; 0: no limit", 0)
+    account_messages: int = setting(kinds.Integer(0, 2**40), "messages that an account may hold; 0: no limit", 0)
+    domain_octets: int = setting(kinds.Size(0, 2**60), "what all accounts of a domain may hold; 0: no limit", 0)
+    domain_messages: int = setting(kinds.Integer(0, 2**40), "messages that they may hold; 0: no limit", 0)
+    warn_at: tuple[int, ...] = setting(
+        kinds.Percentages(),
+        "parts of a limit at which a message warns the account, or the domain's postmaster",
+        (80, 95),
+    )
+    full_reply: str = setting(
+        kinds.Choice(("reject", "defer")),
+        "mail for a full mailbox: `reject` (552) tells the sender at once, `defer` (452) lets his server try for days",
+        "reject",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireConfig:
+    """What goes by itself."""
+
+    folder: str = setting(kinds.Folder(), "which mailbox of every account")
+    after: float = setting(kinds.Duration(3600, 36_600 * 86_400), "age in that mailbox at which a message is expunged")
+
+
+EXPIRE_DEFAULT: Final = (ExpireConfig("\\Trash", 30 * 86_400.0), ExpireConfig("\\Junk", 30 * 86_400.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +235,13 @@ class Config:
     limits: LimitsConfig = table(LimitsConfig, "what a peer may ask of us")
     identity: IdentityConfig = table(IdentityConfig, "passwords")
     store: StoreConfig = table(StoreConfig, "the mail store")
+    quota: QuotaConfig = table(QuotaConfig, "limits of accounts and domains (docs/quotas.md)")
+    expire: tuple[ExpireConfig, ...] = array(
+        ExpireConfig,
+        "mailboxes that empty themselves (docs/retention.md). Default: `'\\Trash'` and `'\\Junk'` after 30 days; any rule "
+        "of yours replaces both, and `expire = []` above all tables turns them off",
+        EXPIRE_DEFAULT,
+    )
     relay: RelayConfig = table(RelayConfig, "mail to other servers")
     routes: tuple[RouteConfig, ...] = array(RouteConfig, "static routes: smarthosts and tests")
     log: LogConfig = table(LogConfig, "lines on standard error")

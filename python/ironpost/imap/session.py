@@ -92,6 +92,12 @@ class Session:
         return self.account.id
 
     @property
+    def people(self) -> tuple[Account]:
+        """The authenticated account, as quotas take it."""
+        assert self.account is not None
+        return (self.account,)
+
+    @property
     def login_allowed(self) -> bool:
         """Passwords cross only TLS, or a wire that never leaves this machine."""
         return self.wire.secure or self.stream.both_loopback
@@ -245,6 +251,8 @@ def explain(error: _core.StoreError) -> tuple[str, str]:
             return "UNKNOWN-CTE", "the part's transfer encoding is unknown"
         case _core.Refused():
             return "CANNOT", str(error)
+        case _core.OverQuota():
+            return "OVERQUOTA", f"no room: {error}"
         case _core.StoreFull():
             return "OVERQUOTA", "no space left on the server"
         case _core.StoreCorrupt():

@@ -18,6 +18,7 @@ from .. import _core
 from ..dns.mx import MxError
 from ..dns.resolver import DnsResolver, DnsTemporary
 from ..mda.deliver import Plan
+from ..quota.service import deliver_beyond
 from ..store.client import OutcomeUnknown
 from ..store.queue import QueueState, QueueStateError, unpack
 from . import destination, dsn
@@ -316,10 +317,13 @@ class Manager:
                 ),
                 header,
             )
+        informed: set[int] = set()
         while True:
             try:
-                await self._submit(item, state, result, report, now)
+                await self._submit(item, state, result, report, now, informed)
                 return
+            except _core.OverQuota:
+                continue  # the report has gone beyond the quota; now the results, without it
             except (_core.StoreBusy, _core.StoreFull) as error:
                 # What the peer has taken must be written down before this item may be looked at again.
                 self._log.warning("results wait for the store", item=item.id, why=str(error))
@@ -329,8 +333,15 @@ class Manager:
                 return
 
     async def _submit(
-        self, item: _core.QueueItem, state: QueueState, result: Conclusion, report: bytes, now: float
+        self,
+        item: _core.QueueItem,
+        state: QueueState,
+        result: Conclusion,
+        report: bytes,
+        now: float,
+        informed: set[int],
     ) -> None:
+        """`informed`: accounts that have the report already."""
         core = self._store.core
         deliveries: list[tuple[int, str, bytes, tuple[str, ...]]] = []
         enqueue: list[tuple[float, bytes, bytes]] = []
@@ -341,11 +352,13 @@ class Manager:
                 self._log.warning("report dropped: its recipient is unknown here", item=item.id, sender=state.sender)
             else:
                 identifier = f"{state.message_id}.dsn"
-                deliveries = plan.deliveries("Return-Path: <>\r\n", "")
+                planned = plan.deliveries("Return-Path: <>\r\n", "")
+                deliveries = [delivery for delivery in planned if delivery[0] not in informed]
                 bounce = QueueState(identifier, "", (), now, body="8BITMIME", smtputf8=not state.sender.isascii())
                 enqueue = plan.queue_items(b"", bounce)
-                sink = core.sink(size_hint=len(report))
-                await self._store.write_sink(sink, report)
+                if deliveries or enqueue:
+                    sink = core.sink(size_hint=len(report))
+                    await self._store.write_sink(sink, report)
         dequeue: list[int] = []
         requeue: list[tuple[int, float, bytes]] = []
         if result.remaining is None:
@@ -353,7 +366,16 @@ class Manager:
         else:
             requeue.append((item.id, result.due, result.remaining.pack()))
         ticket = core.submit(sink, deliveries=deliveries, enqueue=enqueue, dequeue=dequeue, requeue=requeue)
-        await self._store.call(ticket, write=True)
+        try:
+            await self._store.call(ticket, write=True)
+        except _core.OverQuota as error:
+            # Who has lost mail must hear of it, full mailbox or not. The results follow in the next round: a crash in
+            # between tells him twice.
+            self._log.warning("report goes beyond a quota", item=item.id, sender=state.sender, why=str(error))
+            for account, _, prefix, _ in deliveries:
+                await deliver_beyond(self._context, account, prefix + report)
+                informed.add(account)
+            raise
         if enqueue:
             self.wake()
 

@@ -44,6 +44,12 @@ NO_RECIPIENTS: Final = Answer(554, "5.5.1", "No valid recipients")
 SENDER_NOT_ALLOWED: Final = Answer(553, "5.7.1", "Sender address is not owned by the authenticated user")
 HELLO_FIRST: Final = Answer(503, "5.5.1", "Send EHLO first")
 AUTH_REQUIRED: Final = Answer(530, "5.7.0", "Authentication required")
+MAILBOX_FULL: Final = Answer(552, "5.2.2", "Mailbox is full")
+MAILBOX_FULL_NOW: Final = Answer(452, "4.2.2", "Mailbox is full, try again later")
+ALIAS_MEMBER_FULL: Final = Answer(552, "5.2.2", "A mailbox behind this address is full; the others have the message")
+SOME_MAILBOX_FULL: Final = Answer(452, "4.2.2", "A recipient's mailbox is full, nothing was delivered, send it again")
+NOTHING_SENT: Final = Answer(552, "5.2.2", "A recipient's mailbox is full, the message was sent to nobody")
+SEND_APART: Final = Answer(452, "4.5.3", "Send to this recipient in a transaction of its own: a mailbox is nearly full")
 UTF8_REFUSED: Final = Answer(553, "5.6.7", "SMTPUTF8 is needed for this address")
 
 # -- refused messages

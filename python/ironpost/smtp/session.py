@@ -7,7 +7,7 @@ peer has a named limit; nothing raised here reaches the listener, save cancellat
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -18,7 +18,7 @@ from ..runtime import timeouts
 from ..store.client import OutcomeUnknown
 from . import authentication, replies, trace
 from .lmtp import LmtpPolicy
-from .receive import MxPolicy, Policy, Transaction
+from .receive import MxPolicy, Policy, Transaction, over_quota
 from .replies import Answer
 from .settings import SmtpSettings, settings_of
 from .submission import SubmissionPolicy
@@ -366,7 +366,10 @@ class Session:
             transaction.recipients.append(event.address)
             self.answer(replies.RECIPIENT_OK)
             return
-        self.refused_recipients += 1
+        if refusal.code >= 500:
+            self.refused_recipients += 1
+        else:  # told to come again, which is no harvesting, and has an end all the same
+            self.overshoot += 1
         self.context.log.info(
             "recipient refused",
             peer=self.stream.peer.host,
@@ -375,7 +378,7 @@ class Session:
             code=refusal.code,
             enhanced=refusal.enhanced,
         )
-        if self.refused_recipients > REFUSED_RECIPIENTS_MAX:
+        if self.refused_recipients > REFUSED_RECIPIENTS_MAX or self.overshoot > OVERSHOOT_MAX:
             self.close_with(replies.TOO_MANY_ERRORS)
         else:
             self.answer(refusal)
@@ -437,7 +440,7 @@ class Session:
         transaction = self.transaction
         self.in_body = False
         if transaction is None or transaction.sink is None:
-            self._answer_message(replies.NO_RECIPIENTS, 1)
+            self._answer_message(replies.NO_RECIPIENTS, 1, {})
             return
         identifier = self.context.session_id()
         refusal = self._refuse_body(transaction.sink, event)
@@ -445,7 +448,10 @@ class Session:
             answer = await self._store(transaction, identifier)
         else:
             answer = refusal
-        stored = answer.code < 400
+        recipients = len(transaction.recipients)
+        refused = transaction.refused
+        stored = answer.code < 400 and len(refused) < recipients
+        told = answer if stored or not refused else refused[0]
         self.context.log.info(
             "message stored" if stored else "message refused",
             id=identifier,
@@ -453,20 +459,22 @@ class Session:
             peer=self.stream.peer.host,
             account=self.account.address if self.account else None,
             sender=transaction.mail.address,
-            recipients=len(transaction.recipients),
+            recipients=recipients,
             size=event.size,
-            reply=f"{answer.code} {answer.enhanced}",
+            reply=f"{told.code} {told.enhanced}",
+            over_quota=len(refused) or None,
         )
-        if stored:
+        if answer.code < 400:
             transaction.sink = None  # the store has it
+        if stored:
             self.idle_commands = 0
             self.context.counters.add("messages_accepted")
-        self._answer_message(answer, len(transaction.recipients))
+        self._answer_message(answer, recipients, refused)
         self.drop_transaction()
 
-    def _answer_message(self, answer: Answer, recipients: int) -> None:
-        for _ in range(recipients if self.policy.lmtp else 1):
-            self.answer(answer)
+    def _answer_message(self, answer: Answer, recipients: int, refused: Mapping[int, Answer]) -> None:
+        for place in range(recipients if self.policy.lmtp else 1):
+            self.answer(refused.get(place, answer))
 
     def _refuse_body(self, sink: _core.Sink, event: _core.BodyEnd) -> Answer | None:
         if self.wire.message_too_big:
@@ -489,6 +497,9 @@ class Session:
     async def _store(self, transaction: Transaction, identifier: str) -> Answer:
         try:
             return await self.policy.store(self, transaction, identifier)
+        except _core.OverQuota as error:
+            self.context.log.info("over quota", id=identifier, why=str(error))
+            return over_quota(self, transaction)
         except _core.StoreFull:
             return replies.DISK_FULL
         except _core.StoreBusy:

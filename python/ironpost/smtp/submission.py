@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from .. import _core
+from ..state.directory import Resolution
 from ..store.queue import QueueState
 from . import header_repair, replies, trace
 from .receive import MxPolicy, Transaction, add_local, commit
@@ -29,6 +30,7 @@ class SubmissionPolicy(MxPolicy):
     """Ports 587 and 465."""
 
     offers_auth = True
+    separates = False  # mail clients send one transaction: the whole is refused, by name, and the user decides
 
     def __init__(self, name: str = "submission") -> None:
         self.name = name
@@ -53,6 +55,7 @@ class SubmissionPolicy(MxPolicy):
         if domain.startswith("["):
             return replies.LITERAL_REFUSED
         transaction.plan.add_remote(rcpt.address, rcpt.notify, rcpt.orcpt)
+        transaction.resolutions.append(Resolution((), (rcpt.address,)))
         return None
 
     async def store(self, session: Session, transaction: Transaction, identifier: str) -> Answer:

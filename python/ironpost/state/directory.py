@@ -14,11 +14,12 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgpack
 
-from . import addresses, edits
+from . import addresses, edits, quotas
 from .edits import Verifier
 from .env import StateEnvironment, Transaction
+from .quotas import Changes, Limits
 
-__all__ = ["Account", "Alias", "Credential", "Directory", "Resolution", "Verifier"]
+__all__ = ["Account", "Alias", "Credential", "Directory", "Limits", "Resolution", "Verifier"]
 
 REMEMBERED_MAX: Final = 16_384  # addresses, known and unknown
 ALIAS_DEPTH_MAX: Final = 16
@@ -69,6 +70,8 @@ class Directory:
         self._resolved: OrderedDict[tuple[str, str], Resolution | None] = OrderedDict()
         self._domains: frozenset[str] = frozenset()
         self._accounts: OrderedDict[str, Account | None] = OrderedDict()
+        self._limits: OrderedDict[str, Limits] = OrderedDict()
+        self._told: OrderedDict[str, int] = OrderedDict()
         self._seen = -1
 
     def close(self) -> None:
@@ -199,6 +202,39 @@ class Directory:
                         break
         return found
 
+    def limits(self, name: str) -> Limits:
+        """Of an account, by its address, or of all accounts of a domain, by its name; unknown ones have none."""
+        self._refresh()
+        try:
+            return self._limits[name]
+        except KeyError:
+            local, domain = addresses.split(name)
+            table, key = (
+                ("accounts", addresses.key(local, domain)) if domain else ("domains", addresses.domain_key(name))
+            )
+            with self.environment.read() as transaction:
+                limits = quotas.of_row(self._load(transaction, table, key.encode()[: edits.KEY_OCTETS_MAX]))
+            _remember(self._limits, name, limits)
+            return limits
+
+    def told(self, name: str) -> int:
+        """The highest threshold that an account, or a domain as `@domain`, has been warned of; 0: none."""
+        self._refresh()
+        try:
+            return self._told[name]
+        except KeyError:
+            with self.environment.read() as transaction:
+                row = self._load(transaction, "told", name.encode())
+            level = 0 if row is None else int(row["level"])
+            _remember(self._told, name, level)
+            return level
+
+    def page(self, after: str, count: int) -> list[tuple[str, Account, Limits]]:
+        """At most `count` accounts behind a key, with their keys and limits: for walks over all of them."""
+        with self.environment.read() as transaction:
+            rows = quotas.page(self.environment.tables, transaction, after, count)
+        return [(key, Account(account, address), limits) for key, account, address, limits in rows]
+
     # -- editing: each returns when it is on disk, or raises DirectoryError
 
     async def add_domain(self, domain: str) -> str:
@@ -237,6 +273,22 @@ class Directory:
         """Removes these targets, or the whole alias when none are named or none would be left."""
         await self._edit(lambda tables, txn: edits.remove_alias(tables, txn, address, targets))
 
+    async def set_account_limits(self, address: str, changes: Changes) -> Account:
+        """`octets` and `messages`: a number, 0 for no limit, None for the configuration's default."""
+        return Account(*await self._edit(lambda tables, txn: quotas.set_account(tables, txn, address, changes)))
+
+    async def set_domain_limits(self, domain: str, changes: Changes) -> str:
+        """The same for all accounts of a domain together; returns its key."""
+        return await self._edit(lambda tables, txn: quotas.set_domain(tables, txn, domain, changes))
+
+    async def tell(self, name: str, level: int) -> bool:
+        """Claims the warning of a threshold; False when it has been given already."""
+        return await self._edit(lambda tables, txn: quotas.tell(tables, txn, name, level))
+
+    async def forget_told(self, name: str, level: int) -> None:
+        """What lies above `level` may be told again."""
+        await self._edit(lambda tables, txn: quotas.forget(tables, txn, name, level))
+
     # -- inside
 
     async def _edit(self, edit: Callable[[dict[str, Any], Transaction], T]) -> T:
@@ -253,6 +305,8 @@ class Directory:
             self._seen = generation
         self._resolved.clear()
         self._accounts.clear()
+        self._limits.clear()
+        self._told.clear()
 
     def _resolve(self, local: str, domain: str) -> Resolution | None:
         if domain not in self._domains:

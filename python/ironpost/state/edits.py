@@ -14,7 +14,7 @@ from ..errors import DirectoryError
 from . import addresses
 from .env import Transaction
 
-TABLES: Final = ("meta", "domains", "accounts", "ids", "tombstones", "aliases", "credentials")
+TABLES: Final = ("meta", "domains", "accounts", "ids", "tombstones", "aliases", "credentials", "told")
 KEY_OCTETS_MAX: Final = 500  # LMDB's bound is 511
 FORMAT: Final = 1
 TARGETS_MAX: Final = 1000
@@ -33,8 +33,8 @@ def add_domain(tables: Tables, txn: Transaction, domain: str) -> str:
     name = addresses.valid_domain(domain)
     if txn.get(name.encode(), db=tables["domains"]) is not None:
         raise DirectoryError("exists", f"the domain {name} is there already")
-    _put(txn, tables["domains"], name.encode(), {"created": time.time(), "postmaster": None})
-    _touch(tables, txn)
+    put(txn, tables["domains"], name.encode(), {"created": time.time(), "postmaster": None})
+    touch(tables, txn)
     return name
 
 
@@ -50,30 +50,31 @@ def remove_domain(tables: Tables, txn: Transaction, domain: str) -> None:
         if left:
             raise DirectoryError("in-use", f"the domain {name} still has {left} {table}; remove them first")
     txn.delete(name.encode(), db=tables["domains"])
-    _touch(tables, txn)
+    txn.delete(b"@" + name.encode(), db=tables["told"])
+    touch(tables, txn)
 
 
 def add_account(tables: Tables, txn: Transaction, address: str, verifiers: list[Verifier]) -> tuple[int, str]:
     """A new account: id and address."""
     local, domain = addresses.valid_address(address, local_only=True)
     name = addresses.key(local, domain)
-    home = _load(txn, tables["domains"], domain.encode())
+    home = load(txn, tables["domains"], domain.encode())
     if home is None:
         raise DirectoryError("no-domain", f"{domain} is not one of our domains (ironpost domain add {domain})")
     if txn.get(name.encode(), db=tables["accounts"]) is not None:
         raise DirectoryError("exists", f"the account {name} is there already")
     if txn.get(name.encode(), db=tables["aliases"]) is not None:
         raise DirectoryError("exists", f"{name} is an alias; remove it first")
-    meta = _load(txn, tables["meta"], b"accounts") or {"next": 1}
+    meta = load(txn, tables["meta"], b"accounts") or {"next": 1}
     account = int(meta["next"])
     full = f"{local}@{domain}"
-    _put(txn, tables["meta"], b"accounts", {"next": account + 1})
-    _put(txn, tables["accounts"], name.encode(), {"id": account, "address": full, "created": time.time()})
-    _put(txn, tables["ids"], id_key(account), {"name": name})
-    _put(txn, tables["credentials"], id_key(account), {"generation": 1, "verifiers": verifiers})
+    put(txn, tables["meta"], b"accounts", {"next": account + 1})
+    put(txn, tables["accounts"], name.encode(), {"id": account, "address": full, "created": time.time()})
+    put(txn, tables["ids"], id_key(account), {"name": name})
+    put(txn, tables["credentials"], id_key(account), {"generation": 1, "verifiers": verifiers})
     if home["postmaster"] is None:
-        _put(txn, tables["domains"], domain.encode(), {**home, "postmaster": name})
-    _touch(tables, txn)
+        put(txn, tables["domains"], domain.encode(), {**home, "postmaster": name})
+    touch(tables, txn)
     return account, full
 
 
@@ -91,17 +92,18 @@ def import_accounts(tables: Tables, txn: Transaction, rows: list[tuple[str, list
 
 def remove_account(tables: Tables, txn: Transaction, address: str) -> int:
     """The address is free again at once; the id stays as a tombstone."""
-    name, row = _account(tables, txn, address)
+    name, row = account_row(tables, txn, address)
     account = int(row["id"])
     txn.delete(name.encode(), db=tables["accounts"])
     txn.delete(id_key(account), db=tables["credentials"])
-    _put(txn, tables["ids"], id_key(account), {"name": name, "removed": time.time()})
-    _put(txn, tables["tombstones"], id_key(account), {"name": name, "removed": time.time(), "purge": True})
+    txn.delete(name.encode(), db=tables["told"])
+    put(txn, tables["ids"], id_key(account), {"name": name, "removed": time.time()})
+    put(txn, tables["tombstones"], id_key(account), {"name": name, "removed": time.time(), "purge": True})
     domain = name.rpartition("@")[2]
-    home = _load(txn, tables["domains"], domain.encode())
+    home = load(txn, tables["domains"], domain.encode())
     if home is not None and home["postmaster"] == name:
-        _put(txn, tables["domains"], domain.encode(), {**home, "postmaster": _oldest(tables, txn, domain)})
-    _touch(tables, txn)
+        put(txn, tables["domains"], domain.encode(), {**home, "postmaster": _oldest(tables, txn, domain)})
+    touch(tables, txn)
     return account
 
 
@@ -109,20 +111,20 @@ def drop_tombstone(tables: Tables, txn: Transaction, account: int) -> None:
     """Nothing of the account is left in the store."""
     txn.delete(id_key(account), db=tables["tombstones"])
     txn.delete(id_key(account), db=tables["ids"])
-    _touch(tables, txn)
+    touch(tables, txn)
 
 
 def set_verifiers(
     tables: Tables, txn: Transaction, address: str, verifiers: list[Verifier], generation: int | None
 ) -> None:
     """A new password, or the same one with another cost when `generation` is still the present one."""
-    _, row = _account(tables, txn, address)
+    _, row = account_row(tables, txn, address)
     name = id_key(row["id"])
-    present = _load(txn, tables["credentials"], name) or {"generation": 0}
+    present = load(txn, tables["credentials"], name) or {"generation": 0}
     if generation is not None and present["generation"] != generation:
         raise DirectoryError("changed", "the password has been changed meanwhile")
-    _put(txn, tables["credentials"], name, {"generation": present["generation"] + 1, "verifiers": verifiers})
-    _touch(tables, txn)
+    put(txn, tables["credentials"], name, {"generation": present["generation"] + 1, "verifiers": verifiers})
+    touch(tables, txn)
 
 
 def add_alias(tables: Tables, txn: Transaction, address: str, targets: list[str]) -> tuple[str, tuple[str, ...]]:
@@ -132,7 +134,7 @@ def add_alias(tables: Tables, txn: Transaction, address: str, targets: list[str]
         raise DirectoryError("exists", f"{name} is an account")
     if not targets:
         raise DirectoryError("no-target", "an alias needs at least one target")
-    row = _load(txn, tables["aliases"], name.encode()) or {"address": full, "targets": []}
+    row = load(txn, tables["aliases"], name.encode()) or {"address": full, "targets": []}
     for target in targets:
         local, domain = addresses.valid_address(target)
         target_name = f"{local}@{domain}"
@@ -144,8 +146,8 @@ def add_alias(tables: Tables, txn: Transaction, address: str, targets: list[str]
     if len(row["targets"]) > TARGETS_MAX:
         raise DirectoryError("too-many", f"an alias has at most {TARGETS_MAX} targets")
     _refuse_loop(tables, txn, name, row["targets"])
-    _put(txn, tables["aliases"], name.encode(), row)
-    _touch(tables, txn)
+    put(txn, tables["aliases"], name.encode(), row)
+    touch(tables, txn)
     return row["address"], tuple(row["targets"])
 
 
@@ -155,7 +157,7 @@ def remove_alias(tables: Tables, txn: Transaction, address: str, targets: list[s
         name = "@" + addresses.valid_domain(address[1:])
     else:
         name = addresses.key(*addresses.valid_address(address))
-    row = _load(txn, tables["aliases"], name.encode())
+    row = load(txn, tables["aliases"], name.encode())
     if row is None:
         raise DirectoryError("unknown", f"there is no alias {name}")
     gone = {addresses.key(*addresses.valid_address(target)) for target in targets}
@@ -165,10 +167,10 @@ def remove_alias(tables: Tables, txn: Transaction, address: str, targets: list[s
             raise DirectoryError("unknown", f"{name} does not lead to {target}")
     left = [target for key, target in keys.items() if key not in gone] if gone else []
     if left:
-        _put(txn, tables["aliases"], name.encode(), {**row, "targets": left})
+        put(txn, tables["aliases"], name.encode(), {**row, "targets": left})
     else:
         txn.delete(name.encode(), db=tables["aliases"])
-    _touch(tables, txn)
+    touch(tables, txn)
 
 
 def _alias_name(tables: Tables, txn: Transaction, address: str) -> tuple[str, str]:
@@ -205,7 +207,7 @@ def _refuse_loop(tables: Tables, txn: Transaction, name: str, targets: list[str]
         if key in seen:
             continue
         seen.add(key)
-        row = _load(txn, tables["aliases"], key.encode())
+        row = load(txn, tables["aliases"], key.encode())
         if row is not None:
             pending += row["targets"]
 
@@ -223,23 +225,27 @@ def _oldest(tables: Tables, txn: Transaction, domain: str) -> str | None:
     return None if best is None else best[1]
 
 
-def _account(tables: Tables, txn: Transaction, address: str) -> tuple[str, Any]:
+def account_row(tables: Tables, txn: Transaction, address: str) -> tuple[str, Any]:
+    """Key and record of an account that a person has named."""
     name = addresses.key(*addresses.valid_address(address))
-    row = _load(txn, tables["accounts"], name.encode())
+    row = load(txn, tables["accounts"], name.encode())
     if row is None:
         raise DirectoryError("unknown", f"there is no account {name}")
     return name, row
 
 
-def _touch(tables: Tables, txn: Transaction) -> None:
-    meta = _load(txn, tables["meta"], b"directory") or {"generation": 0}
-    _put(txn, tables["meta"], b"directory", {"format": FORMAT, "generation": meta["generation"] + 1})
+def touch(tables: Tables, txn: Transaction) -> None:
+    """Counts an edit."""
+    meta = load(txn, tables["meta"], b"directory") or {"generation": 0}
+    put(txn, tables["meta"], b"directory", {"format": FORMAT, "generation": meta["generation"] + 1})
 
 
-def _load(txn: Transaction, table: Any, name: bytes) -> Any:
+def load(txn: Transaction, table: Any, name: bytes) -> Any:
+    """A record, or None."""
     value = txn.get(name, db=table)
     return None if value is None else msgpack.unpackb(value)
 
 
-def _put(txn: Transaction, table: Any, name: bytes, record: dict[str, Any]) -> None:
+def put(txn: Transaction, table: Any, name: bytes, record: dict[str, Any]) -> None:
+    """Writes a record."""
     txn.put(name, msgpack.packb({"v": 1, **record}), db=table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 from ..errors import AuthenticationFailed
-from ..state.directory import Account, Resolution
+from ..state.directory import Account, Limits, Resolution
 
 
 class FakeDirectory:
@@ -16,6 +16,8 @@ class FakeDirectory:
         self.aliases = aliases or {}
         self.domains = {address.rpartition("@")[2] for address in [*accounts, *self.aliases]}
         self.generation = 1
+        self.limits_of: dict[str, Limits] = {}  # by address, or by domain
+        self.told_of: dict[str, int] = {}
 
     def is_local_domain(self, domain: str) -> bool:
         """Exact names only."""
@@ -36,6 +38,27 @@ class FakeDirectory:
         if account is None and local.lower() == "postmaster" and domain in self.domains:
             account = next(person for person in self.people.values() if person.address.endswith(f"@{domain}"))
         return None if account is None else Resolution((account,), ())
+
+    def limits(self, name: str) -> Limits:
+        """Of an account or a domain."""
+        return self.limits_of.get(name, Limits())
+
+    def told(self, name: str) -> int:
+        """The threshold that was told."""
+        return self.told_of.get(name, 0)
+
+    async def tell(self, name: str, level: int) -> bool:
+        """Claims a warning."""
+        await trio.lowlevel.checkpoint()
+        if self.told(name) >= level:
+            return False
+        self.told_of[name] = level
+        return True
+
+    async def forget_told(self, name: str, level: int) -> None:
+        """Lowers what was told."""
+        await trio.lowlevel.checkpoint()
+        self.told_of[name] = min(level, self.told(name))
 
     def may_send_as(self, account: Account, address: str) -> bool:
         """Whatever leads to the account."""

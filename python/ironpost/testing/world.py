@@ -59,7 +59,8 @@ class World:
             limits=dataclasses.replace(LimitsConfig(), **limits),
             store=dataclasses.replace(StoreConfig(), min_free=0, map_size=1 << 28),
         )
-        core = _core.Store.open(str(folder / "store"), map_size=1 << 28, min_free=0, sync=False)
+        retention = int(config.store.retention)
+        core = _core.Store.open(str(folder / "store"), map_size=1 << 28, min_free=0, sync=False, retention=retention)
         store = StoreClient(core)
         hints = FakeHints()
         try:
@@ -75,6 +76,7 @@ class World:
                     certificates=FakeCertificates(tls),  # type: ignore[arg-type]
                     log=ListLog(),  # type: ignore[arg-type]
                 )
+                pump.start_soon(context.quotas.run)
                 async with trio.open_nursery() as nursery:
                     world = cls(context, nursery)
                     try:

@@ -209,6 +209,7 @@ class Worker:
         async with trio.open_nursery() as services:
             await services.start(context.store.run, context.hints.publish)
             await services.start(context.hints.run)
+            services.start_soon(context.quotas.run)
             services.start_soon(self._watch_store, core)
             services.start_soon(roles.hold, "relay", partial(manager.run, context), context)
             services.start_soon(roles.hold, "janitor", partial(roles.janitor, context), context)
@@ -329,7 +330,11 @@ def session_of(service: str) -> Serve:
 def _open_store(core: Any, config: Config) -> Any:
     store = config.store
     return core.Store.open(
-        str(config.path(store.path)), map_size=store.map_size, min_free=store.min_free, readers=store.readers
+        str(config.path(store.path)),
+        map_size=store.map_size,
+        min_free=store.min_free,
+        readers=store.readers,
+        retention=int(store.retention),
     )
 
 

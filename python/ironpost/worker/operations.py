@@ -4,6 +4,7 @@ command itself when no server runs. Arguments and results are plain data (msgpac
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -190,32 +191,6 @@ async def queue_remove(context: OperationContext, arguments: Arguments) -> Any:
     return await control.queue_remove(context, **arguments)  # type: ignore[arg-type]
 
 
-def _mail(name: str) -> Operation:
-    async def operation(context: OperationContext, arguments: Arguments) -> Any:
-        from ..portable import operations  # loads the extension, which most commands do without
-
-        return await operations.OPERATIONS[name](context, arguments)
-
-    operation.__doc__ = f"`{name}` of `ironpost.portable.operations`."
-    return operation
-
-
-MAIL: Final = (
-    "adopt",
-    "begin",
-    "discard",
-    "finish",
-    "folders",
-    "keywords",
-    "part",
-    "piece",
-    "put",
-    "rows",
-    "subscribe",
-    "whole",
-)
-
-
 async def migrate_run(context: OperationContext, arguments: Arguments, tell: Tell) -> Any:
     """{source, login, address, options} -> the report; see `migrate.operation`."""
     from ..migrate import operation
@@ -223,6 +198,25 @@ async def migrate_run(context: OperationContext, arguments: Arguments, tell: Tel
     return await operation.run(context.store, context.directory, context.config.state_folder, arguments, tell)
 
 
+def _elsewhere(module: str, name: str) -> Operation:
+    """An operation of another module, which is imported when it is asked for: most need the store's extension."""
+
+    async def operation(context: OperationContext, arguments: Arguments) -> Any:
+        """As it is documented there."""
+        found: Operation = importlib.import_module(f"ironpost.{module}").OPERATIONS[name]
+        return await found(context, arguments)
+
+    return operation
+
+
+MAIL_OPERATIONS: Final = tuple(
+    f"mail.{verb}"
+    for verb in (
+        "adopt", "begin", "discard", "finish", "folders", "keywords", "part", "piece", "put", "rows", "subscribe", "whole"
+    )
+)  # fmt: skip
+MAILBOX_OPERATIONS: Final = ("mailbox.expire", "mailbox.list", "mailbox.purge", "mailbox.recover", "mailbox.retained")
+QUOTA_OPERATIONS: Final = ("quota.domains", "quota.page", "quota.set", "quota.show")
 OPERATIONS: Final[dict[str, Operation]] = {
     "account.add": account_add,
     "account.existing": account_existing,
@@ -236,7 +230,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "domain.add": domain_add,
     "domain.list": domain_list,
     "domain.remove": domain_remove,
-    **{f"mail.{verb}": _mail(f"mail.{verb}") for verb in MAIL},
+    **{name: _elsewhere("portable.operations", name) for name in MAIL_OPERATIONS},
     "queue.list": queue_list,
     "queue.remove": queue_remove,
     "queue.retry": queue_retry,
@@ -244,10 +238,14 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "store.check": store_check,
     "store.compact": store_compact,
     "store.stat": store_stat,
+    **{name: _elsewhere("worker.mailbox_operations", name) for name in MAILBOX_OPERATIONS},
+    **{name: _elsewhere("worker.quota_operations", name) for name in QUOTA_OPERATIONS},
 }
 # Those that take long: they tell their progress, and end when whoever asked has gone.
 STREAMED: Final[dict[str, Streamed]] = {
     "migrate.run": migrate_run,
 }
 # Those that must open the store when no server runs; the others are content with the directory.
-NEED_STORE: Final = frozenset(name for name in OPERATIONS if name.startswith(("mail.", "queue.", "store.")))
+NEED_STORE: Final = frozenset(
+    name for name in OPERATIONS if name.startswith(("mail.", "mailbox.", "queue.", "quota.", "store."))
+)

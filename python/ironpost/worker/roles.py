@@ -6,6 +6,7 @@ The kernel drops the lock with its holder, so that a dead worker's role is taken
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from ..errors import MailError, UserError
+from ..store.client import OutcomeUnknown
 
 if TYPE_CHECKING:
     from ..context import WorkerContext
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 STAND_BY_SECONDS: Final = 1.0
 AFTER_FAULT_SECONDS: Final = 5.0
 JANITOR_SECONDS: Final = 30.0
+FOLLOW_SECONDS: Final = 1.0  # between looks whether limits may have changed
+RECONCILE_SECONDS: Final = 30.0  # edits of the directory are gathered for so long
+RECONCILE_ANYHOW_SECONDS: Final = 3600.0
 # A transaction that resolved its recipient before the account was removed must have ended before the purge.
 PURGE_AFTER_SECONDS: Final = 900.0
 
@@ -51,6 +56,42 @@ async def hold(name: str, run: Callable[[], Awaitable[None]], context: WorkerCon
 
 
 async def janitor(context: WorkerContext) -> None:
+    """Purges the mail of removed accounts, keeps the store's limits in line, tidies mailboxes; until cancelled."""
+    from .keeping import Keeper
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_purge_removed, context)
+        nursery.start_soon(_keep_limits, context)
+        nursery.start_soon(Keeper(context).run)
+
+
+async def _keep_limits(context: WorkerContext) -> None:
+    """Limits follow the configuration at once, and the directory within RECONCILE_SECONDS; a delivery or an APPEND in
+    between brings its own accounts in line."""
+    from ironpost import _core
+
+    seen: tuple[object, int] = (None, -1)
+    walked = -math.inf
+    while True:
+        state = (context.config, context.directory.generation)
+        age = trio.current_time() - walked
+        changed = state[0] is not seen[0] or (state[1] != seen[1] and age >= RECONCILE_SECONDS)
+        if changed or age >= RECONCILE_ANYHOW_SECONDS:
+            try:
+                count = await context.quotas.reconcile()
+            except _core.StoreFailed:
+                raise
+            except (_core.StoreError, OutcomeUnknown) as error:
+                context.log.warning("limits not yet in line", why=str(error))
+            else:
+                seen = state
+                if count:
+                    context.log.info("limits of accounts changed", accounts=count)
+            walked = trio.current_time()
+        await trio.sleep(FOLLOW_SECONDS)
+
+
+async def _purge_removed(context: WorkerContext) -> None:
     """Purges the mail of removed accounts; frees what dead readers held."""
     from ironpost import _core
 

@@ -276,9 +276,13 @@ fn expiry_counts_from_the_arrival_in_the_mailbox() {
         mailbox: trash,
         before,
     };
-    assert!(!reader::expires(rig.volume.context(), trash, 1000).unwrap());
+    let expirable = |rig: &mut Rig, before| {
+        let ticket = rig.volume.read(reader::expirable(trash, before));
+        count(rig.wait(ticket))
+    };
+    assert_eq!(expirable(&mut rig, 1000), 0);
     assert_eq!(count(rig.write(expire(1000))), 0);
-    assert!(reader::expires(rig.volume.context(), trash, 1001).unwrap());
+    assert_eq!(expirable(&mut rig, 1001), 1);
     assert_eq!(count(rig.write(expire(1001))), 1);
     assert_eq!(rig.rows(trash).len(), 1);
     rig.finish();

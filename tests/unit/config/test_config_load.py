@@ -30,6 +30,43 @@ def test_defaults() -> None:
     assert config.runtime_folder == Path("/data/run")
 
 
+def test_expiry_and_quotas() -> None:
+    config = parse(MINIMAL, Path("/data"))
+    assert [(rule.folder, rule.after) for rule in config.expire] == [
+        ("\\Trash", 30 * 86_400.0),
+        ("\\Junk", 30 * 86_400.0),
+    ]
+    assert config.store.retention == 14 * 86_400.0
+    assert (config.quota.account_octets, config.quota.warn_at) == (0, (80, 95))
+    assert parse(MINIMAL + "expire = []\n", Path("/data")).expire == ()
+    text = (
+        '[[expire]]\nfolder = \'\\trash\'\nafter = "30d"\n[[expire]]\nfolder = "Lists/Old"\nafter = "2 h"\n'
+        '[quota]\naccount_octets = "2 GiB"\nwarn_at = [90, 50, 90]\n[store]\nretention = 0\n'
+    )
+    config = parse(MINIMAL + text, Path("/data"))
+    assert [(rule.folder, rule.after) for rule in config.expire] == [("\\Trash", 2_592_000.0), ("Lists/Old", 7200.0)]
+    assert config.quota.account_octets == 2 * 2**30
+    assert config.quota.warn_at == (50, 90)
+    assert config.store.retention == 0
+
+
+def test_faults_of_expiry_and_quotas_are_told_at_once() -> None:
+    found = faults(
+        MINIMAL + '[[expire]]\nfolder = \'\\Flagged\'\nafter = "1 min"\n[[expire]]\nfolder = "A"\nafter = 7200\n'
+        '[[expire]]\nfolder = "A"\nafter = 7200\n'
+        '[quota]\nwarn_at = [0]\nfull_reply = "bounce"\naccount_messages = -1\n[store]\nretention = "soon"\n'
+    )
+    assert sorted(found) == [
+        "expire",
+        "expire[1].after",
+        "expire[1].folder",
+        "quota.account_messages",
+        "quota.full_reply",
+        "quota.warn_at",
+        "store.retention",
+    ]
+
+
 def test_listeners_follow_port_base() -> None:
     config = parse(MINIMAL + "port_base = 10000\n", Path("/data"))
     found = {listener.service: (listener.host, listener.port) for listener in config.listeners}

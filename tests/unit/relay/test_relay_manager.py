@@ -20,6 +20,7 @@ from ironpost.relay import control
 from ironpost.relay.manager import Manager
 from ironpost.relay.scheduler import Backoff
 from ironpost.relay.settings import RelaySettings, Route
+from ironpost.state.directory import Limits
 from ironpost.store.queue import QueueRecipient, QueueState
 from ironpost.testing.fake_dns import FakeResolver
 from ironpost.testing.people import FakeDirectory
@@ -176,6 +177,26 @@ def test_permanent_failure_bounces_to_the_local_sender(tmp_path: Path) -> None:
         assert "eve@far.test" not in text
         assert "Subject: out\r\n" in text
         assert ".dot" not in text
+
+    run(tmp_path, test)
+
+
+def test_a_bounce_reaches_a_full_mailbox(tmp_path: Path) -> None:
+    async def test(relay: Relay) -> None:
+        core, store = relay.world.store.core, relay.world.store
+        relay.world.directory.limits_of["alice@own.test"] = Limits(messages=1)
+        await store.call(core.set_quota(1, messages=1), write=True)
+        sink = core.sink()
+        await store.write_sink(sink, MESSAGE)
+        await store.call(core.submit(sink, deliveries=[(1, "INBOX", b"", ())]), write=True)
+        relay.sink.answers["RCPT TO:<bob"] = ["550 5.1.1 no such user"]
+        relay.begin()
+        await relay.put(bob())
+        await relay.until(relay.empty)
+        _, octets = await relay.world.messages(1)
+        assert octets.startswith(b"Return-Path: <>\r\nDelivered-To: alice@own.test\r\n")
+        assert b"Final-Recipient: rfc822; bob@far.test" in octets
+        assert "report goes beyond a quota" in [event for _, event, _ in relay.world.log.lines]
 
     run(tmp_path, test)
 

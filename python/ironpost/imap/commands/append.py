@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ... import _core
+from ...quota import Room
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -37,6 +38,11 @@ async def begin(session: Session, event: _core.AppendBegin) -> None:
         return
     try:
         await session.store.call(session.store.core.mailbox(session.account_id, event.mailbox))
+        quotas = session.context.quotas
+        await quotas.ensure(session.people)
+        if quotas.room(session.people, event.size) is Room.NONE:
+            session.wire.refuse_literal("OVERQUOTA", "no room for this message")
+            return
         sink = session.store.core.sink(size_hint=event.size)
     except _core.NotFound:
         session.wire.refuse_literal("TRYCREATE", "no such mailbox")
@@ -95,4 +101,5 @@ async def complete(session: Session, tag: str, name: str) -> None:
     except _core.NotFound:
         session.wire.respond(tag, "NO", "TRYCREATE", "no such mailbox")
         return
+    session.context.quotas.look(session.people)
     await session.finish(tag, name, f"APPENDUID {stored.uid_validity} {stored.uid}")

@@ -90,6 +90,8 @@ async def copy(session: Session, tag: str, name: str, messages: _core.SequenceSe
     if move and view.read_only:
         session.wire.respond(tag, "NO", "", "the mailbox is open read-only")
         return
+    quotas = session.context.quotas
+    await quotas.ensure(session.people)
     try:
         validity, source, copied = await session.store.call(
             session.store.core.copy(view, messages, name.startswith("UID "), target, move), write=True
@@ -97,6 +99,8 @@ async def copy(session: Session, tag: str, name: str, messages: _core.SequenceSe
     except _core.NotFound:
         session.wire.respond(tag, "NO", "TRYCREATE", "no such mailbox")
         return
+    if not move:
+        quotas.look(session.people)
     code = f"COPYUID {validity} {source} {copied}" if source else ""
     if move and code:
         # RFC 6851 §4.3: COPYUID must come before the EXPUNGEs, thus untagged.

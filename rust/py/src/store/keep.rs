@@ -1,9 +1,9 @@
 //! Quotas, retention, import and leases: the operations of `Store` that mail sessions do not need.
 
+use ironpost_store::Op;
 use ironpost_store::ids::{AccountId, Ticket};
 use ironpost_store::ops::RetainedChoice;
 use ironpost_store::reader;
-use ironpost_store::{Op, Outcome};
 use pyo3::prelude::*;
 
 use super::sink::Sink;
@@ -161,16 +161,15 @@ impl Store {
     }
 
     fn expire(&self, account: u32, mailbox: u32, before: f64) -> PyResult<Ticket> {
-        let before = before as u32;
-        let is_due = self.call(|volume| reader::expires(volume.context(), mailbox, before))?;
-        if !is_due {
-            return self.nothing(Outcome::Count(0));
-        }
         self.write(Op::Expire {
             account,
             mailbox,
-            before,
+            before: before as u32,
         })
+    }
+
+    fn expirable(&self, mailbox: u32, before: f64) -> PyResult<Ticket> {
+        self.read(reader::expirable(mailbox, before as u32))
     }
 
     fn purge_retained(&self, account: u32, before: f64) -> PyResult<Ticket> {

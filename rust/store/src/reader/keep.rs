@@ -12,8 +12,6 @@ use crate::ops::Outcome;
 
 /// Retained messages that one read answers at most.
 pub const RETAINED_MAX: usize = 10_000;
-/// Rows that an instant look at a mailbox reads for the first that expires.
-const EXPIRY_LOOKS: usize = 64;
 
 /// An expunged message that can still be recovered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,21 +54,18 @@ pub fn group_quota(context: &ReadContext, group: &str) -> Result<GroupRecord> {
     context.tables.group(&txn, group)
 }
 
-/// Whether `Op::Expire` may find anything: a look at the first rows, and at the last of a long mailbox's beginning.
-/// Instant; imported messages with old dates far behind others are found by the next full pass.
-///
-/// # Errors
-/// Corrupt for a damaged row.
-pub fn expires(context: &ReadContext, mailbox: MailboxId, before: u32) -> Result<bool> {
-    let txn = context.begin()?;
-    let rows = context.tables.messages.prefix_iter(&txn, &mailbox.to_be_bytes())?;
-    for row in rows.take(EXPIRY_LOOKS) {
-        let record = MessageRecord::decode(row?.1).ok_or_else(|| damaged("messages", mailbox))?;
-        if record.saved < before {
-            return Ok(true);
+/// How many messages `Op::Expire` would find, by reading every row of the mailbox; answers `Count`.
+#[must_use]
+pub fn expirable(mailbox: MailboxId, before: u32) -> ReadJob {
+    Box::new(move |context| {
+        let txn = context.begin()?;
+        let mut count = 0;
+        for row in context.tables.messages.prefix_iter(&txn, &mailbox.to_be_bytes())? {
+            let record = MessageRecord::decode(row?.1).ok_or_else(|| damaged("messages", mailbox))?;
+            count += u64::from(record.saved < before);
         }
-    }
-    Ok(false)
+        Ok(Outcome::Count(count))
+    })
 }
 
 /// Retained messages of an account behind `after` (expunged, mailbox, uid), by time; answers

@@ -5,7 +5,7 @@ mod facts;
 mod keep;
 
 pub use facts::{FACTS_MAX, MessageFact, facts};
-pub use keep::{RETAINED_MAX, RetainedMessage, expires, group_quota, quota, retained};
+pub use keep::{RETAINED_MAX, RetainedMessage, expirable, group_quota, quota, retained};
 
 use std::ops::Bound;
 use std::sync::Arc;

@@ -1,0 +1,25 @@
+"""The table of operations: all there, and none loads the store's extension before it is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from ironpost.portable import operations as mail_operations
+from ironpost.worker import mailbox_operations, operations, quota_operations
+
+
+def test_operations_of_other_modules_are_listed() -> None:
+    assert set(operations.MAILBOX_OPERATIONS) == set(mailbox_operations.OPERATIONS)
+    assert set(operations.MAIL_OPERATIONS) == set(mail_operations.OPERATIONS)
+    assert set(operations.QUOTA_OPERATIONS) == set(quota_operations.OPERATIONS)
+
+
+def test_they_are_documented() -> None:
+    for operation in (*mailbox_operations.OPERATIONS.values(), *quota_operations.OPERATIONS.values()):
+        assert (operation.__doc__ or "").startswith(("{", "->")), operation
+
+
+def test_the_extension_is_not_loaded_by_the_table() -> None:
+    code = "import sys, ironpost.worker.operations; sys.exit('ironpost._core' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
