@@ -147,13 +147,24 @@ fn flag_set(names: &[String]) -> PyResult<FlagSet> {
 #[pymethods]
 impl Store {
     #[staticmethod]
-    #[pyo3(signature = (path, *, map_size = 64 << 30, min_free = 64 << 20, readers = 2, sync = true))]
-    fn open(py: Python<'_>, path: &str, map_size: usize, min_free: u64, readers: usize, sync: bool) -> PyResult<Self> {
+    #[pyo3(signature = (
+        path, *, map_size = 64 << 30, min_free = 64 << 20, readers = 2, sync = true, search_index = true
+    ))]
+    fn open(
+        py: Python<'_>,
+        path: &str,
+        map_size: usize,
+        min_free: u64,
+        readers: usize,
+        sync: bool,
+        search_index: bool,
+    ) -> PyResult<Self> {
         let options = Options {
             map_size,
             min_free,
             readers,
             sync,
+            search_index,
         };
         let volume = long(py, || Volume::open(Path::new(path), &options))?.map_err(|fault| exception(&fault))?;
         let volume = Arc::new(volume);

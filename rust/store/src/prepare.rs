@@ -174,7 +174,9 @@ fn structure_and_card(message: &[u8]) -> (Vec<u8>, Vec<u8>) {
 }
 
 fn encode_prefix(prefix: &[u8], hint: &Hint<'_>) -> PreparedRecord {
-    encode(prefix, RecordKind::Prefix, &[], &[], hint)
+    let mut record = encode(prefix, RecordKind::Prefix, &[], &[], hint);
+    record.card = card::for_prefix(prefix);
+    record
 }
 
 fn encode_body(message: &[u8], hint: &Hint<'_>) -> PreparedRecord {

@@ -28,6 +28,8 @@ use crate::pack::append::Appender;
 use crate::pack::read::PackFiles;
 use crate::pack::recover::{self, lock_writer};
 use crate::prepare::{PREFIX_OCTETS_MAX, prepare, sync_folder};
+use crate::search::filter::index::SearchIndex;
+use crate::search::indexer::Indexer;
 use crate::sink::{Sink, SinkHub};
 use crate::writer::{Loads, Queued, Writer, WriterShared};
 
@@ -55,6 +57,8 @@ pub struct Options {
     pub readers: usize,
     /// False is for tests of logic only: nothing survives a power loss.
     pub sync: bool,
+    /// Text searches use the search index, and it may be built; false: each reads all messages.
+    pub search_index: bool,
 }
 
 impl Default for Options {
@@ -64,6 +68,7 @@ impl Default for Options {
             min_free: 64 << 20,
             readers: 2,
             sync: true,
+            search_index: true,
         }
     }
 }
@@ -76,6 +81,7 @@ pub struct Volume {
     context: ReadContext,
     completions: Arc<Completions>,
     readers: Arc<Readers>,
+    indexer: Indexer,
     shared: Arc<WriterShared>,
     loads: Arc<Loads>,
     hub: Arc<SinkHub>,
@@ -136,6 +142,7 @@ impl Volume {
             env: environment.clone(),
             tables,
             packs: Arc::clone(&files),
+            search: Arc::new(SearchIndex::new(path.join("search"), options.search_index)),
         };
         let readers = Arc::new(Readers::start(
             context.clone(),
@@ -186,6 +193,7 @@ impl Volume {
             context,
             completions,
             readers,
+            indexer: Indexer::default(),
             shared,
             loads,
             hub,
@@ -278,6 +286,12 @@ impl Volume {
         }))
     }
 
+    /// One bounded step of building the search index, on a thread of its own; its ticket completes with
+    /// `Boxed(IndexStep)`. Nothing is done while another step runs, in this process or in another.
+    pub fn index_step(&self) -> Result<Ticket> {
+        self.indexer.start(&self.context, &self.completions)
+    }
+
     /// The eventfd: readable while completions wait.
     #[must_use]
     pub fn descriptor(&self) -> RawFd {
@@ -335,7 +349,7 @@ impl Volume {
         let counters = &self.shared.counters;
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let info = self.context.env.info();
-        HashMap::from([
+        let mut metrics = HashMap::from([
             ("batches", load(&counters.batches)),
             ("ops", load(&counters.ops)),
             ("pack_syncs", load(&counters.pack_syncs)),
@@ -354,12 +368,15 @@ impl Volume {
                 (info.last_page_number as u64 + 1) * u64::from(self.context.env.stat().page_size),
             ),
             ("last_transaction", info.last_txn_id as u64),
-        ])
+        ]);
+        metrics.extend(self.context.search.metrics());
+        metrics
     }
 
     /// Clears reader slots of dead processes and lets go of unlinked packs; how many slots there were.
     pub fn clear_dead_readers(&self) -> Result<usize> {
         self.context.packs.forget_unlinked();
+        self.context.search.forget_unlinked();
         Ok(self.context.env.clear_stale_readers()?)
     }
 
@@ -382,6 +399,7 @@ impl Volume {
         self.shared.close();
         clean &= running.writer.join().is_ok();
         self.hub.close();
+        self.indexer.close(&self.context);
         self.readers.close();
         if clean && self.shared.failed().is_none() {
             // If this does not work the next open recovers us, which finds nothing to do.
