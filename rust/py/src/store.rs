@@ -1,5 +1,6 @@
 //! `Store` of `_core.pyi`: tickets of the message store. Conversion only: what is read and written is the store's affair.
 
+mod keep;
 mod sink;
 mod values;
 mod view;
@@ -148,8 +149,9 @@ fn flag_set(names: &[String]) -> PyResult<FlagSet> {
 impl Store {
     #[staticmethod]
     #[pyo3(signature = (
-        path, *, map_size = 64 << 30, min_free = 64 << 20, readers = 2, sync = true, search_index = true
+        path, *, map_size = 64 << 30, min_free = 64 << 20, readers = 2, sync = true, retention = 0, search_index = true
     ))]
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
     fn open(
         py: Python<'_>,
         path: &str,
@@ -157,6 +159,7 @@ impl Store {
         min_free: u64,
         readers: usize,
         sync: bool,
+        retention: u32,
         search_index: bool,
     ) -> PyResult<Self> {
         let options = Options {
@@ -164,6 +167,7 @@ impl Store {
             min_free,
             readers,
             sync,
+            retention,
             search_index,
         };
         let volume = long(py, || Volume::open(Path::new(path), &options))?.map_err(|fault| exception(&fault))?;
@@ -273,9 +277,10 @@ impl Store {
             .map_err(|fault| exception(&fault))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
     #[pyo3(signature = (
         sink, *, deliveries = Vec::new(), internal_date = None, enqueue = Vec::new(), dequeue = Vec::new(),
-        requeue = Vec::new()
+        requeue = Vec::new(), partial = false
     ))]
     fn submit(
         &self,
@@ -285,6 +290,7 @@ impl Store {
         enqueue: Vec<(f64, PyBackedBytes, PyBackedBytes)>,
         dequeue: Vec<u64>,
         requeue: Vec<(u64, f64, PyBackedBytes)>,
+        partial: bool,
     ) -> PyResult<Ticket> {
         let deliveries = deliveries
             .into_iter()
@@ -317,6 +323,7 @@ impl Store {
                     state: state.to_vec(),
                 })
                 .collect(),
+            partial,
         });
         let body = sink.map(Sink::take).transpose()?;
         self.call(|volume| volume.submit(op, body, None))
@@ -581,6 +588,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Sink>()?;
     module.add_class::<MailboxView>()?;
     module.add_class::<FetchCursor>()?;
+    module.add_class::<keep::Quota>()?;
+    module.add_class::<keep::Retained>()?;
     module.add_class::<values::MailboxInfo>()?;
     module.add_class::<values::StoredMessage>()?;
     module.add_class::<values::QueueItem>()?;
