@@ -9,6 +9,7 @@ use memchr::memmem;
 #[derive(Debug)]
 pub struct Needle {
     finder: memmem::Finder<'static>,
+    folded: String,
     /// Its place in the search's filter, once there is one.
     pub(super) slot: Option<usize>,
 }
@@ -21,6 +22,7 @@ impl Needle {
         fold_onto(text, &mut folded);
         Self {
             finder: memmem::Finder::new(folded.as_bytes()).into_owned(),
+            folded,
             slot: None,
         }
     }
@@ -28,13 +30,13 @@ impl Needle {
     /// True when every text holds it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.finder.needle().is_empty()
+        self.folded.is_empty()
     }
 
     /// Its folded form.
     #[must_use]
-    pub fn folded(&self) -> &[u8] {
-        self.finder.needle()
+    pub fn folded(&self) -> &str {
+        &self.folded
     }
 
     /// Whether a block of header texts holds it (`card::fields`); the empty needle asks whether there is such a field.

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::FlockOperation;
 
+use super::gram::Collector;
 use super::index::{SearchIndex, make_folder};
 use super::manifest::Manifest;
 use super::merge::{self, Merged};
 use super::segment::{DOCUMENTS_MAX, Document, Fault, Segment, segment_path};
-use super::trigram::Collector;
 use super::write::SegmentWriter;
 use crate::db::keys;
 use crate::db::records::{AccountRecord, ChangeKind, ChangeRecord, MessageRecord};
@@ -33,7 +33,7 @@ use crate::view::rows::each_row;
 /// What bounds a step. The defaults keep it below about 64 MiB and a few seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Pairs of trigram and document held in memory; eight octets each.
+    /// Pairs of gram and document held in memory; eight octets each.
     pub pairs: usize,
     /// A larger message is not indexed but always looked at: it would be in memory whole, decoded and folded.
     pub document_octets: u32,
@@ -442,15 +442,15 @@ impl Builder<'_> {
                 settled += 1;
                 continue;
             };
-            // A document that is damaged, or has more trigrams than a step may hold, is always looked at.
+            // A document that is damaged, or has more grams than a step may hold, is always looked at.
             let wild = !read.indexed || collector.len() > self.limits.pairs;
             if !wild && pairs.len() + collector.len() > self.limits.pairs {
                 break;
             }
             let ordinal = documents.len() as u64;
-            collector.take(|trigram| {
+            collector.take(|gram| {
                 if !wild {
-                    pairs.push(u64::from(trigram) << 32 | ordinal);
+                    pairs.push(u64::from(gram) << 32 | ordinal);
                 }
             });
             text_octets += if wild { 0 } else { read.text_octets };
@@ -506,7 +506,7 @@ impl Builder<'_> {
         prefix_text(&prefix, &mut folded);
         let mut take = |piece: &str| {
             read.text_octets += piece.len() as u64;
-            collector.add(piece.as_bytes());
+            collector.add(piece);
             true
         };
         take(&folded);

@@ -4,7 +4,7 @@
 //! over from a crash and removed; without a readable manifest the account is indexed anew.
 //!
 //! ```text
-//! "IRONTRIM", format u32, text version u32, account u32, covered modseq u64, segments u32,
+//! "IRONGMAN", format u32, text version u32, account u32, covered modseq u64, segments u32,
 //! (number u64, octets u64, documents u32)*, CRC32 of all before
 //! ```
 
@@ -17,7 +17,7 @@ use crate::db::codec::Reader;
 use crate::ids::{AccountId, ModSeq};
 use crate::prepare::sync_folder;
 
-const MAGIC: &[u8; 8] = b"IRONTRIM";
+const MAGIC: &[u8; 8] = b"IRONGMAN";
 const FORMAT: u32 = 1;
 const NAME: &str = "manifest";
 const TEMPORARY: &str = "manifest.tmp";

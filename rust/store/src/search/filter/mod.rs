@@ -1,20 +1,21 @@
-//! The trigram filter: which messages a text search need not read (docs/search-index.md).
+//! The filter: which messages a text search need not read (docs/search-index.md).
 //!
-//! A message that is covered by a segment, and that lacks a trigram of the needle there, cannot hold the needle: both
+//! A message that is covered by a segment, and that lacks a gram of the needle there, cannot hold the needle: both
 //! sides were folded alike, and no match spans two pieces. Everything else is looked at exactly. So answers are the same
 //! whether segments are complete, old, damaged or missing.
 
 pub mod build;
+pub mod gram;
 pub mod index;
 pub mod manifest;
 pub mod merge;
 pub mod postings;
 pub mod segment;
-pub mod trigram;
 pub mod write;
 
 use std::sync::Arc;
 
+use self::gram::{Gram, Wanted};
 use self::index::SearchIndex;
 use self::segment::{Document, Fault, Segment};
 use super::needle::Needle;
@@ -24,8 +25,8 @@ use crate::ids::AccountId;
 /// their folding. Segments of another version are thrown away.
 const TEXT_VERSION: u8 = 1;
 
-/// Trigrams of a needle that are looked up at most; a part of them is as sound as all.
-const TRIGRAMS_LOOKED_UP_MAX: usize = 32;
+/// Grams of a needle that are looked up at most; a part of them is as sound as all.
+const LOOKED_UP_MAX: usize = 32;
 
 /// What must be equal for a segment to be of use: our own version, and that of the tables that fold characters.
 #[must_use]
@@ -107,31 +108,43 @@ impl Filter {
 
 /// The documents of a segment that may hold the needle, as bits; `None`: all may.
 fn look_up(segment: &Segment, needle: &Needle) -> Result<Option<Vec<u64>>, Fault> {
-    let all = trigram::of_text(needle.folded());
-    if all.is_empty() {
-        return Ok(None);
-    }
-    let step = all.len().div_ceil(TRIGRAMS_LOOKED_UP_MAX);
-    let mut left: Option<Vec<u32>> = None;
-    let mut list = Vec::new();
-    for trigram in all.into_iter().step_by(step) {
-        list.clear();
-        segment.list(trigram, &mut list)?;
-        match &mut left {
-            None => left = Some(std::mem::take(&mut list)),
-            Some(left) => intersect(left, &list),
+    let found = match gram::wanted(needle.folded()) {
+        Wanted::Unknown => return Ok(None),
+        Wanted::Any(grams) => {
+            let mut found = Vec::new();
+            for gram in grams {
+                segment.list(gram, &mut found)?;
+            }
+            found
         }
-        if left.as_ref().is_some_and(Vec::is_empty) {
-            break;
-        }
-    }
+        Wanted::All(grams) => in_all_lists(segment, &grams)?,
+    };
     let mut bits = vec![0; segment.documents().len().div_ceil(64)];
-    for &ordinal in left.iter().flatten().chain(segment.wild()) {
+    for &ordinal in found.iter().chain(segment.wild()) {
         if let Some(word) = bits.get_mut(ordinal as usize / 64) {
             *word |= 1_u64 << (ordinal % 64);
         }
     }
     Ok(Some(bits))
+}
+
+/// The documents that stand in the list of every gram.
+fn in_all_lists(segment: &Segment, grams: &[Gram]) -> Result<Vec<u32>, Fault> {
+    let step = grams.len().div_ceil(LOOKED_UP_MAX);
+    let mut grams = grams.iter().step_by(step.max(1));
+    let (mut found, mut list) = (Vec::new(), Vec::new());
+    if let Some(first) = grams.next() {
+        segment.list(*first, &mut found)?;
+    }
+    for gram in grams {
+        if found.is_empty() {
+            break;
+        }
+        list.clear();
+        segment.list(*gram, &mut list)?;
+        intersect(&mut found, &list);
+    }
+    Ok(found)
 }
 
 /// Keeps what stands in both; both ascend.

@@ -1,4 +1,4 @@
-//! Posting lists: which documents hold a trigram, as Rice-coded gaps.
+//! Posting lists: which documents hold a gram, as Rice-coded gaps.
 //!
 //! A list of n out of N documents takes about n · (log2(N/n) + 1.5) bits, close to what any code can do; for half of
 //! the documents that is a plain bitmap. Of a list with more than seven tenths of all documents those that are absent

@@ -4,13 +4,13 @@
 //! with copies, so flags, COPY and MOVE leave segments alone. The file (little-endian):
 //!
 //! ```text
-//! header (96)      "IRONTRIG", format u32, text version u32, account u32, documents u32, number u64, text octets u64,
+//! header (96)      "IRONGRAM", format u32, text version u32, account u32, documents u32, number u64, text octets u64,
 //!                  length of the file u64, document table u32 + its CRC32, block index u32 + its CRC32, 36 zeros,
 //!                  CRC32 of the 92 octets before
 //! document table   for each, ascending: flags (1: always looked at, 2: has a prefix), body - the one before (varint),
 //!                  prefix - body (zigzag varint)
-//! block*           terms u16; for each: trigram - the one before, octets of its list (varints); then the lists
-//! block index      for each block: first trigram u32, offset u64, octets u32, CRC32
+//! block*           terms u16; for each: gram - the one before, octets of its list (varints); then the lists
+//! block index      for each block: first gram u32, offset u64, octets u32, CRC32
 //! ```
 //!
 //! A lookup reads one block. It is a cache, never truth: what does not fit its checksums is thrown away.
@@ -19,15 +19,15 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::gram::Gram;
 use super::postings::{self, take_varint};
-use super::trigram::Trigram;
 use crate::db::codec::Reader;
 use crate::ids::{AccountId, BlobId};
 
 /// Octets of the header.
 pub(super) const HEADER: usize = 96;
 /// The first octets of a segment.
-pub(super) const MAGIC: &[u8; 8] = b"IRONTRIG";
+pub(super) const MAGIC: &[u8; 8] = b"IRONGRAM";
 /// Format of segments.
 pub(super) const FORMAT: u32 = 1;
 /// Octets of an entry of the block index.
@@ -36,7 +36,7 @@ pub(super) const INDEX_ENTRY: usize = 20;
 pub const DOCUMENTS_MAX: u32 = 1 << 17;
 /// Octets of a block that are believed at most: a list of all documents, and a block that was nearly full before it.
 const BLOCK_OCTETS_MAX: u32 = DOCUMENTS_MAX / 4 + (1 << 20);
-/// Always looked at: its trigrams are not in the lists.
+/// Always looked at: its grams are not in the lists.
 const WILD: u8 = 1;
 const HAS_PREFIX: u8 = 2;
 
@@ -131,7 +131,7 @@ impl Header {
 /// Where a block lies.
 #[derive(Clone, Copy, Debug)]
 struct Block {
-    first: Trigram,
+    first: Gram,
     offset: u64,
     octets: u32,
     crc: u32,
@@ -249,20 +249,20 @@ impl Segment {
         Some(found as u32)
     }
 
-    /// Appends the ordinals of the documents that hold a trigram, ascending.
+    /// Appends the ordinals of the documents that hold a gram, ascending.
     ///
     /// # Errors
     /// The fault that makes the segment useless.
-    pub fn list(&self, trigram: Trigram, out: &mut Vec<u32>) -> Result<(), Fault> {
-        let after = self.blocks.partition_point(|block| block.first <= trigram);
+    pub fn list(&self, gram: Gram, out: &mut Vec<u32>) -> Result<(), Fault> {
+        let after = self.blocks.partition_point(|block| block.first <= gram);
         let Some(block) = after.checked_sub(1).and_then(|index| self.blocks.get(index)) else {
             return Ok(());
         };
         let bytes = self.block(block)?;
         let mut terms = Terms::new(&bytes).ok_or(Fault::Damaged)?;
         while let Some((found, list)) = terms.next().ok_or(Fault::Damaged)? {
-            if found >= trigram {
-                if found == trigram {
+            if found >= gram {
+                if found == gram {
                     postings::decode(list, self.header.documents, out).ok_or(Fault::Damaged)?;
                 }
                 break;
@@ -296,7 +296,7 @@ pub struct Cursor<'a> {
     bytes: Vec<u8>,
     at: usize,
     /// Term, where its list begins and ends.
-    entries: Vec<(Trigram, usize, usize)>,
+    entries: Vec<(Gram, usize, usize)>,
 }
 
 impl Cursor<'_> {
@@ -304,7 +304,7 @@ impl Cursor<'_> {
     ///
     /// # Errors
     /// The fault that makes the segment useless.
-    pub fn term(&mut self) -> Result<Option<Trigram>, Fault> {
+    pub fn term(&mut self) -> Result<Option<Gram>, Fault> {
         while self.at >= self.entries.len() {
             let Some(block) = self.segment.blocks.get(self.block) else {
                 return Ok(None);
@@ -374,7 +374,7 @@ impl<'a> Terms<'a> {
         clippy::should_implement_trait,
         reason = "an iterator cannot tell the end from damage"
     )]
-    fn next(&mut self) -> Option<Option<(Trigram, &'a [u8])>> {
+    fn next(&mut self) -> Option<Option<(Gram, &'a [u8])>> {
         if self.left == 0 {
             return Some(None);
         }

@@ -5,9 +5,9 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::gram::Gram;
 use super::postings::{self, put_varint};
 use super::segment::{Document, HEADER, Header, INDEX_ENTRY, segment_path};
-use super::trigram::Trigram;
 use crate::ids::AccountId;
 use crate::prepare::sync_folder;
 
@@ -25,8 +25,8 @@ pub struct SegmentWriter {
     header: Header,
     at: u64,
     /// Of the block that is being filled: first term, last term, terms, dictionary, lists.
-    first: Trigram,
-    last: Trigram,
+    first: Gram,
+    last: Gram,
     terms: usize,
     dictionary: Vec<u8>,
     lists: Vec<u8>,
@@ -109,7 +109,7 @@ impl SegmentWriter {
     ///
     /// # Errors
     /// What the file system raises.
-    pub fn term(&mut self, term: Trigram, list: &[u32]) -> std::io::Result<()> {
+    pub fn term(&mut self, term: Gram, list: &[u32]) -> std::io::Result<()> {
         if list.is_empty() {
             return Ok(());
         }
