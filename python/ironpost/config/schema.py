@@ -133,6 +133,7 @@ class StoreConfig:
     map_size: int = setting(kinds.Size(2**24, 2**46), "upper bound of the index (address space, not disk)", 64 * 2**30)
     min_free: int = setting(kinds.Size(0, 2**50), "free disk below which new mail is put off", 64 * 2**20)
     readers: int = setting(kinds.Integer(1, 64), "reader threads of each worker", 2)
+    search_index: bool = setting(kinds.Boolean(), "keep an index for text searches, built in the background", True)
 
 
 @dataclass(frozen=True, slots=True)

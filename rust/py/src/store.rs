@@ -245,6 +245,10 @@ impl Store {
         self.call(|volume| volume.free_bytes())
     }
 
+    fn index_step(&self) -> PyResult<Ticket> {
+        self.call(|volume| volume.index_step())
+    }
+
     fn metrics(&self) -> PyResult<HashMap<&'static str, u64>> {
         self.call(|volume| Ok(volume.metrics()))
     }

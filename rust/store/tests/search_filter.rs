@@ -197,7 +197,8 @@ fn a_long_life_with_merges() {
 fn the_filter_rules_messages_out_and_not_does_too() {
     let rig = Rig::new();
     for number in 0..40 {
-        let body = format!("Subject: s{number}\r\n\r\nalpha word{number:03} omega\r\n");
+        let word = if number == 7 { "unusual" } else { "usual" };
+        let body = format!("Subject: s{number}\r\n\r\nalpha {word} omega\r\n");
         rig.deliver_to("INBOX", b"Received: r\r\n", body.as_bytes(), &[], 1);
     }
     build_all(
@@ -228,7 +229,7 @@ fn the_filter_rules_messages_out_and_not_does_too() {
         all.join(" ")
     );
     assert_eq!(
-        find(&context, &view, &not(text("word007"))),
+        find(&context, &view, &not(text("nusua"))),
         all.iter()
             .filter(|uid| *uid != "8")
             .cloned()

@@ -38,7 +38,7 @@ fn read(folder: &std::path::Path, terms: &[(u32, Vec<u32>)]) -> Result<Vec<Vec<u
     let mut lists = Vec::new();
     for (term, _) in terms {
         let mut list = Vec::new();
-        segment.list(*term, &mut list)?;
+        segment.list(*term..*term + 1, &mut list)?;
         lists.push(list);
     }
     let mut cursor = segment.cursor();
@@ -70,9 +70,18 @@ fn a_segment_tells_what_was_written_or_that_it_is_damaged() {
     assert_eq!(segment.ordinal(Document { blob: 100, prefix: 1 }, &mut hint), None);
     let mut none = Vec::new();
     for absent in [0, 2, 0x00ff_ffff] {
-        segment.list(absent, &mut none).unwrap();
+        segment.list(absent..absent + 1, &mut none).unwrap();
     }
     assert!(none.is_empty());
+    let mut all = Vec::new();
+    segment.list(0..1 << 20, &mut all).unwrap();
+    assert_eq!(all, (0..50).collect::<Vec<u32>>(), "a range joins its lists");
+    all.clear();
+    segment.list(1501 * 4..1501 * 6, &mut all).unwrap();
+    let mut expected = [&terms[4].1[..], &terms[5].1].concat();
+    expected.sort_unstable();
+    expected.dedup();
+    assert_eq!(all, expected);
     for (account, number) in [(8, 42), (7, 43)] {
         std::fs::copy(segment_path(folder.path(), 42), segment_path(folder.path(), 43)).unwrap();
         assert!(matches!(
@@ -117,7 +126,7 @@ fn unlinked_segments_stay_readable() {
     let segment = Segment::open(folder.path(), 7, 42).unwrap();
     std::fs::remove_file(segment_path(folder.path(), 42)).unwrap();
     let mut list = Vec::new();
-    segment.list(terms[0].0, &mut list).unwrap();
+    segment.list(terms[0].0..terms[0].0 + 1, &mut list).unwrap();
     assert_eq!(list, terms[0].1);
 }
 

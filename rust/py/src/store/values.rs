@@ -3,6 +3,7 @@
 use ironpost_store::ids::{AccountId, Uid};
 use ironpost_store::ops;
 use ironpost_store::reader::{Opened, QueueItem as QueuedItem, RetainedMessage, Updated};
+use ironpost_store::search::filter::build::IndexStep;
 use ironpost_store::view::ranges::write_set;
 use ironpost_store::{Outcome, StoreError as Fault};
 use pyo3::prelude::*;
@@ -240,6 +241,13 @@ fn boxed(py: Python<'_>, handle: &Handle, made: Box<dyn std::any::Any + Send>) -
     };
     let made = match made.downcast::<Opened>() {
         Ok(opened) => return Ok(Py::new(py, MailboxView::new(opened.view, handle.clone()))?.into_any()),
+        Err(made) => made,
+    };
+    let made = match made.downcast::<IndexStep>() {
+        Ok(step) => {
+            let step = (step.documents, step.merged, step.more);
+            return Ok(step.into_pyobject(py)?.into_any().unbind());
+        }
         Err(made) => made,
     };
     let made = match made.downcast::<Vec<(Uid, u32)>>() {

@@ -1,74 +1,115 @@
-//! Grams: every four letters that follow one another in a folded text, hashed to 20 bits.
+//! Grams: every five letters that follow one another within a word of a folded text, hashed to 20 bits.
 //!
-//! A letter counts as one code octet, one of the large scripts (U+2E80 and above: Han, Kana, Hangul, emoji) as two, so that
-//! a gram tells about as much in every script. Two letters may share a code and two grams a number: that makes a filter let
-//! more through and never less. The three first codes and the fourth are hashed apart, so that a needle of three codes has
-//! its few grams too: all that begin with it. No gram spans two pieces of text, since no match does.
+//! A word is a run of letters, digits and whatever else is no white space or punctuation. Its grams begin at each letter that has
+//! two more behind it; where the word ends before the fifth, its end is part of the gram. So the number of grams grows
+//! with the words that a text has, not with the ways in which words follow one another, and the five letters of a rare word
+//! are rarer than three. A letter counts as one code octet, one of the large scripts (U+2E80 and above: Han, Kana, Hangul,
+//! emoji) as two, so that a gram tells about as much in every script.
+//!
+//! The first three codes, the fourth and the fifth have bits of their own in the hash: a needle that ends after three or
+//! four letters has a range of grams instead of one. Letters may share a code and grams a number; that makes a filter let
+//! more through, never less.
+
+use std::ops::Range;
 
 /// A hashed gram.
 pub type Gram = u32;
 
-/// Bits of a gram; the lowest [`FOURTH_BITS`] are of its fourth code.
-pub const GRAM_BITS: u32 = 20;
-const FOURTH_BITS: u32 = 4;
-/// Stands behind the end of a piece.
-const END: u32 = 0;
+/// Bits of a gram: of the first three codes, of the fourth, of the fifth.
+const BITS: [u32; 3] = [14, 3, 3];
+/// All of them.
+pub const GRAM_BITS: u32 = BITS[0] + BITS[1] + BITS[2];
 
-/// The grams that a text must have that holds a needle.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// The needle is too short to tell.
-    Unknown,
-    /// Any of these.
-    Any(Vec<Gram>),
-    /// All of these.
-    All(Vec<Gram>),
+/// What a text must have that holds the needle: one gram at least of each range. Nothing: the needle is too short to tell.
+#[must_use]
+pub fn wanted(folded: &str) -> Vec<Range<Gram>> {
+    let mut wanted = Vec::new();
+    let mut word = Word::default();
+    let mut exact = |gram: Gram| wanted.push(gram..gram + 1);
+    for letter in folded.chars() {
+        if is_letter(letter) {
+            each_code(letter, |code| word.push(code, &mut exact));
+        } else {
+            // The word ends here in the text too.
+            word.end(&mut exact);
+        }
+    }
+    // How the last word goes on is not known.
+    let free = match word.length {
+        3 => BITS[1] + BITS[2],
+        4 => BITS[2],
+        _ => 0,
+    };
+    if free > 0 {
+        let codes = word.window << (8 * (5 - word.length));
+        let start = gram(codes) >> free << free;
+        wanted.push(start..start + (1 << free));
+    }
+    wanted.sort_unstable_by_key(|range| range.start);
+    wanted.dedup();
+    wanted
 }
 
-/// The grams of a folded needle.
-#[must_use]
-pub fn wanted(folded: &str) -> Wanted {
-    let mut codes = Vec::with_capacity(folded.len());
-    folded
-        .chars()
-        .for_each(|letter| each_code(letter, |code| codes.push(code)));
-    match codes[..] {
-        [first, second, third] => {
-            let start = first_three(first << 16 | second << 8 | third);
-            Wanted::Any((0..1 << FOURTH_BITS).map(|fourth| start | fourth).collect())
-        }
-        [] | [_] | [_, _] => Wanted::Unknown,
-        _ => {
-            let mut grams: Vec<Gram> = codes
-                .windows(4)
-                .map(|four| gram(four.iter().fold(0, |window, code| window << 8 | code)))
-                .collect();
-            grams.sort_unstable();
-            grams.dedup();
-            Wanted::All(grams)
-        }
+/// Whether a letter belongs to words. Only ASCII and the common blocks of punctuation are told apart: what counts is that
+/// text and needle are treated alike.
+fn is_letter(letter: char) -> bool {
+    match letter {
+        '\0'..='\u{7f}' => letter.is_ascii_alphanumeric(),
+        '\u{80}'..='\u{bf}' => matches!(letter, 'ª' | 'µ' | 'º'),
+        '\u{2000}'..='\u{206f}' | '\u{3000}'..='\u{303f}' => false,
+        _ => true,
     }
 }
 
-fn each_code(letter: char, mut take: impl FnMut(u32)) {
-    let letter = u32::from(letter);
+fn each_code(letter: char, mut take: impl FnMut(u64)) {
+    let letter = u64::from(u32::from(letter));
     match letter {
         0..0x80 => take(letter),
         0x80..0x2e80 => take(0x80 | letter & 0x7f),
         _ => {
             take(0x80 | letter >> 8 & 0x7f);
-            take(letter & 0xff);
+            // Not the end of a word.
+            take((letter & 0xff).max(1));
         }
     }
 }
 
-/// The gram of four codes, the first the most significant.
-fn gram(window: u32) -> Gram {
-    first_three(window >> 8) | (window & 0xff).wrapping_mul(0x9e37_79b1) >> (32 - FOURTH_BITS)
+/// The gram of five codes, the first the most significant.
+fn gram(codes: u64) -> Gram {
+    let hash = |codes: u64, bits: u32| (codes.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits)) as u32;
+    (hash(codes >> 16, BITS[0]) << BITS[1] | hash(codes >> 8, BITS[1])) << BITS[2] | hash(codes, BITS[2])
 }
 
-fn first_three(codes: u32) -> Gram {
-    codes.wrapping_mul(0x9e37_79b1) >> (32 - (GRAM_BITS - FOURTH_BITS)) << FOURTH_BITS
+/// The word that is being read.
+#[derive(Debug, Default)]
+struct Word {
+    /// Its last five codes.
+    window: u64,
+    /// Its codes, up to five.
+    length: u32,
+}
+
+impl Word {
+    fn push(&mut self, code: u64, take: &mut impl FnMut(Gram)) {
+        self.window = (self.window << 8 | code) & 0xff_ffff_ffff;
+        if self.length >= 4 {
+            self.length = 5;
+            take(gram(self.window));
+        } else {
+            self.length += 1;
+        }
+    }
+
+    fn end(&mut self, take: &mut impl FnMut(Gram)) {
+        // Of the grams that begin before the end: with four letters, and with three.
+        for missing in 1..=2 {
+            if self.length >= 5 - missing {
+                // Zeros, which no letter has as its code, stand for what is missing.
+                take(gram(self.window << (8 * missing) & 0xff_ffff_ffff));
+            }
+        }
+        *self = Self::default();
+    }
 }
 
 /// Gathers the different grams of a document that comes in pieces. Holds 128 KiB, and the document's grams.
@@ -88,30 +129,26 @@ impl Default for Collector {
 }
 
 impl Collector {
-    /// Adds a folded piece.
+    /// Adds a folded piece; it ends a word.
     pub fn add(&mut self, folded: &str) {
-        let (mut window, mut codes) = (0_u32, 0_u32);
+        let (seen, found) = (&mut self.seen, &mut self.found);
+        let mut put = |gram: Gram| {
+            let word = &mut seen[gram as usize / 64];
+            let bit = 1 << (gram % 64);
+            if *word & bit == 0 {
+                *word |= bit;
+                found.push(gram);
+            }
+        };
+        let mut word = Word::default();
         for letter in folded.chars() {
-            each_code(letter, |code| {
-                window = window << 8 | code;
-                codes = codes.saturating_add(1);
-                if codes >= 4 {
-                    self.put(gram(window));
-                }
-            });
+            if is_letter(letter) {
+                each_code(letter, |code| word.push(code, &mut put));
+            } else {
+                word.end(&mut put);
+            }
         }
-        if codes >= 3 {
-            self.put(gram(window << 8 | END));
-        }
-    }
-
-    fn put(&mut self, gram: Gram) {
-        let word = &mut self.seen[gram as usize / 64];
-        let bit = 1 << (gram % 64);
-        if *word & bit == 0 {
-            *word |= bit;
-            self.found.push(gram);
-        }
+        word.end(&mut put);
     }
 
     /// What the document had, in no order; the next document begins.
@@ -154,38 +191,82 @@ mod tests {
 
     /// What the filter says of a needle in a text.
     fn may_hold(found: &HashSet<Gram>, needle: &str) -> bool {
-        match wanted(needle) {
-            Wanted::Unknown => true,
-            Wanted::Any(grams) => grams.iter().any(|gram| found.contains(gram)),
-            Wanted::All(grams) => grams.iter().all(|gram| found.contains(gram)),
+        wanted(needle)
+            .into_iter()
+            .all(|mut range| range.any(|gram| found.contains(&gram)))
+    }
+
+    #[test]
+    fn what_is_not_there_is_ruled_out() {
+        let found = grams(&["the minutes of abc, abcd and xyz-12", "議事録を見て", "совещание"]);
+        for there in [
+            "minutes",
+            "nutes",
+            "inu",
+            "abc",
+            "bcd",
+            "abcd and",
+            "xyz-1",
+            "議事録",
+            "事録",
+            "щани",
+            "совещание",
+            "f abc",
+        ] {
+            assert!(may_hold(&found, there), "{there}");
+        }
+        for absent in [
+            "minutez",
+            "nutesx",
+            "ghi",
+            "abd",
+            "xyza",
+            "xyz12",
+            "abcd. xyw",
+            "議録",
+            "會議",
+            "совещания",
+            "abcdab",
+            "minut of",
+        ] {
+            assert!(!may_hold(&found, absent), "{absent}");
         }
     }
 
     #[test]
-    fn short_needles_and_ends() {
-        assert_eq!(
-            (wanted(""), wanted("ab"), wanted("議")),
-            (Wanted::Unknown, Wanted::Unknown, Wanted::Unknown)
-        );
-        let found = grams(&["abc", "xyz", "日本語"]);
-        assert!(may_hold(&found, "abc") && may_hold(&found, "xyz") && may_hold(&found, "本語"));
-        assert!(!may_hold(&found, "cxy"), "pieces do not join");
-        assert!(!may_hold(&found, "abcd") && !may_hold(&found, "本日") && !may_hold(&found, "bcx"));
+    fn what_a_needle_wants() {
+        let sizes = |needle: &str| -> Vec<u32> {
+            wanted(needle)
+                .into_iter()
+                .map(|range| range.end - range.start)
+                .collect()
+        };
+        for nothing in ["", "ab", "議", "a-b-c", "of the"] {
+            // The last word may go on; one of two letters tells nothing.
+            assert!(sizes(nothing).iter().all(|size| *size == 64), "{nothing}");
+        }
+        assert_eq!(sizes("abc"), [64]);
+        assert_eq!(sizes("abcd"), [8]);
+        assert_eq!(sizes("議事"), [8]);
+        assert_eq!(sizes("abcde"), [1]);
+        assert_eq!(sizes("abc "), [1], "the end of the word is known");
+        assert_eq!(sizes("abcdefgh").len(), 4);
+        assert_eq!(sizes("abcde "), [1, 1, 1]);
         assert!(
-            matches!(wanted("会議"), Wanted::All(grams) if grams.len() == 1),
-            "two Han letters make a gram"
+            wanted("abcdefghijklmnopqrstuvwxyz")
+                .iter()
+                .all(|range| range.end <= 1 << GRAM_BITS)
         );
-        assert_eq!(grams(&["ab", "議"]), HashSet::new());
     }
 
     proptest! {
         #[test]
-        fn what_is_there_is_never_ruled_out(text: String, start: usize, length in 0_usize..12) {
+        fn what_is_there_is_never_ruled_out(text in "([a-e]{0,9}[ .,-]?|\\PC|[\u{3040}-\u{30ff}]|[а-я]|\\s){0,40}", start: usize, length in 0_usize..16) {
             let letters: Vec<char> = text.chars().collect();
             let start = start % (letters.len() + 1);
             let end = letters.len().min(start + length);
             let needle: String = letters[start..end].iter().collect();
-            prop_assert!(may_hold(&grams(&["before", &text, "after"]), &needle));
+            prop_assert!(may_hold(&grams(&["before", &text, "after"]), &needle), "{:?} in {:?}", needle, text);
         }
     }
 }

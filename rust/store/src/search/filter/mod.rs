@@ -15,7 +15,6 @@ pub mod write;
 
 use std::sync::Arc;
 
-use self::gram::{Gram, Wanted};
 use self::index::SearchIndex;
 use self::segment::{Document, Fault, Segment};
 use super::needle::Needle;
@@ -25,7 +24,7 @@ use crate::ids::AccountId;
 /// their folding. Segments of another version are thrown away.
 const TEXT_VERSION: u8 = 1;
 
-/// Grams of a needle that are looked up at most; a part of them is as sound as all.
+/// Grams (and ranges of them) of a needle that are looked up at most; a part of them is as sound as all.
 const LOOKED_UP_MAX: usize = 32;
 
 /// What must be equal for a segment to be of use: our own version, and that of the tables that fold characters.
@@ -108,17 +107,24 @@ impl Filter {
 
 /// The documents of a segment that may hold the needle, as bits; `None`: all may.
 fn look_up(segment: &Segment, needle: &Needle) -> Result<Option<Vec<u64>>, Fault> {
-    let found = match gram::wanted(needle.folded()) {
-        Wanted::Unknown => return Ok(None),
-        Wanted::Any(grams) => {
-            let mut found = Vec::new();
-            for gram in grams {
-                segment.list(gram, &mut found)?;
-            }
-            found
+    let wanted = gram::wanted(needle.folded());
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let step = wanted.len().div_ceil(LOOKED_UP_MAX);
+    let mut wanted = wanted.into_iter().step_by(step);
+    let (mut found, mut list) = (Vec::new(), Vec::new());
+    if let Some(first) = wanted.next() {
+        segment.list(first, &mut found)?;
+    }
+    for grams in wanted {
+        if found.is_empty() {
+            break;
         }
-        Wanted::All(grams) => in_all_lists(segment, &grams)?,
-    };
+        list.clear();
+        segment.list(grams, &mut list)?;
+        intersect(&mut found, &list);
+    }
     let mut bits = vec![0; segment.documents().len().div_ceil(64)];
     for &ordinal in found.iter().chain(segment.wild()) {
         if let Some(word) = bits.get_mut(ordinal as usize / 64) {
@@ -126,25 +132,6 @@ fn look_up(segment: &Segment, needle: &Needle) -> Result<Option<Vec<u64>>, Fault
         }
     }
     Ok(Some(bits))
-}
-
-/// The documents that stand in the list of every gram.
-fn in_all_lists(segment: &Segment, grams: &[Gram]) -> Result<Vec<u32>, Fault> {
-    let step = grams.len().div_ceil(LOOKED_UP_MAX);
-    let mut grams = grams.iter().step_by(step.max(1));
-    let (mut found, mut list) = (Vec::new(), Vec::new());
-    if let Some(first) = grams.next() {
-        segment.list(*first, &mut found)?;
-    }
-    for gram in grams {
-        if found.is_empty() {
-            break;
-        }
-        list.clear();
-        segment.list(*gram, &mut list)?;
-        intersect(&mut found, &list);
-    }
-    Ok(found)
 }
 
 /// Keeps what stands in both; both ascend.

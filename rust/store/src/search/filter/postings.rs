@@ -62,6 +62,26 @@ pub fn decode(bytes: &[u8], documents: u32, out: &mut Vec<u32>) -> Option<()> {
     Some(())
 }
 
+/// Octets of the only ordinal of a list that has no other.
+#[must_use]
+pub fn lone_octets(documents: u32) -> usize {
+    match documents {
+        0..=0x100 => 1,
+        0x101..=0x1_0000 => 2,
+        _ => 3,
+    }
+}
+
+/// The only ordinal of a list; `None` when it is damaged.
+#[must_use]
+pub fn decode_lone(bytes: &[u8], documents: u32) -> Option<u32> {
+    let ordinal = bytes
+        .iter()
+        .rev()
+        .fold(0, |ordinal, octet| ordinal << 8 | u32::from(*octet));
+    (bytes.len() <= 3 && ordinal < documents).then_some(ordinal)
+}
+
 /// Appends a number, seven bits in each octet, the lowest first.
 pub fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {

@@ -9,13 +9,15 @@
 //!                  CRC32 of the 92 octets before
 //! document table   for each, ascending: flags (1: always looked at, 2: has a prefix), body - the one before (varint),
 //!                  prefix - body (zigzag varint)
-//! block*           terms u16; for each: gram - the one before, octets of its list (varints); then the lists
+//! block*           terms u16; for each: gram - the one before, octets of its list (varints); then the lists. 0 octets: a
+//!                  list of one document, its ordinal in as many octets as the segment's ordinals need
 //! block index      for each block: first gram u32, offset u64, octets u32, CRC32
 //! ```
 //!
 //! A lookup reads one block. It is a cache, never truth: what does not fit its checksums is thrown away.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -249,26 +251,49 @@ impl Segment {
         Some(found as u32)
     }
 
-    /// Appends the ordinals of the documents that hold a gram, ascending.
+    /// Appends the ordinals of the documents that hold one of these grams, ascending.
     ///
     /// # Errors
     /// The fault that makes the segment useless.
-    pub fn list(&self, gram: Gram, out: &mut Vec<u32>) -> Result<(), Fault> {
-        let after = self.blocks.partition_point(|block| block.first <= gram);
-        let Some(block) = after.checked_sub(1).and_then(|index| self.blocks.get(index)) else {
-            return Ok(());
-        };
-        let bytes = self.block(block)?;
-        let mut terms = Terms::new(&bytes).ok_or(Fault::Damaged)?;
-        while let Some((found, list)) = terms.next().ok_or(Fault::Damaged)? {
-            if found >= gram {
-                if found == gram {
-                    postings::decode(list, self.header.documents, out).ok_or(Fault::Damaged)?;
-                }
+    pub fn list(&self, grams: Range<Gram>, out: &mut Vec<u32>) -> Result<(), Fault> {
+        let first = self
+            .blocks
+            .partition_point(|block| block.first <= grams.start)
+            .saturating_sub(1);
+        let start = out.len();
+        let mut lists = 0;
+        for block in self.blocks.get(first..).unwrap_or_default() {
+            if block.first >= grams.end {
                 break;
             }
+            let bytes = self.block(block)?;
+            let mut terms = Terms::new(&bytes, self.header.documents).ok_or(Fault::Damaged)?;
+            while let Some((found, list)) = terms.next().ok_or(Fault::Damaged)? {
+                if found >= grams.end {
+                    break;
+                }
+                if found >= grams.start {
+                    self.decode(list, out)?;
+                    lists += 1;
+                }
+            }
+        }
+        if lists > 1 {
+            let mut all = out.split_off(start);
+            all.sort_unstable();
+            all.dedup();
+            out.append(&mut all);
         }
         Ok(())
+    }
+
+    fn decode(&self, list: List<'_>, out: &mut Vec<u32>) -> Result<(), Fault> {
+        let documents = self.header.documents;
+        if list.is_lone {
+            out.push(postings::decode_lone(list.bytes, documents).ok_or(Fault::Damaged)?);
+            return Ok(());
+        }
+        postings::decode(list.bytes, documents, out).ok_or(Fault::Damaged)
     }
 
     fn block(&self, block: &Block) -> Result<Vec<u8>, Fault> {
@@ -295,8 +320,8 @@ pub struct Cursor<'a> {
     block: usize,
     bytes: Vec<u8>,
     at: usize,
-    /// Term, where its list begins and ends.
-    entries: Vec<(Gram, usize, usize)>,
+    /// Term, where its list begins and ends, whether it is lone.
+    entries: Vec<(Gram, usize, usize, bool)>,
 }
 
 impl Cursor<'_> {
@@ -313,13 +338,13 @@ impl Cursor<'_> {
             self.at = 0;
             self.entries.clear();
             self.bytes = self.segment.block(block)?;
-            let mut terms = Terms::new(&self.bytes).ok_or(Fault::Damaged)?;
+            let mut terms = Terms::new(&self.bytes, self.segment.header.documents).ok_or(Fault::Damaged)?;
             loop {
                 let start = terms.position;
                 let Some((term, list)) = terms.next().ok_or(Fault::Damaged)? else {
                     break;
                 };
-                self.entries.push((term, start, start + list.len()));
+                self.entries.push((term, start, start + list.bytes.len(), list.is_lone));
             }
         }
         Ok(self.entries.get(self.at).map(|(term, ..)| *term))
@@ -330,13 +355,20 @@ impl Cursor<'_> {
     /// # Errors
     /// The fault that makes the segment useless.
     pub fn take(&mut self, out: &mut Vec<u32>) -> Result<(), Fault> {
-        let Some(&(_, start, end)) = self.entries.get(self.at) else {
+        let Some(&(_, start, end, is_lone)) = self.entries.get(self.at) else {
             return Ok(());
         };
         self.at += 1;
-        let list = self.bytes.get(start..end).ok_or(Fault::Damaged)?;
-        postings::decode(list, self.segment.header.documents, out).ok_or(Fault::Damaged)
+        let bytes = self.bytes.get(start..end).ok_or(Fault::Damaged)?;
+        self.segment.decode(List { bytes, is_lone }, out)
     }
+}
+
+/// One list as it lies in its block.
+#[derive(Clone, Copy)]
+struct List<'a> {
+    bytes: &'a [u8],
+    is_lone: bool,
 }
 
 /// The terms of a block.
@@ -348,10 +380,11 @@ struct Terms<'a> {
     /// Where the next list begins in `bytes`.
     position: usize,
     term: u32,
+    documents: u32,
 }
 
 impl<'a> Terms<'a> {
-    fn new(bytes: &'a [u8]) -> Option<Self> {
+    fn new(bytes: &'a [u8], documents: u32) -> Option<Self> {
         let (count, dictionary) = bytes.split_first_chunk()?;
         let count = u16::from_le_bytes(*count);
         // The lists begin where the dictionary ends.
@@ -366,6 +399,7 @@ impl<'a> Terms<'a> {
             dictionary,
             position: bytes.len() - rest.len(),
             term: 0,
+            documents,
         })
     }
 
@@ -374,18 +408,24 @@ impl<'a> Terms<'a> {
         clippy::should_implement_trait,
         reason = "an iterator cannot tell the end from damage"
     )]
-    fn next(&mut self) -> Option<Option<(Gram, &'a [u8])>> {
+    fn next(&mut self) -> Option<Option<(Gram, List<'a>)>> {
         if self.left == 0 {
             return Some(None);
         }
         self.left -= 1;
         let step = u32::try_from(take_varint(&mut self.dictionary)?).ok()?;
-        let length = usize::try_from(take_varint(&mut self.dictionary)?).ok()?;
+        let told = usize::try_from(take_varint(&mut self.dictionary)?).ok()?;
+        let is_lone = told == 0;
+        let length = if is_lone {
+            postings::lone_octets(self.documents)
+        } else {
+            told
+        };
         self.term = self.term.checked_add(step)?;
         let end = self.position.checked_add(length)?;
-        let list = self.bytes.get(self.position..end)?;
+        let bytes = self.bytes.get(self.position..end)?;
         self.position = end;
-        Some(Some((self.term, list)))
+        Some(Some((self.term, List { bytes, is_lone })))
     }
 }
 

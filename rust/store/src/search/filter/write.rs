@@ -118,9 +118,16 @@ impl SegmentWriter {
             self.last = 0;
         }
         let before = self.lists.len();
-        postings::encode(list, self.header.documents, &mut self.lists);
         put_varint(&mut self.dictionary, u64::from(term - self.last));
-        put_varint(&mut self.dictionary, (self.lists.len() - before) as u64);
+        if let [lone] = list {
+            // Most lists are of this kind.
+            let octets = postings::lone_octets(self.header.documents);
+            self.lists.extend_from_slice(&lone.to_le_bytes()[..octets]);
+            self.dictionary.push(0);
+        } else {
+            postings::encode(list, self.header.documents, &mut self.lists);
+            put_varint(&mut self.dictionary, (self.lists.len() - before) as u64);
+        }
         self.last = term;
         self.terms += 1;
         if self.terms == BLOCK_TERMS || self.lists.len() >= BLOCK_OCTETS {
