@@ -6,24 +6,26 @@
 //! that cannot be read is not found; `store check` names it.
 
 pub mod answer;
+pub mod cards;
 mod document;
 pub mod filter;
 pub(crate) mod indexer;
 pub mod needle;
 pub mod plan;
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ironpost_mime::{encoded_word, headers};
 use ironpost_proto::imap::search_key::{Date, SearchProgram};
 
+use self::cards::CardCursor;
 use self::filter::segment::Document;
 use self::filter::{Filter, Place};
 use self::needle::Needle;
 use self::plan::{Facts, Sets, Test};
 use crate::card::{self, fields};
-use crate::db::keys;
 use crate::db::records::MessageRecord;
 use crate::error::{Result, StoreError};
 use crate::fetch::internal_date::calendar_day;
@@ -125,6 +127,7 @@ fn find(
     while let Some(from) = next.take() {
         let txn = context.begin()?;
         let access = Access { context, txn: &txn };
+        let cards = RefCell::new(CardCursor::new(tables.cards, &txn));
         let started = Instant::now();
         let mut looked_at = 0_u32;
         let mut cheap = true;
@@ -143,6 +146,7 @@ fn find(
                 uncovered += u32::from(place.is_none());
                 let mut message = Message {
                     access: &access,
+                    cards: &cards,
                     uid,
                     row,
                     filter: filter.as_ref().zip(place),
@@ -183,8 +187,9 @@ fn find(
 }
 
 /// One candidate; what is dear is read when a test asks for it.
-struct Message<'a> {
+struct Message<'a, 't> {
     access: &'a Access<'a>,
+    cards: &'a RefCell<CardCursor<'t>>,
     uid: Uid,
     row: &'a MessageRecord,
     /// The filter, when a segment covers the message.
@@ -193,19 +198,19 @@ struct Message<'a> {
     header: Option<Vec<u8>>,
 }
 
-impl Message<'_> {
+impl<'t> Message<'_, 't> {
     fn decided(&self, test: &Test) -> Option<bool> {
         test.decided(self)
     }
 
     /// The decoded, folded values of a header field as the card tells them; `None`: the header must be read.
-    fn field_block(&self, field: usize) -> Result<Option<&[u8]>> {
-        let cards = &self.access.context.tables.cards;
-        if self.row.prefix != 0 && cards.get(self.access.txn, &keys::blob(self.row.prefix))?.is_some() {
+    fn field_block(&self, field: usize) -> Result<Option<&'t [u8]>> {
+        let mut cards = self.cards.borrow_mut();
+        let card = cards.get(self.row.blob)?;
+        if self.row.prefix != 0 && cards.get(self.row.prefix)?.is_some() {
             // The prefix has fields of its own that count.
             return Ok(None);
         }
-        let card = cards.get(self.access.txn, &keys::blob(self.row.blob))?;
         Ok(card.and_then(|card| card::field_block(card, field)))
     }
 
@@ -220,7 +225,7 @@ impl Message<'_> {
     }
 }
 
-impl Facts for Message<'_> {
+impl Facts for Message<'_, '_> {
     type Error = StoreError;
 
     fn uid(&self) -> u32 {

@@ -5,6 +5,7 @@
 //! its highest modseq and the change log; its messages are listed only when the log does not reach back.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::OpenOptions;
 use std::ops::Bound;
 use std::path::Path;
@@ -238,18 +239,16 @@ impl Builder<'_> {
 
     /// Whether enough documents wait in an account. Reads its row, and the changes since it was last asked.
     fn is_due(&self, known: &mut Known, txn: &ReadTxn<'_>, account: AccountId, record: &AccountRecord) -> Result<bool> {
-        if let Some(seen) = known.accounts.get(&account)
-            && seen.modseq >= record.highest_modseq
-        {
-            return Ok(false);
-        }
-        if !known.accounts.contains_key(&account) {
-            let manifest = Manifest::read(&self.index.account_folder(account), account)?;
-            known.accounts.insert(account, Seen::of(&manifest));
-        }
-        let Some(seen) = known.accounts.get_mut(&account) else {
-            return Ok(false);
+        let seen = match known.accounts.entry(account) {
+            Entry::Occupied(seen) => seen.into_mut(),
+            Entry::Vacant(place) => {
+                let manifest = Manifest::read(&self.index.account_folder(account), account)?;
+                place.insert(Seen::of(&manifest))
+            }
         };
+        if seen.modseq >= record.highest_modseq {
+            return Ok(false);
+        }
         if record.changes_after > seen.modseq {
             return Ok(true);
         }

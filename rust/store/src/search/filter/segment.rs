@@ -404,10 +404,6 @@ impl<'a> Terms<'a> {
     }
 
     /// The next term and its list; `Some(None)` at the end, `None` when the block is damaged.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an iterator cannot tell the end from damage"
-    )]
     fn next(&mut self) -> Option<Option<(Gram, List<'a>)>> {
         if self.left == 0 {
             return Some(None);
