@@ -626,8 +626,11 @@ class Store:
         """Counters: batches, ops, pack_syncs, commits, bytes_appended, queued, readers_in_use ... Of the search index, in the
         process that builds it: search_documents, search_waiting, search_octets."""
     def clear_dead_readers(self) -> int: ...
-    def index_step(self) -> int:  # -> ticket: tuple[int, int, bool]: documents, segments merged, there is more to do now
-        """One bounded step of building the search index, on a low-priority thread. Nothing while another step runs."""
+    def index_step(self) -> int:  # -> ticket: tuple[int, int, bool]
+        """One bounded step of building the search index, on a low-priority thread; nothing while another step runs.
+
+        The ticket's tuple: documents covered, segments merged, whether there is more to do now.
+        """
     def close(self) -> None:
         """Finishes what is queued, stops the threads, closes the environment. Blocks."""
 
