@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use ironpost_proto::imap::search_key::{SearchKey, SearchProgram, SearchReturn};
 use ironpost_store::Op;
+use ironpost_store::card::Card;
 use ironpost_store::jobs::ReadContext;
 use ironpost_store::search::filter::build::{self, IndexStep, Limits};
 use ironpost_store::search::filter::index::SearchIndex;
 use ironpost_store::view::MailboxView;
 use read_support::{ACCOUNT, Rig};
-use search_support::{Random, holds, key, message, prefix};
+use search_support::{Random, card_of_version_1, holds, key, message, prefix};
 
 /// Small enough that a few dozen messages make many segments and merges.
 fn small() -> Limits {
@@ -105,6 +106,26 @@ fn compare(rig: &Rig, stored: &Stored, random: &mut Random, keys: usize) {
     }
 }
 
+/// Makes some cards such as the release before wrote.
+fn age_cards(rig: &Rig, random: &mut Random) {
+    let context = rig.volume.context();
+    let mut txn = context.env.write_txn().unwrap();
+    let mut old = Vec::new();
+    for row in context.tables.cards.iter(&txn).unwrap() {
+        let (key, value) = row.unwrap();
+        if let Some(card) = Card::decode(value)
+            && random.one_in(3)
+        {
+            old.push((key.to_vec(), card_of_version_1(&card)));
+        }
+    }
+    for (key, card) in old {
+        assert!(Card::decode(&card).unwrap().extras.is_none());
+        context.tables.cards.put(&mut txn, &key, &card).unwrap();
+    }
+    txn.commit().unwrap();
+}
+
 fn run(seed: u64, rounds: usize) {
     let mut random = Random(seed | 1);
     let rig = Rig::new();
@@ -153,6 +174,9 @@ fn run(seed: u64, rounds: usize) {
             rig.wait(rig.volume.write(op)).unwrap();
             stored.remove(&(mailbox, uid));
         }
+        if random.one_in(4) {
+            age_cards(&rig, &mut random);
+        }
         match random.below(4) {
             0 => merged += build::step(rig.volume.context(), &small()).unwrap().merged,
             1 => merged += build_all(&rig, &small()).merged,
@@ -190,7 +214,7 @@ fn answers_are_the_same_whatever_the_index_holds() {
 
 #[test]
 fn a_long_life_with_merges() {
-    run(0xfeed, 60);
+    run(0xfeed, 36);
 }
 
 #[test]
@@ -304,5 +328,56 @@ fn one_builder_at_a_time() {
     assert_eq!(build_all(&rig, &small()), IndexStep::default());
     drop(lock);
     assert_eq!(build_all(&rig, &small()).documents, 1);
+    rig.finish();
+}
+
+#[test]
+fn searches_go_on_while_another_process_builds_and_merges() {
+    let rig = Rig::new();
+    let deliver = |from: usize| {
+        for number in from..from + 30 {
+            let planted = if number % 10 == 3 { "gooseberry" } else { "raspberry" };
+            let body = format!(
+                "Subject: s{number}\r\n\r\n{planted} {}\r\n",
+                "words and more words ".repeat(20)
+            );
+            rig.deliver(body.as_bytes());
+        }
+    };
+    deliver(0);
+    // Each process has its own open segments and its own memory of accounts; only the files are shared.
+    let elsewhere = || {
+        let mut context = rig.volume.context().clone();
+        context.search = Arc::new(SearchIndex::new(context.search.folder().to_owned(), true));
+        context
+    };
+    let (builder, searcher) = (elsewhere(), elsewhere());
+    let limits = Limits {
+        class_octets: 1,
+        pairs: 600,
+        ..small()
+    };
+    let stop = AtomicBool::new(false);
+    let mut merged = 0;
+    std::thread::scope(|scope| {
+        let building = scope.spawn(|| {
+            let mut merged = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                merged += build::step(&builder, &limits).unwrap().merged;
+            }
+            merged
+        });
+        for round in 1..=40 {
+            deliver(round * 30);
+            let view = rig.open("INBOX", true);
+            for _ in 0..5 {
+                let found = find(&searcher, &view, &SearchKey::Text("OOSEBER".to_owned()));
+                assert_eq!(found.split(' ').count(), (round + 1) * 3);
+            }
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        merged = building.join().unwrap();
+    });
+    assert!(merged > 0, "no merge happened meanwhile");
     rig.finish();
 }

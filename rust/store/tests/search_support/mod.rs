@@ -4,6 +4,7 @@
 
 use ironpost_mime::{Limits, Structure, encoded_word, headers, text};
 use ironpost_proto::imap::search_key::SearchKey;
+use ironpost_store::card::Card;
 use ironpost_store::search::needle::Needle;
 
 /// A small generator of numbers; the same seed gives the same tests.
@@ -353,4 +354,24 @@ fn text_holds(needle: &str, prefix: Option<&[u8]>, body: &[u8], structure: &Stru
         text::searchable_body(body, structure, &mut look);
     }
     found
+}
+
+/// A card as the release before wrote it (docs/storage-format.md, format 1).
+pub fn card_of_version_1(card: &Card<'_>) -> Vec<u8> {
+    let (date, zone) = card.date.unwrap_or_default();
+    let mut out = vec![1, u8::from(card.is_reply) + 2 * u8::from(card.date.is_some())];
+    out.extend_from_slice(&zone.to_le_bytes());
+    out.extend_from_slice(&date.to_le_bytes());
+    out.extend_from_slice(&card.message_id.to_le_bytes());
+    out.extend_from_slice(&card.thread_root.to_le_bytes());
+    for key in [card.base_subject.as_bytes(), card.from, card.to, card.cc] {
+        out.extend_from_slice(&(key.len() as u16).to_le_bytes());
+        out.extend_from_slice(key);
+    }
+    for long in [card.envelope, card.body, card.bodystructure] {
+        let length = long.map_or(u32::MAX, |octets| octets.len() as u32);
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(long.unwrap_or_default());
+    }
+    out
 }
