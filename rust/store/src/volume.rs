@@ -151,7 +151,9 @@ impl Volume {
             env: environment.clone(),
             tables,
             packs: Arc::clone(&files),
-            search: Arc::new(SearchIndex::new(path.join("search"), options.search_index)),
+            search: Arc::new(
+                SearchIndex::new(path.join("search"), options.search_index).with_min_free(options.min_free),
+            ),
         };
         let readers = Arc::new(Readers::start(
             context.clone(),

@@ -25,7 +25,7 @@ use search_support::{Random, card_of_version_1, holds, key, message, prefix};
 fn small() -> Limits {
     Limits {
         pairs: 12_000,
-        document_octets: 6_000,
+        document_octets: 1_800,
         documents_min: 1,
         listed: 40,
         accounts: 2,
@@ -313,6 +313,37 @@ fn the_step_of_a_volume_and_its_figures() {
         .unwrap();
     step(&rig);
     assert!(!rig.volume.context().search.account_folder(ACCOUNT).exists());
+    rig.finish();
+}
+
+#[test]
+fn nothing_is_built_on_a_full_disk() {
+    let rig = Rig::new();
+    rig.deliver(b"Subject: s\r\n\r\ntext\r\n");
+    let mut context = rig.volume.context().clone();
+    let folder = context.search.folder().to_owned();
+    context.search = Arc::new(SearchIndex::new(folder.clone(), true).with_min_free(u64::MAX / 2));
+    context.search.want(ACCOUNT);
+    assert_eq!(build::step(&context, &small()).unwrap(), IndexStep::default());
+    context.search = Arc::new(SearchIndex::new(folder, true));
+    assert_eq!(build::step(&context, &small()).unwrap().documents, 1);
+    // What a crash leaves behind goes; what is not of the index stays.
+    let account = context.search.account_folder(ACCOUNT);
+    for name in ["77.seg", "78.tmp", "manifest.tmp", "note"] {
+        std::fs::write(account.join(name), b"x").unwrap();
+    }
+    context.search.want(ACCOUNT);
+    build::step(&context, &small()).unwrap();
+    let mut left: Vec<String> = std::fs::read_dir(&account)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.ends_with(".seg"))
+        .collect();
+    left.sort();
+    assert_eq!(
+        (left, segments(&rig).len()),
+        (vec!["manifest".to_owned(), "note".to_owned()], 1)
+    );
     rig.finish();
 }
 

@@ -130,7 +130,6 @@ fn find(
         let cards = RefCell::new(CardCursor::new(tables.cards, &txn));
         let started = Instant::now();
         let mut looked_at = 0_u32;
-        let mut cheap = true;
         each_row(
             tables,
             &txn,
@@ -153,13 +152,7 @@ fn find(
                     content: Content::new(row),
                     header: None,
                 };
-                let held = match message.decided(&test) {
-                    Some(held) => Ok(held),
-                    None => {
-                        cheap = false;
-                        test.holds(&mut message)
-                    }
-                };
+                let held = message.decided(&test).map_or_else(|| test.holds(&mut message), Ok);
                 match held {
                     Ok(true) => found.push(uid),
                     Ok(false) | Err(StoreError::Corrupt(_)) => {}
@@ -167,9 +160,7 @@ fn find(
                 }
                 looked_at += 1;
                 // The clock is asked after each message that had to be read, and now and then among the others.
-                if (!std::mem::replace(&mut cheap, true) || looked_at.is_multiple_of(256))
-                    && started.elapsed() > STRETCH_LIMIT
-                {
+                if (message.content.is_loaded() || looked_at.is_multiple_of(256)) && started.elapsed() > STRETCH_LIMIT {
                     next = uid.checked_add(1);
                     return Ok(false);
                 }

@@ -134,6 +134,10 @@ pub fn step(context: &ReadContext, limits: &Limits) -> Result<IndexStep> {
         Err(rustix::io::Errno::WOULDBLOCK) => return Ok(idle),
         Err(error) => return Err(error.into()),
     }
+    // A step writes one segment before it removes others.
+    if !index.has_room(limits.segment_octets * 2)? {
+        return Ok(idle);
+    }
     let done = Builder { context, index, limits }.step();
     let sums = index.known.lock().sums();
     for (count, sum) in index.counts.iter().zip(sums) {
@@ -342,14 +346,14 @@ impl Builder<'_> {
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
             let name = entry.file_name();
-            let known = name.to_str().is_some_and(|name| {
-                name == "manifest"
-                    || manifest
-                        .segments
-                        .iter()
-                        .any(|segment| name == format!("{}.seg", segment.number))
+            let is_left_over = name.to_str().is_some_and(|name| match name.strip_suffix(".seg") {
+                Some(number) => manifest
+                    .segments
+                    .iter()
+                    .all(|segment| number != segment.number.to_string()),
+                None => name.ends_with(".tmp"),
             });
-            if !known {
+            if is_left_over {
                 std::fs::remove_file(entry.path())?;
             }
         }

@@ -23,6 +23,8 @@ const TRIES: usize = 4;
 pub struct SearchIndex {
     folder: PathBuf,
     enabled: bool,
+    /// Octets of free disk below which nothing is built.
+    min_free: u64,
     open: Mutex<Open>,
     /// What the builder knows of accounts.
     pub(super) known: Mutex<Known>,
@@ -46,11 +48,27 @@ impl SearchIndex {
         Self {
             folder,
             enabled,
+            min_free: 0,
             open: Mutex::default(),
             known: Mutex::default(),
             stop: AtomicBool::new(false),
             counts: Default::default(),
         }
+    }
+
+    /// The same, building nothing that leaves less free disk than this.
+    #[must_use]
+    pub fn with_min_free(self, min_free: u64) -> Self {
+        Self { min_free, ..self }
+    }
+
+    /// Whether there is disk for so many octets more; the index never takes what mail is meant to have.
+    ///
+    /// # Errors
+    /// What the file system raises.
+    pub(super) fn has_room(&self, octets: u64) -> std::io::Result<bool> {
+        let stat = rustix::fs::statvfs(&self.folder)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize) >= self.min_free.saturating_add(octets))
     }
 
     /// Whether it is used and built.
