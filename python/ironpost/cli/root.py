@@ -35,7 +35,7 @@ _HELP: Final = {
     "quickstart": "Start a server to play with, and show mail moving.",
     "serve": "Run the server in the foreground.",
     "status": "What the server is doing.",
-    "store": "The mail store: check, stat.",
+    "store": "The mail store: check, compact, rebuild, stat.",
 }
 
 

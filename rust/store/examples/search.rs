@@ -472,7 +472,7 @@ fn main() -> Result<(), Fault> {
         view
     };
     let mut without = context.clone();
-    without.search = Arc::new(SearchIndex::new(PathBuf::new(), false));
+    without.search = Arc::new(SearchIndex::new(PathBuf::new(), [0; 16], false));
     let text = |text: &str| SearchKey::Text(text.to_owned());
     let header = |name: &str, text: &str| SearchKey::Header {
         name: name.as_bytes().to_vec(),

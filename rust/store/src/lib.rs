@@ -10,6 +10,7 @@
 mod apply;
 pub mod card;
 pub mod check;
+pub mod compaction;
 pub mod completion;
 pub mod db;
 pub mod error;
@@ -22,6 +23,8 @@ pub mod ops;
 pub mod pack;
 mod prepare;
 pub mod reader;
+pub mod rebuild;
+pub mod scrub;
 pub mod search;
 pub mod sink;
 pub mod view;

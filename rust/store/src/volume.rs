@@ -3,22 +3,25 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::fd::{OwnedFd, RawFd};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender};
+use heed::types::Bytes;
 use heed::{Env, RwTxn, WithoutTls};
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, FlockOperation};
 
 use crate::apply::CHECKPOINT;
 use crate::check;
+use crate::compaction::{Compactor, Rules};
 use crate::completion::{Completions, Finished, closed};
+use crate::db::birth;
 use crate::db::env;
+use crate::db::identity;
 use crate::db::keys;
 use crate::db::migrate;
 use crate::db::tables::Tables;
@@ -27,6 +30,7 @@ use crate::ids::{AccountId, MailboxId, Ticket, WriterId};
 use crate::jobs::{ReadContext, ReadJob, Readers};
 use crate::ops::{Op, Outcome};
 use crate::pack::append::Appender;
+use crate::pack::compact::pack_of;
 use crate::pack::read::PackFiles;
 use crate::pack::recover::{self, lock_writer};
 use crate::prepare::{PREFIX_OCTETS_MAX, prepare, sync_folder};
@@ -96,6 +100,8 @@ pub struct Volume {
     number: WriterId,
     running: Mutex<Option<Running>>,
     prepare: Sender<(Queued, Option<Sink>)>,
+    compactor: Mutex<Option<JoinHandle<()>>>,
+    stop: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Volume {
@@ -120,10 +126,7 @@ impl Volume {
         let packs = path.join("packs");
         let index = path.join("index");
         // Mail is nobody else's: the folder keeps others out whatever the modes within.
-        let mut folders = std::fs::DirBuilder::new();
-        folders.recursive(true).mode(0o700);
-        folders.create(&packs)?;
-        folders.create(&index)?;
+        birth::make_folders(&packs)?;
         env::refuse_network_file_system(path)?;
         // Held while opening only, so that the first opener recovers alone. Not one of LMDB's own files.
         let opening = OpenOptions::new()
@@ -132,8 +135,22 @@ impl Volume {
             .truncate(false)
             .open(path.join("open.lock"))?;
         rustix::fs::flock(&opening, FlockOperation::LockExclusive)?;
-        let map_size = options.map_size.next_multiple_of(MAP_STEP) + MAP_RESERVE;
+        let map_size = map_size_of(options.map_size);
+        birth::ensure_index(
+            path,
+            map_size,
+            options.sync,
+            || holds_packs(&packs),
+            |environment| create_tables(environment).map(drop),
+        )?;
         let environment = env::open(&index, map_size, options.sync)?;
+        let is_new = {
+            let txn = environment.read_txn()?;
+            environment.open_database::<Bytes, Bytes>(&txn, Some("meta"))?.is_none()
+        };
+        if is_new && holds_packs(&packs)? {
+            return Err(birth::no_index(path));
+        }
         let tables = create_tables(&environment)?;
         let format = check_format(&environment, &tables)?;
         if format < FORMAT {
@@ -147,12 +164,16 @@ impl Volume {
 
         let files = Arc::new(PackFiles::new(packs.clone()));
         let completions = Arc::new(Completions::new()?);
+        let identity = {
+            let txn = environment.read_txn()?;
+            tables.identity(&txn)?
+        };
         let context = ReadContext {
             env: environment.clone(),
             tables,
             packs: Arc::clone(&files),
             search: Arc::new(
-                SearchIndex::new(path.join("search"), options.search_index).with_min_free(options.min_free),
+                SearchIndex::new(path.join("search"), identity, options.search_index).with_min_free(options.min_free),
             ),
         };
         let readers = Arc::new(Readers::start(
@@ -221,6 +242,8 @@ impl Volume {
                 lock,
             })),
             prepare,
+            compactor: Mutex::default(),
+            stop: Arc::default(),
         })
     }
 
@@ -304,6 +327,46 @@ impl Volume {
     /// `Boxed(IndexStep)`. Nothing is done while another step runs, in this process or in another.
     pub fn index_step(&self) -> Result<Ticket> {
         self.indexer.start(&self.context, &self.completions)
+    }
+
+    /// Compacts packs on a thread of its own; answers `Boxed(Compacted)`. `Busy` while a run of this process goes on,
+    /// `Refused` by the ticket while one of another process does. Closing the volume ends it early.
+    pub fn compact(&self, rules: Rules) -> Result<Ticket> {
+        let mut running = self.compactor.lock();
+        if running.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return Err(StoreError::Busy);
+        }
+        let compactor = Compactor {
+            context: self.context.clone(),
+            shared: Arc::clone(&self.shared),
+            loads: Arc::clone(&self.loads),
+            stop: Arc::clone(&self.stop),
+            rules,
+        };
+        let completions = Arc::clone(&self.completions);
+        let ticket = completions.issue();
+        let thread = std::thread::Builder::new()
+            .name("store-compact".to_owned())
+            .spawn(move || {
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| compactor.run()));
+                let outcome = outcome.unwrap_or_else(|_| Err(StoreError::Failed("the compactor panicked".to_owned())));
+                completions.finish([(ticket, outcome.map(|done| Outcome::Boxed(Box::new(done))))]);
+            });
+        match thread {
+            Ok(thread) => {
+                *running = Some(thread);
+                Ok(ticket)
+            }
+            Err(error) => {
+                self.completions.withdraw(ticket);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Checks a few of everything; answers `Outcome::Check`.
+    pub fn check_sample(&self) -> Result<Ticket> {
+        self.read(Box::new(|context| Ok(Outcome::Check(check::sample(context)?))))
     }
 
     /// The eventfd: readable while completions wait.
@@ -407,6 +470,10 @@ impl Volume {
         let (nowhere, _) = crossbeam_channel::bounded(0);
         drop(std::mem::replace(&mut self.prepare, nowhere));
         let mut clean = true;
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(compactor) = self.compactor.lock().take() {
+            clean &= compactor.join().is_ok();
+        }
         for preparer in running.preparers {
             clean &= preparer.join().is_ok();
         }
@@ -424,10 +491,27 @@ impl Volume {
 
     /// A clean end: the writer's row goes, so that nobody has to recover it.
     fn deregister(&self) -> Result<()> {
+        // Removals in our folder that nobody has synced (a body that was refused, a purge cut short) must not come
+        // undone once the row is gone: nobody would look for those files again.
+        let folder = self.path.join("packs").join(self.number.to_string());
+        sync_folder(&folder)?;
         let mut txn = self.context.env.write_txn()?;
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let known = match pack_of(&path, self.number) {
+                Some(pack) => {
+                    let tables = &self.context.tables;
+                    tables.pack(&txn, pack)?.is_some() || tables.doomed.get(&txn, &keys::doomed_pack(pack))?.is_some()
+                }
+                None => path.file_name().is_some_and(|name| name == "lock"),
+            };
+            if !known {
+                // It could not be removed when it should have been: the row stays, so that recovery does it.
+                return Ok(());
+            }
+        }
         self.context.tables.meta.delete(&mut txn, &keys::writer(self.number))?;
         txn.commit()?;
-        let folder = self.path.join("packs").join(self.number.to_string());
         let is_empty = std::fs::read_dir(&folder)?.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lock"));
         if is_empty {
             std::fs::remove_file(folder.join("lock"))?;
@@ -443,6 +527,27 @@ impl Drop for Volume {
     }
 }
 
+/// True when there are pack files.
+fn holds_packs(packs: &Path) -> Result<bool> {
+    for folder in std::fs::read_dir(packs)? {
+        let folder = folder?.path();
+        if !folder.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(folder)? {
+            if file?.path().extension().is_some_and(|extension| extension == "pack") {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// The reservation of address space for a told map size.
+pub(crate) fn map_size_of(told: usize) -> usize {
+    told.next_multiple_of(MAP_STEP) + MAP_RESERVE
+}
+
 /// Opens or creates the tables; a new volume gets its format and identity.
 fn create_tables(environment: &Env<WithoutTls>) -> Result<Tables> {
     let mut txn = environment.write_txn()?;
@@ -450,9 +555,7 @@ fn create_tables(environment: &Env<WithoutTls>) -> Result<Tables> {
     if tables.meta.get(&txn, b"format")?.is_none() {
         tables.meta.put(&mut txn, b"format", &FORMAT.to_le_bytes())?;
         tables.meta.put(&mut txn, b"features", &0_u64.to_le_bytes())?;
-        let seed = (SystemTime::now(), std::process::id(), Instant::now());
-        let volume = blake3::hash(format!("{seed:?}").as_bytes());
-        tables.meta.put(&mut txn, b"volume", &volume.as_bytes()[..16])?;
+        tables.meta.put(&mut txn, b"volume", &identity())?;
     }
     txn.commit()?;
     Ok(tables)
@@ -537,7 +640,9 @@ fn take_journal(txn: &mut RwTxn<'_>, tables: &Tables, number: WriterId) -> Resul
 fn make_reserve(path: &Path, min_free: u64) {
     let room = rustix::fs::statvfs(path.parent().unwrap_or(path))
         .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) > min_free.saturating_add(RESERVE_OCTETS));
-    if !room || path.exists() {
+    // After a power loss the file may be there without its octets.
+    let whole = std::fs::metadata(path).is_ok_and(|file| file.len() >= RESERVE_OCTETS);
+    if !room || whole {
         return;
     }
     let made = File::create(path).and_then(|file| {
@@ -581,6 +686,10 @@ impl Preparer {
                     closed()
                 }
                 Ok(Err(StoreError::Io(error))) if is_no_space(&error) => StoreError::Full(error.to_string()),
+                Ok(Err(StoreError::Failed(reason))) => {
+                    self.shared.fail(reason.clone());
+                    StoreError::Failed(reason)
+                }
                 Ok(Err(error)) => error,
                 Err(_) => StoreError::Failed("preparing a message panicked".to_owned()),
             };

@@ -90,7 +90,7 @@ const MAILBOXES: [&str; 2] = ["INBOX", "Archive"];
 fn compare(rig: &Rig, stored: &Stored, random: &mut Random, keys: usize) {
     let with = rig.volume.context().clone();
     let mut without = with.clone();
-    without.search = Arc::new(SearchIndex::new(PathBuf::new(), false));
+    without.search = Arc::new(SearchIndex::new(PathBuf::new(), [0; 16], false));
     for (number, name) in MAILBOXES.iter().enumerate() {
         let view = rig.open(name, true);
         for _ in 0..keys {
@@ -321,11 +321,11 @@ fn nothing_is_built_on_a_full_disk() {
     let rig = Rig::new();
     rig.deliver(b"Subject: s\r\n\r\ntext\r\n");
     let mut context = rig.volume.context().clone();
-    let folder = context.search.folder().to_owned();
-    context.search = Arc::new(SearchIndex::new(folder.clone(), true).with_min_free(u64::MAX / 2));
+    let (folder, identity) = (context.search.folder().to_owned(), context.search.identity());
+    context.search = Arc::new(SearchIndex::new(folder.clone(), identity, true).with_min_free(u64::MAX / 2));
     context.search.want(ACCOUNT);
     assert_eq!(build::step(&context, &small()).unwrap(), IndexStep::default());
-    context.search = Arc::new(SearchIndex::new(folder, true));
+    context.search = Arc::new(SearchIndex::new(folder, identity, true));
     assert_eq!(build::step(&context, &small()).unwrap().documents, 1);
     // What a crash leaves behind goes; what is not of the index stays.
     let account = context.search.account_folder(ACCOUNT);
@@ -379,7 +379,11 @@ fn searches_go_on_while_another_process_builds_and_merges() {
     // Each process has its own open segments and its own memory of accounts; only the files are shared.
     let elsewhere = || {
         let mut context = rig.volume.context().clone();
-        context.search = Arc::new(SearchIndex::new(context.search.folder().to_owned(), true));
+        context.search = Arc::new(SearchIndex::new(
+            context.search.folder().to_owned(),
+            context.search.identity(),
+            true,
+        ));
         context
     };
     let (builder, searcher) = (elsewhere(), elsewhere());

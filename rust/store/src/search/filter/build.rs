@@ -20,16 +20,16 @@ use super::index::{SearchIndex, make_folder};
 use super::manifest::Manifest;
 use super::merge::{self, Merged};
 use super::segment::{DOCUMENTS_MAX, Document, Fault, Segment, segment_path};
+use super::waiting::{Waiting, changes, list};
 use super::write::SegmentWriter;
 use crate::db::keys;
-use crate::db::records::{AccountRecord, ChangeKind, ChangeRecord, MessageRecord};
+use crate::db::records::{AccountRecord, ChangeKind};
 use crate::db::tables::{ReadTxn, damaged};
 use crate::error::{Result, StoreError};
 use crate::fetch::message::{Access, Content};
 use crate::ids::{AccountId, ModSeq};
 use crate::jobs::ReadContext;
 use crate::search::document::{body_pieces, prefix_text};
-use crate::view::rows::each_row;
 
 /// What bounds a step. The defaults keep it below about 64 MiB and a few seconds.
 #[derive(Clone, Copy, Debug)]
@@ -158,23 +158,6 @@ struct Builder<'a> {
     limits: &'a Limits,
 }
 
-/// A document that no segment covers.
-#[derive(Clone, Copy, Debug)]
-struct Waiting {
-    document: Document,
-    prefix_len: u32,
-    size: u32,
-}
-
-/// What waits in an account.
-struct Listed {
-    waiting: Vec<Waiting>,
-    /// When all of it is covered, so are all changes up to here.
-    covered: ModSeq,
-    /// Nothing else waits.
-    whole: bool,
-}
-
 impl Builder<'_> {
     fn step(&self) -> Result<IndexStep> {
         let again = self.index.known.lock().again.take();
@@ -246,7 +229,7 @@ impl Builder<'_> {
         let seen = match known.accounts.entry(account) {
             Entry::Occupied(seen) => seen.into_mut(),
             Entry::Vacant(place) => {
-                let manifest = Manifest::read(&self.index.account_folder(account), account)?;
+                let manifest = Manifest::read(&self.index.account_folder(account), &self.index.owner(account))?;
                 place.insert(Seen::of(&manifest))
             }
         };
@@ -289,7 +272,7 @@ impl Builder<'_> {
         }
         make_folder(&folder)?;
         let (mut manifest, segments) = self.usable(account, &folder)?;
-        let listed = self.list(account, &manifest, &segments)?;
+        let listed = list(self.context, account, &manifest, &segments, self.limits.listed)?;
         let mut done = IndexStep::default();
         let mut whole = listed.whole;
         if !listed.waiting.is_empty() {
@@ -305,7 +288,7 @@ impl Builder<'_> {
         };
         if covered != manifest.covered || done.documents > 0 {
             manifest.covered = covered;
-            manifest.write(&folder, account)?;
+            manifest.write(&folder, &self.index.owner(account))?;
         }
         if done.documents == 0 && !self.index.is_stopped() {
             done.merged = self.merge(account, &folder, &mut manifest)?;
@@ -322,7 +305,7 @@ impl Builder<'_> {
 
     /// The manifest without segments that are lost or damaged, and the others, open. Files that it does not name go.
     fn usable(&self, account: AccountId, folder: &Path) -> Result<(Manifest, Vec<Arc<Segment>>)> {
-        let mut manifest = Manifest::read(folder, account)?;
+        let mut manifest = Manifest::read(folder, &self.index.owner(account))?;
         let mut segments = Vec::new();
         let before = manifest.segments.len();
         let mut fault = None;
@@ -341,7 +324,7 @@ impl Builder<'_> {
         }
         if manifest.segments.len() < before {
             manifest.covered = 0;
-            manifest.write(folder, account)?;
+            manifest.write(folder, &self.index.owner(account))?;
         }
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
@@ -358,69 +341,6 @@ impl Builder<'_> {
             }
         }
         Ok((manifest, segments))
-    }
-
-    /// What no segment covers: from the change log if it reaches back, else from all messages.
-    fn list(&self, account: AccountId, manifest: &Manifest, segments: &[Arc<Segment>]) -> Result<Listed> {
-        let tables = &self.context.tables;
-        let txn = self.context.begin()?;
-        let record = tables.account(&txn, account)?.unwrap_or_default();
-        let mut listed = Listed {
-            waiting: Vec::new(),
-            covered: record.highest_modseq,
-            whole: true,
-        };
-        let mut hints = vec![0; segments.len()];
-        let mut add = |row: &MessageRecord, waiting: &mut Vec<Waiting>| {
-            let document = Document {
-                blob: row.blob,
-                prefix: row.prefix,
-            };
-            let covered = segments
-                .iter()
-                .zip(&mut hints)
-                .any(|(segment, hint)| segment.ordinal(document, hint).is_some());
-            if !covered {
-                waiting.push(Waiting {
-                    document,
-                    prefix_len: row.prefix_len,
-                    size: row.size,
-                });
-            }
-        };
-        if manifest.covered > 0 && record.changes_after <= manifest.covered {
-            let mut reached = manifest.covered;
-            for row in changes(self.context, &txn, account, manifest.covered)? {
-                if listed.waiting.len() >= self.limits.listed {
-                    (listed.covered, listed.whole) = (reached, false);
-                    break;
-                }
-                let (modseq, change) = row?;
-                reached = modseq;
-                if change.kind == ChangeKind::Added {
-                    let uids = change.uids.iter().flat_map(|(first, last)| *first..=*last);
-                    each_row(tables, &txn, change.mailbox, uids, |_, row| {
-                        add(row, &mut listed.waiting);
-                        Ok(true)
-                    })?;
-                }
-            }
-        } else {
-            'mailboxes: for row in tables.mailboxes.prefix_iter(&txn, &keys::account(account))? {
-                let mailbox = keys::u32_at(row?.0, 4).ok_or_else(|| damaged("mailboxes", account))?;
-                for row in tables.messages.prefix_iter(&txn, &mailbox.to_be_bytes())? {
-                    let row = MessageRecord::decode(row?.1).ok_or_else(|| damaged("messages", mailbox))?;
-                    add(&row, &mut listed.waiting);
-                    if listed.waiting.len() >= self.limits.listed {
-                        (listed.covered, listed.whole) = (manifest.covered, false);
-                        break 'mailboxes;
-                    }
-                }
-            }
-        }
-        listed.waiting.sort_unstable_by_key(|waiting| waiting.document);
-        listed.waiting.dedup_by_key(|waiting| waiting.document);
-        Ok(listed)
     }
 
     /// Writes a segment of the first waiting documents, as many as the limits allow; how many are settled.
@@ -468,11 +388,11 @@ impl Builder<'_> {
         }
         pairs.sort_unstable();
         let mut writer = SegmentWriter::create(folder, account, next_number(manifest), &documents, text_octets)?;
-        let mut list = Vec::new();
+        let mut ordinals = Vec::new();
         for group in pairs.chunk_by(|one, next| one >> 32 == next >> 32) {
-            list.clear();
-            list.extend(group.iter().map(|pair| *pair as u32));
-            writer.term((group[0] >> 32) as u32, &list)?;
+            ordinals.clear();
+            ordinals.extend(group.iter().map(|pair| *pair as u32));
+            writer.term((group[0] >> 32) as u32, &ordinals)?;
         }
         manifest.segments.push(writer.finish()?);
         Ok(settled)
@@ -568,7 +488,7 @@ impl Builder<'_> {
         if let Some(made) = made {
             manifest.segments.insert(place.min(manifest.segments.len()), made);
         }
-        manifest.write(folder, account)?;
+        manifest.write(folder, &self.index.owner(account))?;
         for number in &chosen {
             // If this fails the next step finds a file that the manifest does not name.
             let _ = std::fs::remove_file(segment_path(folder, *number));
@@ -609,24 +529,6 @@ impl Seen {
             octets: manifest.octets(),
         }
     }
-}
-
-/// The account's changes after a modseq.
-fn changes<'t>(
-    context: &ReadContext,
-    txn: &'t ReadTxn<'_>,
-    account: AccountId,
-    after: ModSeq,
-) -> Result<impl Iterator<Item = Result<(ModSeq, ChangeRecord)>> + 't> {
-    let first = keys::change(account, after.saturating_add(1));
-    let last = keys::change(account, ModSeq::MAX);
-    let bounds = (Bound::Included(&first[..]), Bound::Included(&last[..]));
-    Ok(context.tables.changes.range(txn, &bounds)?.map(move |row| {
-        let (key, value) = row?;
-        let modseq = keys::u64_at(key, 4).ok_or_else(|| damaged("changes", account))?;
-        let change = ChangeRecord::decode(value).ok_or_else(|| damaged("changes", account))?;
-        Ok((modseq, change))
-    }))
 }
 
 /// A number that no segment of the account has had: of the clock, above all that are known.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::build::Known;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Owner};
 use super::segment::{Fault, Segment, segment_path};
 use crate::ids::AccountId;
 
@@ -22,6 +22,7 @@ const TRIES: usize = 4;
 #[derive(Debug)]
 pub struct SearchIndex {
     folder: PathBuf,
+    identity: [u8; 16],
     enabled: bool,
     /// Octets of free disk below which nothing is built.
     min_free: u64,
@@ -42,11 +43,13 @@ struct Open {
 }
 
 impl SearchIndex {
-    /// Over the folder `search` of a volume, which need not exist. Not `enabled` means: every search reads the messages.
+    /// Over the folder `search` of a volume whose index has this identity; the folder need not exist. Not `enabled` means:
+    /// every search reads the messages.
     #[must_use]
-    pub fn new(folder: PathBuf, enabled: bool) -> Self {
+    pub fn new(folder: PathBuf, identity: [u8; 16], enabled: bool) -> Self {
         Self {
             folder,
+            identity,
             enabled,
             min_free: 0,
             open: Mutex::default(),
@@ -83,6 +86,21 @@ impl SearchIndex {
         &self.folder
     }
 
+    /// Identity of the index that it belongs to.
+    #[must_use]
+    pub fn identity(&self) -> [u8; 16] {
+        self.identity
+    }
+
+    /// Whose an account's manifest must be.
+    #[must_use]
+    pub fn owner(&self, account: AccountId) -> Owner {
+        Owner {
+            identity: self.identity,
+            account,
+        }
+    }
+
     /// The folder of an account.
     #[must_use]
     pub fn account_folder(&self, account: AccountId) -> PathBuf {
@@ -99,7 +117,7 @@ impl SearchIndex {
         let folder = self.account_folder(account);
         for attempt in 1..=TRIES {
             found.clear();
-            let Ok(manifest) = Manifest::read(&folder, account) else {
+            let Ok(manifest) = Manifest::read(&folder, &self.owner(account)) else {
                 return found;
             };
             self.forget_others(account, &manifest);

@@ -1,10 +1,11 @@
 //! The manifest of an account's segments: which files count, and up to where the account is covered.
 //!
 //! It is replaced as a whole (temporary name, sync, rename, sync of the folder). A file that it does not name is left
-//! over from a crash and removed; without a readable manifest the account is indexed anew.
+//! over from a crash and removed; without a readable manifest the account is indexed anew. It belongs to one index: when that
+//! is made anew from the packs, blobs get other numbers.
 //!
 //! ```text
-//! "IRONGMAN", format u32, text version u32, account u32, covered modseq u64, segments u32,
+//! "IRONGMAN", format u32, text version u32, account u32, identity of the index (16), covered modseq u64, segments u32,
 //! (number u64, octets u64, documents u32)*, CRC32 of all before
 //! ```
 
@@ -24,6 +25,15 @@ const TEMPORARY: &str = "manifest.tmp";
 /// Segments that an account can have: more than a hundred million messages need.
 const SEGMENTS_MAX: usize = 65_536;
 
+/// Whose a manifest is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Identity of the index (`meta["volume"]`).
+    pub identity: [u8; 16],
+    /// The account.
+    pub account: AccountId,
+}
+
 /// What counts of an account's folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
@@ -39,9 +49,9 @@ impl Manifest {
     ///
     /// # Errors
     /// What the file system raises besides.
-    pub fn read(folder: &Path, account: AccountId) -> std::io::Result<Self> {
+    pub fn read(folder: &Path, owner: &Owner) -> std::io::Result<Self> {
         match std::fs::read(folder.join(NAME)) {
-            Ok(bytes) => Ok(Self::decode(&bytes, account).unwrap_or_default()),
+            Ok(bytes) => Ok(Self::decode(&bytes, owner).unwrap_or_default()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error),
         }
@@ -51,10 +61,10 @@ impl Manifest {
     ///
     /// # Errors
     /// What the file system raises; the former one stands then.
-    pub fn write(&self, folder: &Path, account: AccountId) -> std::io::Result<()> {
+    pub fn write(&self, folder: &Path, owner: &Owner) -> std::io::Result<()> {
         let temporary = folder.join(TEMPORARY);
         let mut file = File::create(&temporary)?;
-        file.write_all(&self.encode(account))?;
+        file.write_all(&self.encode(owner))?;
         rustix::fs::fsync(&file)?;
         std::fs::rename(&temporary, folder.join(NAME))?;
         sync_folder(folder)
@@ -72,12 +82,13 @@ impl Manifest {
         self.segments.iter().map(|segment| u64::from(segment.documents)).sum()
     }
 
-    fn encode(&self, account: AccountId) -> Vec<u8> {
-        let mut out = Vec::with_capacity(40 + self.segments.len() * 20);
+    fn encode(&self, owner: &Owner) -> Vec<u8> {
+        let mut out = Vec::with_capacity(56 + self.segments.len() * 20);
         out.extend_from_slice(MAGIC);
-        for word in [FORMAT, super::text_version(), account] {
+        for word in [FORMAT, super::text_version(), owner.account] {
             out.extend_from_slice(&word.to_le_bytes());
         }
+        out.extend_from_slice(&owner.identity);
         out.extend_from_slice(&self.covered.to_le_bytes());
         out.extend_from_slice(&(self.segments.len() as u32).to_le_bytes());
         for segment in &self.segments {
@@ -90,14 +101,15 @@ impl Manifest {
         out
     }
 
-    fn decode(bytes: &[u8], account: AccountId) -> Option<Self> {
+    fn decode(bytes: &[u8], owner: &Owner) -> Option<Self> {
         let (body, crc) = bytes.split_last_chunk()?;
         let mut r = Reader(body);
         let fits = crc32fast::hash(body) == u32::from_le_bytes(*crc)
             && r.take(8)? == MAGIC
             && r.u32()? == FORMAT
             && r.u32()? == super::text_version()
-            && r.u32()? == account;
+            && r.u32()? == owner.account
+            && r.array::<16>()? == owner.identity;
         if !fits {
             return None;
         }
@@ -123,6 +135,13 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
+    fn owner(account: AccountId) -> Owner {
+        Owner {
+            identity: [1; 16],
+            account,
+        }
+    }
+
     #[test]
     fn damage_makes_it_empty() {
         let folder = tempfile::tempdir().unwrap();
@@ -134,13 +153,22 @@ mod tests {
                 documents: 12,
             }],
         };
-        assert_eq!(Manifest::read(folder.path(), 7).unwrap(), Manifest::default());
-        manifest.write(folder.path(), 7).unwrap();
-        assert_eq!(Manifest::read(folder.path(), 7).unwrap(), manifest);
+        assert_eq!(Manifest::read(folder.path(), &owner(7)).unwrap(), Manifest::default());
+        manifest.write(folder.path(), &owner(7)).unwrap();
+        assert_eq!(Manifest::read(folder.path(), &owner(7)).unwrap(), manifest);
         assert_eq!(
-            Manifest::read(folder.path(), 8).unwrap(),
+            Manifest::read(folder.path(), &owner(8)).unwrap(),
             Manifest::default(),
             "another's"
+        );
+        let another = Owner {
+            identity: [2; 16],
+            account: 7,
+        };
+        assert_eq!(
+            Manifest::read(folder.path(), &another).unwrap(),
+            Manifest::default(),
+            "of an index that is gone"
         );
         let path = folder.path().join(NAME);
         let bytes = std::fs::read(&path).unwrap();
@@ -148,9 +176,17 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
             std::fs::write(&path, &damaged).unwrap();
-            assert_eq!(Manifest::read(folder.path(), 7).unwrap(), Manifest::default(), "{at}");
+            assert_eq!(
+                Manifest::read(folder.path(), &owner(7)).unwrap(),
+                Manifest::default(),
+                "{at}"
+            );
             std::fs::write(&path, &bytes[..at]).unwrap();
-            assert_eq!(Manifest::read(folder.path(), 7).unwrap(), Manifest::default(), "{at}");
+            assert_eq!(
+                Manifest::read(folder.path(), &owner(7)).unwrap(),
+                Manifest::default(),
+                "{at}"
+            );
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod manifest;
 pub mod merge;
 pub mod postings;
 pub mod segment;
+mod waiting;
 pub mod write;
 
 use std::sync::Arc;
