@@ -784,10 +784,12 @@ class Store:
         readers: int = 2,
         sync: bool = True,
         retention: int = 0,
+        search_index: bool = True,
     ) -> Store:
         """Opens or creates; runs recovery; blocks. Raises StoreError. `sync` False is for tests of logic only.
 
-        `retention` is how long expunged messages can be recovered, in seconds; 0: not at all.
+        `retention` is how long expunged messages can be recovered, in seconds; 0: not at all. Without `search_index`
+        text searches read all messages, and nothing is built.
         """
     @property
     def eventfd(self) -> int:
@@ -807,8 +809,14 @@ class Store:
         """Seconds that the batch now being committed has taken; 0.0 when none."""
     def free_bytes(self) -> int: ...
     def metrics(self) -> dict[str, int]:
-        """Counters: batches, ops, pack_syncs, commits, bytes_appended, queued, readers_in_use ..."""
+        """Counters: batches, ops, pack_syncs, commits, bytes_appended, queued, readers_in_use ... Of the search index, in the
+        process that builds it: search_documents, search_waiting, search_octets."""
     def clear_dead_readers(self) -> int: ...
+    def index_step(self) -> int:  # -> ticket: tuple[int, int, bool]
+        """One bounded step of building the search index, on a low-priority thread; nothing while another step runs.
+
+        The ticket's tuple: documents covered, segments merged, whether there is more to do now.
+        """
     def close(self) -> None:
         """Finishes what is queued, stops the threads, closes the environment. Blocks."""
 

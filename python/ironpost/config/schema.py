@@ -138,6 +138,7 @@ class StoreConfig:
         "how long expunged messages can be recovered (docs/retention.md); 0: not at all",
         14 * 86_400.0,
     )
+    search_index: bool = setting(kinds.Boolean(), "keep an index for text searches, built in the background", True)
     compact_rate: int = setting(
         kinds.Size(0, 2**40), "octets a second at which space of deleted mail is given back; 0: not at all", 32 * 2**20
     )

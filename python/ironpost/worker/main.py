@@ -36,7 +36,7 @@ from ..runtime.process import name_process
 from ..runtime.systemd import FIRST_DESCRIPTOR
 from ..state.directory import Directory
 from ..state.env import StateFailed
-from . import control, roles, upkeep
+from . import control, indexing, roles, upkeep
 from .operations import STATUS_SECONDS
 
 if TYPE_CHECKING:
@@ -213,6 +213,7 @@ class Worker:
             services.start_soon(self._watch_store, core)
             services.start_soon(roles.hold, "relay", partial(manager.run, context), context)
             services.start_soon(roles.hold, "janitor", partial(roles.janitor, context), context)
+            services.start_soon(roles.hold, "indexer", partial(indexing.run, context), context)
             services.start_soon(roles.hold, "upkeep", partial(upkeep.run, context), context)
             services.start_soon(
                 roles.hold, "control", partial(control.serve, context.config.runtime_folder, self, self.log), context
@@ -335,6 +336,7 @@ def _open_store(core: Any, config: Config) -> Any:
         min_free=store.min_free,
         readers=store.readers,
         retention=int(store.retention),
+        search_index=store.search_index,
     )
 
 

@@ -1,6 +1,8 @@
 //! Searchable text: decoded headers, text parts in UTF-8, HTML with and without its tags.
 //!
 //! The text comes in pieces; a match never spans two of them. Letters keep their case: comparing is the caller's work.
+//! The store keeps an index of this text: whoever changes what is given out raises `TEXT_VERSION` in its
+//! `search/filter`; a test there notices.
 use std::borrow::Cow;
 
 use crate::charset;

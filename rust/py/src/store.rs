@@ -150,7 +150,10 @@ fn flag_set(names: &[String]) -> PyResult<FlagSet> {
 #[pymethods]
 impl Store {
     #[staticmethod]
-    #[pyo3(signature = (path, *, map_size = 64 << 30, min_free = 64 << 20, readers = 2, sync = true, retention = 0))]
+    #[pyo3(signature = (
+        path, *, map_size = 64 << 30, min_free = 64 << 20, readers = 2, sync = true, retention = 0, search_index = true
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
     fn open(
         py: Python<'_>,
         path: &str,
@@ -159,6 +162,7 @@ impl Store {
         readers: usize,
         sync: bool,
         retention: u32,
+        search_index: bool,
     ) -> PyResult<Self> {
         let options = Options {
             map_size,
@@ -166,6 +170,7 @@ impl Store {
             readers,
             sync,
             retention,
+            search_index,
         };
         let volume = long(py, || Volume::open(Path::new(path), &options))?.map_err(|fault| exception(&fault))?;
         let volume = Arc::new(volume);
@@ -240,6 +245,10 @@ impl Store {
 
     fn free_bytes(&self) -> PyResult<u64> {
         self.call(|volume| volume.free_bytes())
+    }
+
+    fn index_step(&self) -> PyResult<Ticket> {
+        self.call(|volume| volume.index_step())
     }
 
     fn metrics(&self) -> PyResult<HashMap<&'static str, u64>> {

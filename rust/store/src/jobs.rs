@@ -15,6 +15,7 @@ use crate::error::{Result, StoreError};
 use crate::ids::{BlobId, Ticket};
 use crate::ops::Outcome;
 use crate::pack::read::{PackFiles, StoredRecord};
+use crate::search::filter::index::SearchIndex;
 
 /// Jobs that wait at most.
 const JOBS_WAITING_MAX: usize = 4096;
@@ -28,6 +29,8 @@ pub struct ReadContext {
     pub tables: Tables,
     /// The packs.
     pub packs: Arc<PackFiles>,
+    /// The search index.
+    pub search: Arc<SearchIndex>,
 }
 
 impl std::fmt::Debug for ReadContext {

@@ -258,7 +258,9 @@ pub(crate) fn structure_and_card(message: &[u8]) -> (Vec<u8>, Vec<u8>) {
 }
 
 fn encode_prefix(prefix: &[u8], hint: &Hint) -> PreparedRecord {
-    encode(prefix, RecordKind::Prefix, &[], &[], hint)
+    let mut record = encode(prefix, RecordKind::Prefix, &[], &[], hint);
+    record.card = card::for_prefix(prefix);
+    record
 }
 
 /// The record of journal transactions.

@@ -35,6 +35,8 @@ use crate::pack::compact::pack_of;
 use crate::pack::read::PackFiles;
 use crate::pack::recover::{self, lock_writer};
 use crate::prepare::{PREFIX_OCTETS_MAX, prepare, sync_folder};
+use crate::search::filter::index::SearchIndex;
+use crate::search::indexer::Indexer;
 use crate::sink::{Sink, SinkHub};
 use crate::writer::{Loads, PendingJournal, Queued, Writer, WriterShared};
 
@@ -64,6 +66,8 @@ pub struct Options {
     pub sync: bool,
     /// How long expunged messages can be recovered, in seconds; 0: not at all.
     pub retention: u32,
+    /// Text searches use the search index, and it may be built; false: each reads all messages.
+    pub search_index: bool,
 }
 
 impl Default for Options {
@@ -74,6 +78,7 @@ impl Default for Options {
             readers: 2,
             sync: true,
             retention: 0,
+            search_index: true,
         }
     }
 }
@@ -86,6 +91,7 @@ pub struct Volume {
     context: ReadContext,
     completions: Arc<Completions>,
     readers: Arc<Readers>,
+    indexer: Indexer,
     shared: Arc<WriterShared>,
     loads: Arc<Loads>,
     hub: Arc<SinkHub>,
@@ -160,10 +166,17 @@ impl Volume {
 
         let files = Arc::new(PackFiles::new(packs.clone()));
         let completions = Arc::new(Completions::new()?);
+        let identity = {
+            let txn = environment.read_txn()?;
+            tables.identity(&txn)?
+        };
         let context = ReadContext {
             env: environment.clone(),
             tables,
             packs: Arc::clone(&files),
+            search: Arc::new(
+                SearchIndex::new(path.join("search"), identity, options.search_index).with_min_free(options.min_free),
+            ),
         };
         let readers = Arc::new(Readers::start(
             context.clone(),
@@ -219,6 +232,7 @@ impl Volume {
             context,
             completions,
             readers,
+            indexer: Indexer::default(),
             shared,
             loads,
             hub,
@@ -313,6 +327,12 @@ impl Volume {
         self.read(Box::new(move |context| {
             Ok(Outcome::Check(check::check(context, full)?))
         }))
+    }
+
+    /// One bounded step of building the search index, on a thread of its own; its ticket completes with
+    /// `Boxed(IndexStep)`. Nothing is done while another step runs, in this process or in another.
+    pub fn index_step(&self) -> Result<Ticket> {
+        self.indexer.start(&self.context, &self.completions)
     }
 
     /// Compacts packs on a thread of its own; answers `Boxed(Compacted)`. `Busy` while a run of this process goes on,
@@ -412,7 +432,7 @@ impl Volume {
         let counters = &self.shared.counters;
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let info = self.context.env.info();
-        HashMap::from([
+        let mut metrics = HashMap::from([
             ("batches", load(&counters.batches)),
             ("ops", load(&counters.ops)),
             ("pack_syncs", load(&counters.pack_syncs)),
@@ -431,12 +451,15 @@ impl Volume {
                 (info.last_page_number as u64 + 1) * u64::from(self.context.env.stat().page_size),
             ),
             ("last_transaction", info.last_txn_id as u64),
-        ])
+        ]);
+        metrics.extend(self.context.search.metrics());
+        metrics
     }
 
     /// Clears reader slots of dead processes and lets go of unlinked packs; how many slots there were.
     pub fn clear_dead_readers(&self) -> Result<usize> {
         self.context.packs.forget_unlinked();
+        self.context.search.forget_unlinked();
         Ok(self.context.env.clear_stale_readers()?)
     }
 
@@ -463,6 +486,7 @@ impl Volume {
         self.shared.close();
         clean &= running.writer.join().is_ok();
         self.hub.close();
+        self.indexer.close(&self.context);
         self.readers.close();
         if clean && self.shared.failed().is_none() {
             // If this does not work the next open recovers us, which finds nothing to do.

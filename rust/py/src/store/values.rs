@@ -6,6 +6,7 @@ use ironpost_store::listing::{FINGERPRINT_OCTETS, ListedMessage, WholeMessage};
 use ironpost_store::ops;
 use ironpost_store::reader::{MessageFact, Opened, QueueItem as QueuedItem, RetainedMessage, Updated};
 use ironpost_store::scrub::Scrubbed;
+use ironpost_store::search::filter::build::IndexStep;
 use ironpost_store::view::ranges::write_set;
 use ironpost_store::{Outcome, StoreError as Fault};
 use pyo3::prelude::*;
@@ -248,6 +249,13 @@ fn boxed(py: Python<'_>, handle: &Handle, made: Box<dyn std::any::Any + Send>) -
     };
     let made = match made.downcast::<Vec<MessageFact>>() {
         Ok(facts) => return message_facts(py, *facts),
+        Err(made) => made,
+    };
+    let made = match made.downcast::<IndexStep>() {
+        Ok(step) => {
+            let step = (step.documents, step.merged, step.more);
+            return Ok(step.into_pyobject(py)?.into_any().unbind());
+        }
         Err(made) => made,
     };
     let made = match made.downcast::<Vec<(Uid, u32)>>() {

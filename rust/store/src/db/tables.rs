@@ -94,6 +94,12 @@ impl Tables {
         })
     }
 
+    /// Identity of the index: another one whenever it is made anew.
+    pub fn identity(&self, txn: &RoTxn<'_>) -> Result<[u8; 16]> {
+        let found = self.meta.get(txn, b"volume")?.and_then(|bytes| bytes.try_into().ok());
+        found.ok_or_else(|| damaged("meta", "volume"))
+    }
+
     /// The volume's counters.
     pub fn counters(&self, txn: &RoTxn<'_>) -> Result<Counters> {
         match self.meta.get(txn, b"counters")? {

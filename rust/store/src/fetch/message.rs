@@ -95,6 +95,12 @@ impl Content {
         self.prefix_octets + self.blob_octets
     }
 
+    /// Whether anything has been read from a pack yet.
+    #[must_use]
+    pub fn is_loaded(&self) -> bool {
+        self.record.is_some()
+    }
+
     /// Opens the records of blob and prefix, so that no later call needs the index.
     ///
     /// # Errors

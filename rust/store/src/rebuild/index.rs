@@ -536,6 +536,13 @@ impl<'b> Builder<'b> {
                     }
                 };
                 self.put(self.tables.cards, &keys::blob(contents.blob), &card)?;
+            } else if contents.kind == RecordKind::Prefix {
+                // One that cannot be read is marked as well: header searches then look for it.
+                let prefix = self.open(contents).and_then(|record| record.read_all());
+                let mark = card::for_prefix(&prefix.unwrap_or_else(|_| b"\r\n".to_vec()));
+                if !mark.is_empty() {
+                    self.put(self.tables.cards, &keys::blob(contents.blob), &mark)?;
+                }
             }
         }
         for (pack, row) in packs {

@@ -1,21 +1,31 @@
 //! SEARCH over a view: sets first, then hot rows, then headers, then text (RFC 9051 §6.4.4); with SAVE the view keeps what was
-//! found (RFC 5182).
+//! found (RFC 5182). Headers that cards tell of are looked up there; text is read only of messages that the filter does not
+//! rule out.
 //!
 //! Runs in one job, but in stretches: no transaction lives much longer than [`STRETCH_LIMIT`] (lmdb.md 4.6). A message
 //! that cannot be read is not found; `store check` names it.
 
 pub mod answer;
+pub mod cards;
+mod document;
+pub mod filter;
+pub(crate) mod indexer;
 pub mod needle;
 pub mod plan;
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ironpost_mime::{encoded_word, headers, text};
+use ironpost_mime::{encoded_word, headers};
 use ironpost_proto::imap::search_key::{Date, SearchProgram};
 
-use self::needle::{Needle, fold_onto};
+use self::cards::CardCursor;
+use self::filter::segment::Document;
+use self::filter::{Filter, Place};
+use self::needle::Needle;
 use self::plan::{Facts, Sets, Test};
+use crate::card::{self, fields};
 use crate::db::records::MessageRecord;
 use crate::error::{Result, StoreError};
 use crate::fetch::internal_date::calendar_day;
@@ -60,6 +70,9 @@ pub fn run(
     Ok(answer::render(&found?, &numbered, uid, program.returns, tag))
 }
 
+/// So many messages that no segment covers, looked at by one search, are worth the builder's attention.
+const UNCOVERED_MANY: u32 = 512;
+
 /// What the client has been told when the search began.
 struct Known<'a> {
     numbered: &'a UidSet,
@@ -99,39 +112,55 @@ fn find(
         saved: known.saved,
         keyword_bit: &keyword_bit,
     };
-    let test = Test::prepare(&program.key, &sets);
+    let mut test = Test::prepare(&program.key, &sets);
     if let Test::Member(found) = test {
         return Ok(found);
     }
     let candidates = test.candidates(&all);
+    let mut filter = {
+        let needles = test.text_needles();
+        (!needles.is_empty()).then(|| Filter::prepare(&context.search, view.account, &needles))
+    };
+    let mut uncovered = 0_u32;
     let mut found = Vec::new();
     let mut next: Option<Uid> = Some(0);
     while let Some(from) = next.take() {
         let txn = context.begin()?;
         let access = Access { context, txn: &txn };
+        let cards = RefCell::new(CardCursor::new(tables.cards, &txn));
         let started = Instant::now();
         let mut looked_at = 0_u32;
-        let cheap = test.cost() <= plan::Cost::Row;
         each_row(
             tables,
             &txn,
             view.mailbox,
             candidates.iter_range(from, Uid::MAX),
             |uid, row| {
+                let place = filter.as_mut().and_then(|filter| {
+                    filter.place(Document {
+                        blob: row.blob,
+                        prefix: row.prefix,
+                    })
+                });
+                uncovered += u32::from(place.is_none());
                 let mut message = Message {
                     access: &access,
+                    cards: &cards,
                     uid,
                     row,
+                    filter: filter.as_ref().zip(place),
                     content: Content::new(row),
                     header: None,
                 };
-                match test.holds(&mut message) {
+                let held = message.decided(&test).map_or_else(|| test.holds(&mut message), Ok);
+                match held {
                     Ok(true) => found.push(uid),
                     Ok(false) | Err(StoreError::Corrupt(_)) => {}
                     Err(error) => return Err(error),
                 }
                 looked_at += 1;
-                if (!cheap || looked_at.is_multiple_of(256)) && started.elapsed() > STRETCH_LIMIT {
+                // The clock is asked after each message that had to be read, and now and then among the others.
+                if (message.content.is_loaded() || looked_at.is_multiple_of(256)) && started.elapsed() > STRETCH_LIMIT {
                     next = uid.checked_add(1);
                     return Ok(false);
                 }
@@ -142,19 +171,40 @@ fn find(
             return Err(StoreError::NotFound("nobody waits for this search any more".to_owned()));
         }
     }
+    if filter.is_some() && uncovered > UNCOVERED_MANY {
+        context.search.want(view.account);
+    }
     Ok(UidSet::from_ascending(found))
 }
 
 /// One candidate; what is dear is read when a test asks for it.
-struct Message<'a> {
+struct Message<'a, 't> {
     access: &'a Access<'a>,
+    cards: &'a RefCell<CardCursor<'t>>,
     uid: Uid,
     row: &'a MessageRecord,
+    /// The filter, when a segment covers the message.
+    filter: Option<(&'a Filter, Place)>,
     content: Content,
     header: Option<Vec<u8>>,
 }
 
-impl Message<'_> {
+impl<'t> Message<'_, 't> {
+    fn decided(&self, test: &Test) -> Option<bool> {
+        test.decided(self)
+    }
+
+    /// The decoded, folded values of a header field as the card tells them; `None`: the header must be read.
+    fn field_block(&self, field: usize) -> Result<Option<&'t [u8]>> {
+        let mut cards = self.cards.borrow_mut();
+        let card = cards.get(self.row.blob)?;
+        if self.row.prefix != 0 && cards.get(self.row.prefix)?.is_some() {
+            // The prefix has fields of its own that count.
+            return Ok(None);
+        }
+        Ok(card.and_then(|card| card::field_block(card, field)))
+    }
+
     fn header(&mut self) -> Result<&[u8]> {
         if self.header.is_none() {
             let end = self.content.prefix_octets() + self.content.structure(self.access)?.header_len() as u64;
@@ -166,7 +216,7 @@ impl Message<'_> {
     }
 }
 
-impl Facts for Message<'_> {
+impl Facts for Message<'_, '_> {
     type Error = StoreError;
 
     fn uid(&self) -> u32 {
@@ -195,25 +245,39 @@ impl Facts for Message<'_> {
     }
 
     fn header_holds(&mut self, name: &[u8], needle: &Needle) -> Result<bool> {
+        if let Some(field) = fields::index_of(name)
+            && let Some(block) = self.field_block(field)?
+        {
+            return Ok(needle.is_in_block(block));
+        }
         Ok(headers::fields(self.header()?)
             .filter(|field| field.name.eq_ignore_ascii_case(name))
             .any(|field| needle.is_empty() || needle.is_in(&encoded_word::decode(field.value))))
+    }
+
+    fn text_ruled_out(&self, needle: &Needle) -> bool {
+        match (self.filter, needle.slot) {
+            (Some((filter, place)), Some(slot)) => filter.rules_out(place, slot),
+            _ => false,
+        }
     }
 
     fn text_holds(&mut self, needle: &Needle, header: bool) -> Result<bool> {
         if needle.is_empty() {
             return Ok(true);
         }
+        if self.text_ruled_out(needle) {
+            return Ok(false);
+        }
         let mut folded = String::new();
-        let mut found = false;
         if header {
             let mut prefix = Vec::new();
             self.content
                 .read(self.access, 0..self.content.prefix_octets(), &mut prefix)?;
-            found = needle.is_in(&String::from_utf8_lossy(&prefix));
-        }
-        if found {
-            return Ok(true);
+            document::prefix_text(&prefix, &mut folded);
+            if needle.is_in_folded(&folded) {
+                return Ok(true);
+            }
         }
         let mut blob = Vec::new();
         self.content.read(
@@ -222,18 +286,11 @@ impl Facts for Message<'_> {
             &mut blob,
         )?;
         let structure = self.content.structure(self.access)?;
-        let mut look = |piece: &str| {
-            if !found {
-                folded.clear();
-                fold_onto(piece, &mut folded);
-                found = needle.is_in_folded(&folded);
-            }
-        };
-        if header {
-            text::searchable(&blob, structure, &mut look);
-        } else {
-            text::searchable_body(&blob, structure, &mut look);
-        }
+        let mut found = false;
+        document::body_pieces(&blob, structure, header, &mut folded, |piece| {
+            found = needle.is_in_folded(piece);
+            !found
+        });
         Ok(found)
     }
 }

@@ -9,7 +9,9 @@ use memchr::memmem;
 #[derive(Debug)]
 pub struct Needle {
     finder: memmem::Finder<'static>,
-    length: usize,
+    folded: String,
+    /// Its place in the search's filter, once there is one.
+    pub(super) slot: Option<usize>,
 }
 
 impl Needle {
@@ -19,15 +21,32 @@ impl Needle {
         let mut folded = String::with_capacity(text.len());
         fold_onto(text, &mut folded);
         Self {
-            length: folded.len(),
             finder: memmem::Finder::new(folded.as_bytes()).into_owned(),
+            folded,
+            slot: None,
         }
     }
 
     /// True when every text holds it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.folded.is_empty()
+    }
+
+    /// Its folded form.
+    #[must_use]
+    pub fn folded(&self) -> &str {
+        &self.folded
+    }
+
+    /// Whether a block of header texts holds it (`card::fields`); the empty needle asks whether there is such a field.
+    #[must_use]
+    pub fn is_in_block(&self, block: &[u8]) -> bool {
+        if self.is_empty() {
+            !block.is_empty()
+        } else {
+            self.finder.find(block).is_some()
+        }
     }
 
     /// Whether an already folded text holds it.

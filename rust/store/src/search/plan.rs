@@ -45,6 +45,8 @@ pub trait Facts {
     fn sent_day(&mut self) -> Result<Option<Date>, Self::Error>;
     /// Whether a header field of that name (lower case) holds the text.
     fn header_holds(&mut self, name: &[u8], needle: &Needle) -> Result<bool, Self::Error>;
+    /// True when the filter proves that no text of the message holds it, header included; false proves nothing.
+    fn text_ruled_out(&self, needle: &Needle) -> bool;
     /// Whether the decoded text holds it; with `header` the message's header counts too.
     fn text_holds(&mut self, needle: &Needle, header: bool) -> Result<bool, Self::Error>;
 }
@@ -231,6 +233,44 @@ impl Test {
         }
     }
 
+    /// The needles of text searches, each of which gets the next slot of a filter.
+    pub fn text_needles(&mut self) -> Vec<&Needle> {
+        let mut found = Vec::new();
+        self.number_needles(&mut found);
+        found
+    }
+
+    fn number_needles<'a>(&'a mut self, found: &mut Vec<&'a Needle>) {
+        match self {
+            Self::Body(needle) | Self::Text(needle) => {
+                needle.slot = Some(found.len());
+                found.push(needle);
+            }
+            Self::Not(test) => test.number_needles(found),
+            Self::All(tests) | Self::Any(tests) => tests.iter_mut().for_each(|test| test.number_needles(found)),
+            _ => {}
+        }
+    }
+
+    /// What can be said without reading header or text; `None`: it takes [`Self::holds`]. Three-valued, so that a
+    /// combination is decided as soon as enough of it is, whatever the order of its tests.
+    #[must_use]
+    pub fn decided<F: Facts>(&self, facts: &F) -> Option<bool> {
+        match self {
+            Self::Member(set) => Some(set.contains(facts.uid())),
+            Self::Flag(bit) => Some(facts.flags() & bit != 0),
+            Self::Keyword(bit) => Some(facts.keywords() & bit != 0),
+            Self::Internal(test, bound) => Some(test.holds(facts.internal_day(), *bound)),
+            Self::Larger(octets) => Some(facts.size() > *octets),
+            Self::Smaller(octets) => Some(facts.size() < *octets),
+            Self::Sent(..) | Self::Header(..) => None,
+            Self::Body(needle) | Self::Text(needle) => facts.text_ruled_out(needle).then_some(false),
+            Self::Not(test) => test.decided(facts).map(|held| !held),
+            Self::All(tests) => combined(tests, facts, false),
+            Self::Any(tests) => combined(tests, facts, true),
+        }
+    }
+
     /// Whether the test holds for one message.
     ///
     /// # Errors
@@ -266,6 +306,19 @@ impl Test {
             }
         })
     }
+}
+
+/// The value of a combination that one test of value `enough` decides.
+fn combined<F: Facts>(tests: &[Test], facts: &F, enough: bool) -> Option<bool> {
+    let mut all_decided = true;
+    for test in tests {
+        match test.decided(facts) {
+            Some(held) if held == enough => return Some(enough),
+            Some(_) => {}
+            None => all_decided = false,
+        }
+    }
+    all_decided.then_some(!enough)
 }
 
 /// UID ranges of message-number ranges; numbers beyond the mailbox name nothing.
