@@ -446,6 +446,14 @@ fn create_tables(environment: &Env<WithoutTls>) -> Result<Tables> {
     Ok(tables)
 }
 
+/// The format that an index says it has; `None` when that is unreadable.
+pub(crate) fn stored_format(environment: &Env<WithoutTls>, txn: &heed::RoTxn<'_, WithoutTls>) -> Result<Option<u32>> {
+    let Some(meta) = environment.open_database::<heed::types::Bytes, heed::types::Bytes>(txn, Some("meta"))? else {
+        return Ok(None);
+    };
+    Ok(meta.get(txn, b"format")?.and_then(|octets| octets.try_into().ok()).map(u32::from_le_bytes))
+}
+
 /// Takes a writer number, makes its folder and holds its lock. The caller holds the volume's open lock.
 fn register(environment: &Env<WithoutTls>, tables: &Tables, packs: &Path) -> Result<(WriterId, OwnedFd)> {
     let mut txn = environment.write_txn()?;

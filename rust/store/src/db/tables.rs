@@ -84,6 +84,31 @@ impl Tables {
         })
     }
 
+    /// Opens the tables of an index that is only read. The caller commits the transaction, or the handles are void.
+    pub fn open(env: &Env<WithoutTls>, txn: &RoTxn<'_, WithoutTls>) -> Result<Self> {
+        let table = |name: &str| -> Result<Table> {
+            env.open_database(txn, Some(name))?
+                .ok_or_else(|| StoreError::Open(format!("its index has no table {name}")))
+        };
+        Ok(Self {
+            meta: table("meta")?,
+            accounts: table("accounts")?,
+            mailboxes: table("mailboxes")?,
+            names: table("names")?,
+            messages: table("messages")?,
+            cards: table("cards")?,
+            uidmap: table("uidmap")?,
+            changes: table("changes")?,
+            keywords: table("keywords")?,
+            blobs: table("blobs")?,
+            packs: table("packs")?,
+            queue: table("queue")?,
+            due: table("due")?,
+            leases: table("leases")?,
+            doomed: table("doomed")?,
+        })
+    }
+
     /// The volume's counters.
     pub fn counters(&self, txn: &RoTxn<'_>) -> Result<Counters> {
         match self.meta.get(txn, b"counters")? {
