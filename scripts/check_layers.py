@@ -25,6 +25,7 @@ LAYERS = {
     "dns": 3,
     "identity": 3,
     "mda": 3,
+    "backup": 3,
     "context": 3,
     "smtp": 4,
     "relay": 4,

@@ -13,6 +13,7 @@ mod pop3;
 mod signal;
 mod smtp;
 mod store;
+mod task;
 mod tls;
 mod wire;
 
@@ -33,6 +34,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     mime::register(module)?;
     imap::register(module)?;
     store::register(module)?;
+    task::register(module)?;
     smtp::register(module)?;
     Ok(())
 }

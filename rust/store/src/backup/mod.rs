@@ -8,6 +8,7 @@
 //! is Python's, `ironpost.backup`.
 
 pub mod list;
+pub mod pin;
 pub mod restore;
 pub mod snapshot;
 pub mod take;
@@ -15,4 +16,4 @@ pub mod verify;
 
 pub use list::{PackEntry, PackList};
 pub use snapshot::Snapshot;
-pub use take::{TakeOptions, Taken, take};
+pub use take::{TakeOptions, Taken, take, take_of, volume_of};

@@ -70,11 +70,7 @@ impl Snapshot {
 
     /// Identity of the volume.
     pub fn volume(&self) -> Result<[u8; 16]> {
-        let txn = self.context.begin()?;
-        let volume = self.context.tables.meta.get(&txn, b"volume")?;
-        volume
-            .and_then(|octets| octets.try_into().ok())
-            .ok_or_else(|| damaged("meta", "volume"))
+        identity(&self.context)
     }
 
     /// Packs and their rows.
@@ -112,4 +108,13 @@ impl Snapshot {
         let closing = self.context.env.prepare_for_closing();
         closing.wait();
     }
+}
+
+/// Identity of a volume.
+pub(crate) fn identity(context: &ReadContext) -> Result<[u8; 16]> {
+    let txn = context.begin()?;
+    let volume = context.tables.meta.get(&txn, b"volume")?;
+    volume
+        .and_then(|octets| octets.try_into().ok())
+        .ok_or_else(|| damaged("meta", "volume"))
 }

