@@ -27,6 +27,7 @@ class StoreFailed(StoreError): ...  # the volume has failed; the worker must end
 class NotFound(StoreError): ...  # no such mailbox, message or queue item
 class AlreadyExists(StoreError): ...
 class Refused(StoreError): ...  # the operation is not allowed (delete INBOX, inferior to itself, limits)
+class OverQuota(StoreError): ...  # the account, or its quota group, has no room; the text says which and how much
 
 # ---- what next_event may return besides an event -----------------------------------------------------------------
 
@@ -541,6 +542,31 @@ class StoredMessage:
     uid: int
 
 @final
+class Quota:
+    """What an account and its quota group hold and may hold; a limit of 0 is none."""
+
+    messages: int
+    octets: int
+    limit_messages: int
+    limit_octets: int
+    group: str
+    group_messages: int
+    group_octets: int
+    group_limit_messages: int
+    group_limit_octets: int
+
+@final
+class Retained:
+    """A message that was expunged and can still be recovered."""
+
+    expunged: int  # Unix seconds
+    mailbox: int
+    name: str  # of the mailbox then
+    uid: int
+    size: int
+    internal_date: int
+
+@final
 class QueueItem:
     id: int
     due: float  # Unix seconds
@@ -565,9 +591,18 @@ class Store:
 
     @staticmethod
     def open(
-        path: str, *, map_size: int = 64 << 30, min_free: int = 64 << 20, readers: int = 2, sync: bool = True
+        path: str,
+        *,
+        map_size: int = 64 << 30,
+        min_free: int = 64 << 20,
+        readers: int = 2,
+        sync: bool = True,
+        retention: int = 0,
     ) -> Store:
-        """Opens or creates; runs recovery; blocks. Raises StoreError. `sync` False is for tests of logic only."""
+        """Opens or creates; runs recovery; blocks. Raises StoreError. `sync` False is for tests of logic only.
+
+        `retention` is how long expunged messages can be recovered, in seconds; 0: not at all.
+        """
     @property
     def eventfd(self) -> int:
         """Becomes readable when completions wait."""
@@ -606,8 +641,10 @@ class Store:
         enqueue: Sequence[tuple[float, bytes, bytes]] = (),  # (due, prefix, state)
         dequeue: Sequence[int] = (),
         requeue: Sequence[tuple[int, float, bytes]] = (),  # (id, due, state)
-    ) -> int:  # -> ticket: tuple[list[StoredMessage], list[int]]  (deliveries, new queue ids)
-        """One transaction: all or nothing, on disk when the ticket completes."""
+        partial: bool = False,
+    ) -> int:  # -> ticket: tuple[list[StoredMessage | None], list[int]]  (deliveries, new queue ids)
+        """One transaction, on disk when the ticket completes. All or nothing, except that with `partial` deliveries beyond
+        a quota are left out (None in their place); without it they refuse the whole with OverQuota."""
     def append(
         self,
         account: int,
@@ -637,6 +674,69 @@ class Store:
         self, view: MailboxView, uids: Sequence[int]
     ) -> int: ...  # whatever their flags (POP3); -> ticket: int
     def remove_account(self, account: int) -> int: ...  # -> ticket: None; purge in bounded steps
+
+    # -- moving in, quotas, second chances, leases
+    def import_message(
+        self,
+        account: int,
+        mailbox: str,
+        sink: Sink,
+        flags: Sequence[str],
+        internal_date: float | None,
+        internal_zone: int = 0,
+        *,
+        uid: int | None = None,
+        saved: float | None = None,
+        quota: bool = False,
+    ) -> int:  # -> ticket: StoredMessage; NotFound without the mailbox
+        """A message from elsewhere with the numbers and dates that it had. Refused when `uid` is below UIDNEXT. Limits count
+        only with `quota`."""
+    def adopt_mailbox(
+        self,
+        account: int,
+        name: str,
+        special_use: str = "",
+        subscribed: bool | None = None,
+        uid_validity: int | None = None,
+        uid_next: int | None = None,
+    ) -> int:  # -> ticket: MailboxInfo
+        """Makes a mailbox from elsewhere, or takes the one of that name. UIDVALIDITY is taken over when the mailbox has never
+        held a message and no other of the account has it; UIDNEXT becomes `uid_next` at least."""
+    def set_quota(
+        self, account: int, *, group: str | None = None, messages: int | None = None, octets: int | None = None
+    ) -> int:  # -> ticket: None
+        """Limits of an account, and its quota group ("": none). None: as it is; 0: no limit."""
+    def set_group_quota(
+        self, group: str, *, messages: int | None = None, octets: int | None = None
+    ) -> int: ...  # -> ticket: None
+    def quota(self, account: int) -> Quota | None:
+        """Instant. None: the store has not seen the account."""
+    def group_quota(self, group: str) -> tuple[int, int, int, int]:
+        """Instant: messages, octets, limit_messages, limit_octets."""
+    def expire(self, account: int, mailbox: int, before: float) -> int:  # -> ticket: int, how many
+        """Expunges messages that came into the mailbox before a Unix time."""
+    def purge_retained(self, account: int, before: float) -> int:  # -> ticket: int, how many
+        """Lets go of messages that were expunged before a Unix time."""
+    def recover(
+        self,
+        account: int,
+        *,
+        mailbox: str | None = None,
+        since: float | None = None,
+        uids: Sequence[tuple[int, int]] = (),
+        into: str | None = None,
+    ) -> int:  # -> ticket: int, how many
+        """Puts retained messages back as new ones: those of one former mailbox, expunged since a time, with these UIDs; each
+        into the mailbox of its former name, made again when missing, or all `into` one."""
+    def retained(
+        self, account: int, after: tuple[int, int, int] | None = None, limit: int = 1000
+    ) -> int:  # -> ticket: list[Retained]
+        """By time, behind `after` (expunged, mailbox, uid)."""
+    def lease(self, name: str, seconds: int) -> int:  # -> ticket: None; Refused while another process holds it
+        """Takes or renews a lease. One that begins with "pin:" keeps every process from unlinking packs."""
+    def release(self, name: str) -> int: ...  # -> ticket: None
+    def seal(self) -> int:  # -> ticket: None
+        """Seals this process's active pack."""
 
     # -- reading
     def list_mailboxes(

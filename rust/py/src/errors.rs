@@ -31,6 +31,7 @@ exceptions! {
     NotFound(StoreError), "No such mailbox, message or queue item.";
     AlreadyExists(StoreError), "It exists already.";
     Refused(StoreError), "The operation is not allowed.";
+    OverQuota(StoreError), "The account, or its quota group, has no room; the text says which and how much it may hold.";
 }
 
 /// What a call on a wire may fail with.

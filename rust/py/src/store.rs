@@ -1,5 +1,6 @@
 //! `Store` of `_core.pyi`: tickets of the message store. Conversion only: what is read and written is the store's affair.
 
+mod keep;
 mod sink;
 mod values;
 mod view;
@@ -147,13 +148,22 @@ fn flag_set(names: &[String]) -> PyResult<FlagSet> {
 #[pymethods]
 impl Store {
     #[staticmethod]
-    #[pyo3(signature = (path, *, map_size = 64 << 30, min_free = 64 << 20, readers = 2, sync = true))]
-    fn open(py: Python<'_>, path: &str, map_size: usize, min_free: u64, readers: usize, sync: bool) -> PyResult<Self> {
+    #[pyo3(signature = (path, *, map_size = 64 << 30, min_free = 64 << 20, readers = 2, sync = true, retention = 0))]
+    fn open(
+        py: Python<'_>,
+        path: &str,
+        map_size: usize,
+        min_free: u64,
+        readers: usize,
+        sync: bool,
+        retention: u32,
+    ) -> PyResult<Self> {
         let options = Options {
             map_size,
             min_free,
             readers,
             sync,
+            retention,
         };
         let volume = long(py, || Volume::open(Path::new(path), &options))?.map_err(|fault| exception(&fault))?;
         let volume = Arc::new(volume);
@@ -262,9 +272,10 @@ impl Store {
             .map_err(|fault| exception(&fault))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
     #[pyo3(signature = (
         sink, *, deliveries = Vec::new(), internal_date = None, enqueue = Vec::new(), dequeue = Vec::new(),
-        requeue = Vec::new()
+        requeue = Vec::new(), partial = false
     ))]
     fn submit(
         &self,
@@ -274,6 +285,7 @@ impl Store {
         enqueue: Vec<(f64, PyBackedBytes, PyBackedBytes)>,
         dequeue: Vec<u64>,
         requeue: Vec<(u64, f64, PyBackedBytes)>,
+        partial: bool,
     ) -> PyResult<Ticket> {
         let deliveries = deliveries
             .into_iter()
@@ -306,6 +318,7 @@ impl Store {
                     state: state.to_vec(),
                 })
                 .collect(),
+            partial,
         });
         let body = sink.map(Sink::take).transpose()?;
         self.call(|volume| volume.submit(op, body, None))
@@ -570,6 +583,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Sink>()?;
     module.add_class::<MailboxView>()?;
     module.add_class::<FetchCursor>()?;
+    module.add_class::<keep::Quota>()?;
+    module.add_class::<keep::Retained>()?;
     module.add_class::<values::MailboxInfo>()?;
     module.add_class::<values::StoredMessage>()?;
     module.add_class::<values::QueueItem>()?;

@@ -23,6 +23,9 @@ pub enum StoreError {
     /// The name is taken.
     #[error("already exists: {0}")]
     AlreadyExists(String),
+    /// The account, or its quota group, has no room for it; the text says which and how much it may hold.
+    #[error("over quota: {0}")]
+    OverQuota(String),
     /// The operation is not allowed, or beyond a limit.
     #[error("refused: {0}")]
     Refused(String),
@@ -57,6 +60,7 @@ impl StoreError {
             Self::Failed(text) => Self::Failed(text.clone()),
             Self::NotFound(text) => Self::NotFound(text.clone()),
             Self::AlreadyExists(text) => Self::AlreadyExists(text.clone()),
+            Self::OverQuota(text) => Self::OverQuota(text.clone()),
             Self::Refused(text) => Self::Refused(text.clone()),
             Self::Open(text) => Self::Open(text.clone()),
             Self::Io(error) => Self::Failed(error.to_string()),

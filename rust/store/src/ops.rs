@@ -94,6 +94,19 @@ pub struct Submit {
     pub dequeue: Vec<QueueId>,
     /// Queue items that go on later.
     pub requeue: Vec<Requeue>,
+    /// A delivery beyond a quota is left out and the others go on (LMTP tells each recipient); else it refuses all.
+    pub partial: bool,
+}
+
+/// Which retained messages are meant.
+#[derive(Clone, Debug, Default)]
+pub struct RetainedChoice {
+    /// Name of the mailbox that they were in; any when `None`.
+    pub mailbox: Option<String>,
+    /// Expunged at this Unix second or later.
+    pub since: u64,
+    /// UIDs that they had, ascending ranges; any when empty.
+    pub uids: Vec<(Uid, Uid)>,
 }
 
 /// A write. Ranges of UIDs are ascending and disjoint; UIDs without a message are passed over.
@@ -114,6 +127,99 @@ pub enum Op {
         /// Minutes east of UTC.
         internal_zone: i16,
     },
+    /// Puts a message that comes from elsewhere into a mailbox; answers [`Outcome::Stored`], `NotFound` without the mailbox.
+    Import {
+        /// Whose.
+        account: AccountId,
+        /// Where to.
+        mailbox: String,
+        /// The UID that it had; `Refused` below UIDNEXT. The next one when `None`.
+        uid: Option<Uid>,
+        /// Flags.
+        flags: FlagSet,
+        /// Unix seconds; the present when `None`.
+        internal_date: Option<i64>,
+        /// Minutes east of UTC.
+        internal_zone: i16,
+        /// When it came into its former mailbox, Unix seconds; the present when `None`.
+        saved: Option<u32>,
+        /// Refused with `OverQuota` beyond a limit; else limits do not count.
+        quota: bool,
+    },
+    /// Makes a mailbox that comes from elsewhere, or takes the one of that name; answers [`Outcome::Mailbox`].
+    AdoptMailbox {
+        /// Whose; an unknown account is made.
+        account: AccountId,
+        /// Full name.
+        name: String,
+        /// For example `\Sent`, or empty: as it is.
+        special_use: String,
+        /// Wanted subscription; as it is when `None`.
+        subscribed: Option<bool>,
+        /// UIDVALIDITY that it had: taken over when the mailbox has never held a message and no other has it.
+        uid_validity: Option<u32>,
+        /// UIDNEXT becomes this at least.
+        uid_next: Option<Uid>,
+    },
+    /// Limits of an account, and the group that it belongs to; `None`: as it is, 0: no limit. Answers [`Outcome::None`].
+    SetQuota {
+        /// Whose; an unknown account is made.
+        account: AccountId,
+        /// Name of the group, or empty for none.
+        group: Option<String>,
+        /// Messages.
+        messages: Option<u64>,
+        /// Octets.
+        octets: Option<u64>,
+    },
+    /// Limits of a group, likewise. Answers [`Outcome::None`].
+    SetGroupQuota {
+        /// Which.
+        group: String,
+        /// Messages.
+        messages: Option<u64>,
+        /// Octets.
+        octets: Option<u64>,
+    },
+    /// Expunges messages that came into the mailbox before a time; answers [`Outcome::Count`].
+    Expire {
+        /// Whose.
+        account: AccountId,
+        /// Where.
+        mailbox: MailboxId,
+        /// Unix seconds.
+        before: u32,
+    },
+    /// Lets go of messages that were expunged before a time; answers [`Outcome::Count`].
+    PurgeRetained {
+        /// Whose.
+        account: AccountId,
+        /// Unix seconds.
+        before: u64,
+    },
+    /// Puts retained messages back, as new ones without \Deleted; answers [`Outcome::Count`].
+    Recover {
+        /// Whose.
+        account: AccountId,
+        /// Which.
+        choice: RetainedChoice,
+        /// Where to, made when missing; the mailbox of their former name when `None`.
+        into: Option<String>,
+    },
+    /// Takes or renews a lease; `Refused` while somebody else holds it. Answers [`Outcome::None`].
+    Lease {
+        /// Its name; one that begins with `pin:` keeps packs from being unlinked.
+        name: String,
+        /// How long, in seconds.
+        seconds: u32,
+    },
+    /// Gives a lease back; answers [`Outcome::None`].
+    ReleaseLease {
+        /// Its name.
+        name: String,
+    },
+    /// Seals this writer's active pack; answers [`Outcome::None`].
+    Seal,
     /// Makes the account with its usual mailboxes if it is unknown; answers [`Outcome::None`].
     EnsureAccount {
         /// Whose.
@@ -228,7 +334,11 @@ impl Op {
     pub fn frees_space(&self) -> bool {
         match self {
             Self::Submit(submit) => submit.deliveries.is_empty() && submit.enqueue.is_empty(),
-            Self::Append { .. } | Self::Copy { remove: false, .. } | Self::CreateMailbox { .. } => false,
+            Self::Append { .. }
+            | Self::Import { .. }
+            | Self::AdoptMailbox { .. }
+            | Self::Copy { remove: false, .. }
+            | Self::CreateMailbox { .. } => false,
             _ => true,
         }
     }
@@ -326,7 +436,7 @@ pub enum Outcome {
     /// Done.
     None,
     /// Where each delivery went, and the new queue items, in the order given.
-    Submitted(Vec<StoredMessage>, Vec<QueueId>),
+    Submitted(Vec<Option<StoredMessage>>, Vec<QueueId>),
     /// Where the message went.
     Stored(StoredMessage),
     /// The mailbox.

@@ -39,6 +39,8 @@ pub(crate) struct PreparedRecord {
     pub(crate) length: u32,
     /// Octets of the contents.
     pub(crate) raw_len: u32,
+    /// The first octets of the contents' BLAKE3.
+    pub(crate) digest: [u8; 16],
     /// The index card; empty for a prefix.
     pub(crate) card: Vec<u8>,
     /// Where it lies, once it does.
@@ -79,8 +81,8 @@ impl PreparedRecord {
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {
     pub(crate) body: Option<PreparedRecord>,
-    /// Different prefixes and how many recipients have each.
-    pub(crate) prefixes: Vec<(PreparedRecord, u32)>,
+    /// Different prefixes.
+    pub(crate) prefixes: Vec<PreparedRecord>,
     /// For deliveries, then for queue items: which prefix.
     pub(crate) prefix_of: Vec<Option<usize>>,
 }
@@ -92,14 +94,12 @@ impl Prepared {
     }
 
     pub(crate) fn records_mut(&mut self) -> impl Iterator<Item = &mut PreparedRecord> {
-        self.body
-            .iter_mut()
-            .chain(self.prefixes.iter_mut().map(|(record, _)| record))
+        self.body.iter_mut().chain(self.prefixes.iter_mut())
     }
 
     /// Octets that the writer copies.
     pub(crate) fn octets(&self) -> usize {
-        let prefixes: usize = self.prefixes.iter().map(|(record, _)| record.bytes.len()).sum();
+        let prefixes: usize = self.prefixes.iter().map(|record| record.bytes.len()).sum();
         self.body.as_ref().map_or(0, |body| body.bytes.len()) + prefixes
     }
 }
@@ -129,10 +129,9 @@ pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Re
                         mailbox: "",
                         received: now,
                     };
-                    prepared.prefixes.push((encode_prefix(prefix, &hint), 0));
+                    prepared.prefixes.push(encode_prefix(prefix, &hint));
                     prepared.prefixes.len() - 1
                 });
-                prepared.prefixes[index].1 += 1;
                 prepared.prefix_of.push(Some(index));
             }
             let first = submit.deliveries.first();
@@ -143,6 +142,12 @@ pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Re
             }
         }
         Op::Append {
+            account,
+            mailbox,
+            internal_date,
+            ..
+        }
+        | Op::Import {
             account,
             mailbox,
             internal_date,
@@ -251,6 +256,7 @@ fn encode(raw: &[u8], kind: RecordKind, structure: &[u8], full_card: &[u8], hint
     let frames = sections.len() / crate::pack::format::FRAME_ENTRY;
     put_sections(&mut sections, structure, full_card, name);
     let length = RECORD_HEADER + sections.len() + data.len() + TRAILER;
+    let digest = *blake3::hash(raw).as_bytes();
     let header = RecordHeader {
         kind,
         compressed,
@@ -265,7 +271,7 @@ fn encode(raw: &[u8], kind: RecordKind, structure: &[u8], full_card: &[u8], hint
         hint_len: name.len() as u16,
         account: hint.account,
         received: hint.received,
-        digest: *blake3::hash(raw).as_bytes(),
+        digest,
     }
     .encode(&sections);
     let mut bytes = Vec::with_capacity(length);
@@ -276,6 +282,7 @@ fn encode(raw: &[u8], kind: RecordKind, structure: &[u8], full_card: &[u8], hint
     PreparedRecord {
         length: length as u32,
         raw_len: raw.len() as u32,
+        digest: short(&digest),
         bytes,
         ..PreparedRecord::default()
     }
@@ -345,10 +352,16 @@ fn complete_single(gathered: &crate::sink::SpoolFile, hint: &Hint<'_>, packs: &P
         bytes: Vec::new(),
         length,
         raw_len,
+        digest: short(&streamed.digest),
         card: card::for_index(&full_card),
         place: Some((streamed.pack, FILE_HEADER as u64)),
         single: Some(single),
     })
+}
+
+/// As much of a digest as the index holds.
+fn short(digest: &[u8; 32]) -> [u8; 16] {
+    std::array::from_fn(|index| digest[index])
 }
 
 /// Makes creations and removals in a folder durable.

@@ -32,7 +32,7 @@ use crate::sink::{Sink, SinkHub};
 use crate::writer::{Loads, Queued, Writer, WriterShared};
 
 /// Format of a volume of this release; newer ones are refused.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Features that a volume may have and this release knows: none yet.
 const FEATURES_KNOWN: u64 = 0;
 /// Address space beyond the told map size, so that deletes still find pages when the index is full.
@@ -55,6 +55,8 @@ pub struct Options {
     pub readers: usize,
     /// False is for tests of logic only: nothing survives a power loss.
     pub sync: bool,
+    /// How long expunged messages can be recovered, in seconds; 0: not at all.
+    pub retention: u32,
 }
 
 impl Default for Options {
@@ -64,6 +66,7 @@ impl Default for Options {
             min_free: 64 << 20,
             readers: 2,
             sync: true,
+            retention: 0,
         }
     }
 }
@@ -162,6 +165,8 @@ impl Volume {
             loads: Arc::clone(&loads),
             min_free: options.min_free,
             map_size: options.map_size as u64,
+            number,
+            retention: options.retention,
             epoch,
             purge,
             free: None,

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use heed::{Env, WithoutTls};
 use parking_lot::{Condvar, Mutex};
 
-use crate::apply::{ApplyError, Batch, doomed_packs};
+use crate::apply::{ApplyError, Batch, PIN, Setting, doomed_packs};
 use crate::completion::Completions;
 use crate::db::tables::Tables;
 use crate::error::{Result, StoreError, is_no_space};
 use crate::failpoints;
-use crate::ids::{AccountId, MailboxId, PackId, Ticket};
+use crate::ids::{AccountId, MailboxId, PackId, Ticket, WriterId};
 use crate::jobs::Readers;
 use crate::ops::{Op, Outcome};
 use crate::pack::append::{AppendError, Appender};
@@ -73,7 +73,7 @@ impl Queued {
             | Op::Copy { uids, .. }
             | Op::ExpungeUids { uids, .. } => of(uids).min(BATCH_MESSAGES_MAX),
             Op::Expunge { .. } | Op::RenameMailbox { .. } | Op::RemoveAccount { .. } => 1000,
-            Op::Purge => 2000,
+            Op::Purge | Op::Expire { .. } | Op::PurgeRetained { .. } | Op::Recover { .. } => 2000,
             _ => 1,
         }
     }
@@ -208,6 +208,8 @@ pub(crate) struct Writer {
     pub(crate) loads: Arc<Loads>,
     pub(crate) min_free: u64,
     pub(crate) map_size: u64,
+    pub(crate) number: WriterId,
+    pub(crate) retention: u32,
     pub(crate) epoch: Instant,
     pub(crate) purge: bool,
     pub(crate) free: Option<(Instant, u64)>,
@@ -329,6 +331,12 @@ impl Writer {
                 return;
             }
         }
+        if waiting.iter().any(|queued| matches!(queued.op, Op::Seal))
+            && let Err(AppendError::Write(error) | AppendError::Sync(error)) = self.appender.seal()
+        {
+            self.shared.fail(format!("sealing a pack: {error}"));
+            return;
+        }
         let purged = match self.unlink_dead_packs(waiting) {
             Ok(purged) => purged,
             Err(error) => {
@@ -418,6 +426,10 @@ impl Writer {
         }
         let packs = {
             let txn = self.env.read_txn()?;
+            if self.tables.leased(&txn, PIN, now_micros())? {
+                // Somebody copies packs: they stay until the lease is given back or has expired.
+                return Ok(Vec::new());
+            }
             doomed_packs(&self.tables, &txn)?
         };
         compact::unlink(&self.packs, &packs)?;
@@ -487,17 +499,19 @@ impl Writer {
         purged: &[PackId],
     ) -> std::result::Result<(Results, Vec<(AccountId, MailboxId)>), CommitError> {
         failpoints::pass("txn-begin").map_err(fault_of_io)?;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_micros() as u64);
         let txn = self.env.write_txn().map_err(fault_of_index)?;
-        let mut batch = Batch::begin(txn, &self.tables, now).map_err(fault_of)?;
+        let setting = Setting {
+            writer: self.number,
+            retention: self.retention,
+            now: now_micros(),
+        };
+        let mut batch = Batch::begin(txn, &self.tables, setting).map_err(fault_of)?;
         let mut outcomes = Vec::with_capacity(group.len());
         for queued in group.iter() {
             failpoints::pass("apply").map_err(fault_of_io)?;
             match batch.apply(&queued.op, &queued.prepared, purged) {
-                Ok(outcome) => outcomes.push((Ok(outcome), batch.again)),
-                Err(ApplyError::Rejected(error)) => outcomes.push((Err(error), false)),
+                Ok(outcome) => outcomes.push((Ok(outcome), batch.again, batch.unused)),
+                Err(ApplyError::Rejected(error)) => outcomes.push((Err(error), false, true)),
                 Err(ApplyError::Broken(error)) => return Err(fault_of(error)),
             }
         }
@@ -517,7 +531,7 @@ impl Writer {
         // The transaction has happened: an armed fault here can only kill.
         let _ = failpoints::pass("after-commit");
         let mut results = Vec::with_capacity(group.len());
-        for (mut queued, (outcome, again)) in std::mem::take(group).into_iter().zip(outcomes) {
+        for (mut queued, (outcome, again, unused)) in std::mem::take(group).into_iter().zip(outcomes) {
             match outcome {
                 Ok(Outcome::Count(count)) if again => {
                     queued.progress += count;
@@ -525,7 +539,9 @@ impl Writer {
                     continue;
                 }
                 Ok(outcome) => {
-                    queued.prepared.records_mut().for_each(PreparedRecord::keep);
+                    if !unused {
+                        queued.prepared.records_mut().for_each(PreparedRecord::keep);
+                    }
                     let outcome = match outcome {
                         Outcome::Count(count) => Outcome::Count(count + queued.progress),
                         other => other,
@@ -568,6 +584,12 @@ impl Writer {
             self.shared.fail(reason);
         }
     }
+}
+
+fn now_micros() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros() as u64)
 }
 
 /// Faults while applying: LMDB's own state is sound, the transaction is aborted, less may work. A panic of LMDB's

@@ -313,14 +313,14 @@ fn newer_formats_and_second_opens_are_refused() {
         context
             .tables
             .meta
-            .put(&mut txn, b"format", &2_u32.to_le_bytes())
+            .put(&mut txn, b"format", &99_u32.to_le_bytes())
             .unwrap();
         txn.commit().unwrap();
     }
     rig.volume.close();
     let refused = Volume::open(folder.path(), &quick());
     assert!(
-        matches!(&refused, Err(StoreError::Open(text)) if text.contains("format is 2")),
+        matches!(&refused, Err(StoreError::Open(text)) if text.contains("format is 99")),
         "{refused:?}"
     );
 }

@@ -2,15 +2,18 @@
 
 use ironpost_store::ids::{AccountId, Uid};
 use ironpost_store::ops;
-use ironpost_store::reader::{Opened, QueueItem as QueuedItem, Updated};
+use ironpost_store::reader::{Opened, QueueItem as QueuedItem, RetainedMessage, Updated};
 use ironpost_store::view::ranges::write_set;
 use ironpost_store::{Outcome, StoreError as Fault};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
+use super::keep::Retained;
 use super::view::MailboxView;
 use super::{Handle, micros_to_seconds};
-use crate::errors::{AlreadyExists, NotFound, Refused, StoreBusy, StoreCorrupt, StoreError, StoreFailed, StoreFull};
+use crate::errors::{
+    AlreadyExists, NotFound, OverQuota, Refused, StoreBusy, StoreCorrupt, StoreError, StoreFailed, StoreFull,
+};
 
 /// The exception for a fault of the store.
 pub(crate) fn exception(fault: &Fault) -> PyErr {
@@ -22,6 +25,7 @@ pub(crate) fn exception(fault: &Fault) -> PyErr {
         Fault::Failed(_) => StoreFailed::new_err(text),
         Fault::NotFound(_) => NotFound::new_err(text),
         Fault::AlreadyExists(_) => AlreadyExists::new_err(text),
+        Fault::OverQuota(_) => OverQuota::new_err(text),
         Fault::Refused(_) => Refused::new_err(text),
         _ => StoreError::new_err(text),
     }
@@ -200,7 +204,10 @@ fn object(py: Python<'_>, handle: &Handle, outcome: Outcome) -> PyResult<Py<PyAn
     Ok(match outcome {
         Outcome::None | Outcome::Recent(..) | Outcome::Flags(_) => py.None(),
         Outcome::Submitted(messages, queue) => {
-            let messages: Vec<StoredMessage> = messages.into_iter().map(StoredMessage::from).collect();
+            let messages: Vec<Option<StoredMessage>> = messages
+                .into_iter()
+                .map(|message| message.map(StoredMessage::from))
+                .collect();
             (messages, queue).into_pyobject(py)?.into_any().unbind()
         }
         Outcome::Stored(message) => Py::new(py, StoredMessage::from(message))?.into_any(),
@@ -249,6 +256,13 @@ fn boxed(py: Python<'_>, handle: &Handle, made: Box<dyn std::any::Any + Send>) -
     let made = match made.downcast::<Vec<QueuedItem>>() {
         Ok(listed) => {
             let listed: Vec<QueueItem> = listed.into_iter().map(QueueItem::from).collect();
+            return Ok(listed.into_pyobject(py)?.into_any().unbind());
+        }
+        Err(made) => made,
+    };
+    let made = match made.downcast::<Vec<RetainedMessage>>() {
+        Ok(listed) => {
+            let listed: Vec<Retained> = listed.into_iter().map(Retained::from).collect();
             return Ok(listed.into_pyobject(py)?.into_any().unbind());
         }
         Err(made) => made,

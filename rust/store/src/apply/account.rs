@@ -47,14 +47,12 @@ impl Batch<'_, '_> {
     /// True when the account is there; a rejection when it is being removed.
     pub(super) fn account_exists(&mut self, account: AccountId) -> Applied<bool> {
         let record = match self.accounts.get(&account) {
-            Some(open) => Some(open.record),
-            None => self.tables.account(&self.txn, account)?,
+            Some(open) => Some(open.record.removing),
+            None => self.tables.account(&self.txn, account)?.map(|record| record.removing),
         };
         match record {
-            Some(record) if record.removing => {
-                reject(StoreError::NotFound(format!("account {account} is being removed")))
-            }
-            Some(_) => Ok(true),
+            Some(true) => reject(StoreError::NotFound(format!("account {account} is being removed"))),
+            Some(false) => Ok(true),
             None => Ok(false),
         }
     }
@@ -103,7 +101,7 @@ impl Batch<'_, '_> {
         mailboxes.sort_unstable();
         mailboxes.dedup();
         for mailbox in mailboxes {
-            self.doom_mailbox(account, mailbox)?;
+            self.doom_mailbox(account, mailbox, false)?;
         }
         let mut names = Vec::new();
         for row in self.tables.names.prefix_iter(&self.txn, &keys::account(account))? {
@@ -115,10 +113,17 @@ impl Batch<'_, '_> {
         let record = &mut self.account(account)?.record;
         record.removing = true;
         record.mailboxes = 0;
+        // Its mailboxes have left the quota of its group.
+        record.group.clear();
+        (record.limit_messages, record.limit_octets) = (0, 0);
         self.tables.doomed.put(
             &mut self.txn,
             &keys::doomed_account(account),
-            &DoomedRecord { account }.encode(),
+            &DoomedRecord {
+                account,
+                ..DoomedRecord::default()
+            }
+            .encode(),
         )?;
         self.purge = true;
         self.dirty.insert((account, 0));

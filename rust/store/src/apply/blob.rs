@@ -23,6 +23,7 @@ impl Batch<'_, '_> {
             length: record.length,
             raw_len: record.raw_len,
             references,
+            digest: record.digest,
         };
         // Blob numbers only grow, under LMDB's own writer lock, so rows are appended and pages fill up.
         self.tables
@@ -34,12 +35,20 @@ impl Batch<'_, '_> {
                 .put_with_flags(&mut self.txn, PutFlags::APPEND, &keys::blob(id), &record.card)?;
         }
         let is_single = record.is_single();
+        let seconds = self.seconds();
         let pack_row = self.pack(pack)?;
         pack_row.live += u64::from(record.length);
         pack_row.blobs += 1;
+        pack_row.first_blob = if pack_row.first_blob == 0 {
+            id
+        } else {
+            pack_row.first_blob.min(id)
+        };
+        pack_row.last_blob = pack_row.last_blob.max(id);
         if is_single {
             pack_row.state = crate::db::records::PackState::Sealed;
             pack_row.synced = offset + u64::from(record.length);
+            pack_row.sealed = seconds;
         }
         Ok(id)
     }
@@ -89,7 +98,7 @@ impl Batch<'_, '_> {
         self.tables.doomed.put(
             &mut self.txn,
             &keys::doomed_pack(pack),
-            &DoomedRecord { account: 0 }.encode(),
+            &DoomedRecord::default().encode(),
         )?;
         self.purge = true;
         Ok(())

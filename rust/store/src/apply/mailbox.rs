@@ -1,5 +1,6 @@
 //! Mailboxes: CREATE, DELETE, RENAME, SUBSCRIBE (RFC 9051 §6.3). The hierarchy separator is `/`.
 
+use super::quota::Amount;
 use super::{Applied, Batch, OpenMailbox, reject};
 use crate::db::keys;
 use crate::db::records::{ChangeKind, DoomedRecord, MailboxRecord, NameRecord};
@@ -34,6 +35,24 @@ pub(super) fn check_name(name: &str) -> Applied<&str> {
         return Ok(name);
     };
     reject(StoreError::Refused(what.to_owned()))
+}
+
+/// The special use in its own spelling (RFC 6154 §2), or empty. A rejection when it is none of ours.
+pub(super) fn check_use(special_use: &str) -> Applied<&'static str> {
+    const KNOWN: [&str; 8] = [
+        "",
+        "\\All",
+        "\\Archive",
+        "\\Drafts",
+        "\\Flagged",
+        "\\Junk",
+        "\\Sent",
+        "\\Trash",
+    ];
+    match KNOWN.into_iter().find(|known| known.eq_ignore_ascii_case(special_use)) {
+        Some(known) => Ok(known),
+        None => reject(StoreError::Refused("this special use is not supported".to_owned())),
+    }
 }
 
 /// Superior names, the highest first, without the name itself.
@@ -87,6 +106,32 @@ impl Batch<'_, '_> {
         let next = next.ok_or_else(|| StoreError::Refused("no UIDVALIDITY is left in this account".to_owned()))?;
         record.uid_validity_last = next.max(clock);
         Ok(record.uid_validity_last)
+    }
+
+    /// True when another mailbox of the account has this UIDVALIDITY.
+    pub(super) fn has_uid_validity(&self, account: AccountId, mailbox: MailboxId, wanted: u32) -> Result<bool> {
+        for row in self.tables.mailboxes.prefix_iter(&self.txn, &keys::account(account))? {
+            let (key, value) = row?;
+            let id = keys::u32_at(key, 4).unwrap_or(0);
+            // Those open in this batch may say something else by now.
+            if id == mailbox || self.mailboxes.contains_key(&id) {
+                continue;
+            }
+            if MailboxRecord::decode(value).is_none_or(|record| record.uid_validity == wanted) {
+                return Ok(true);
+            }
+        }
+        let open = self.mailboxes.iter().filter(|(id, _)| **id != mailbox);
+        Ok(open
+            .into_iter()
+            .any(|(_, open)| open.account == account && open.record.uid_validity == wanted))
+    }
+
+    /// Logs that a mailbox's own facts have changed, as a rename without another name.
+    pub(super) fn mailbox_changed(&mut self, account: AccountId, mailbox: MailboxId) -> Result<()> {
+        let modseq = self.change(account, ChangeKind::MailboxRenamed, mailbox, Vec::new())?;
+        self.known_mailbox(account, mailbox)?.highest_modseq = modseq;
+        Ok(())
     }
 
     fn put_name(&mut self, account: AccountId, mailbox: MailboxId, name: &str, subscribed: bool) -> Result<()> {
@@ -145,19 +190,7 @@ impl Batch<'_, '_> {
 
     pub(super) fn create_mailbox(&mut self, account: AccountId, name: &str, special_use: &str) -> Applied<Outcome> {
         let name = check_name(name)?;
-        let known_use = [
-            "",
-            "\\All",
-            "\\Archive",
-            "\\Drafts",
-            "\\Flagged",
-            "\\Junk",
-            "\\Sent",
-            "\\Trash",
-        ];
-        let Some(special_use) = known_use.iter().find(|known| known.eq_ignore_ascii_case(special_use)) else {
-            return reject(StoreError::Refused("this special use is not supported".to_owned()));
-        };
+        let special_use = check_use(special_use)?;
         let exists = self.account_exists(account)?;
         if exists && self.mailbox_named(account, name)?.is_some() {
             return reject(StoreError::AlreadyExists(name.to_owned()));
@@ -192,7 +225,7 @@ impl Batch<'_, '_> {
         };
         self.drop_name(account, name, row.subscribed)?;
         self.account(account)?.record.mailboxes -= 1;
-        self.doom_mailbox(account, row.mailbox)?;
+        self.doom_mailbox(account, row.mailbox, true)?;
         self.change(account, ChangeKind::MailboxDeleted, row.mailbox, Vec::new())?;
         Ok(Outcome::None)
     }
@@ -207,13 +240,20 @@ impl Batch<'_, '_> {
         }
     }
 
-    /// Takes a mailbox's row away; its messages are purged in steps.
-    pub(super) fn doom_mailbox(&mut self, account: AccountId, mailbox: MailboxId) -> Result<()> {
+    /// Takes a mailbox's row away; its messages are purged, or with `retain` retained, in steps. They leave the quota at once.
+    pub(super) fn doom_mailbox(&mut self, account: AccountId, mailbox: MailboxId, retain: bool) -> Result<()> {
+        let record = self.known_mailbox(account, mailbox)?;
+        let held = Amount {
+            messages: u64::from(record.messages),
+            octets: record.size,
+        };
+        let name = if retain { record.name.clone() } else { String::new() };
+        self.count_out(account, held)?;
         self.mailboxes.remove(&mailbox);
         self.tables
             .mailboxes
             .delete(&mut self.txn, &keys::mailbox(account, mailbox))?;
-        let row = DoomedRecord { account }.encode();
+        let row = DoomedRecord { account, name }.encode();
         self.tables
             .doomed
             .put(&mut self.txn, &keys::doomed_mailbox(mailbox), &row)?;

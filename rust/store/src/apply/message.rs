@@ -1,5 +1,6 @@
 //! Messages: arrival, flags, COPY, MOVE, EXPUNGE.
 
+use super::quota::Amount;
 use super::{Applied, Batch, ranges, reject};
 use crate::db::keys::{self, UIDS_PER_CHUNK};
 use crate::db::records::{ChangeKind, ChangeRecord, MessageRecord, flag};
@@ -85,6 +86,7 @@ impl Batch<'_, '_> {
         chunk.present.set(position, true);
         chunk.seen.set(position, record.flags & flag::SEEN != 0);
         chunk.deleted.set(position, record.flags & flag::DELETED != 0);
+        self.count_in(account, Amount::one(record.size))?;
         record.modseq = self.arrival(account, mailbox, uid)?;
         self.known_mailbox(account, mailbox)?.highest_modseq = record.modseq;
         self.put_message(mailbox, uid, &record)?;
@@ -122,6 +124,7 @@ impl Batch<'_, '_> {
         if let Some(mailbox) = found {
             self.require_uids(account, mailbox, 1)?;
         }
+        self.require_room(account, Amount::one(body.raw_len))?;
         self.ensure_account(account)?;
         let mailbox = self
             .mailbox_named(account, name)?
@@ -135,6 +138,7 @@ impl Batch<'_, '_> {
             keywords,
             internal_date: internal_date.unwrap_or((self.now / 1_000_000) as i64),
             size: body.raw_len,
+            saved: self.seconds(),
             ..MessageRecord::default()
         };
         Ok(Outcome::Stored(self.add_message(account, mailbox, record)?))
@@ -268,6 +272,13 @@ impl Batch<'_, '_> {
             )));
         }
         self.require_uids(account, target_id, rows.len())?;
+        if !remove {
+            let mut more = Amount::default();
+            for (_, record) in &rows {
+                more.add(Amount::one(record.size));
+            }
+            self.require_room(account, more)?;
+        }
         let pairs = self.copy_rows(account, target_id, &rows, remove)?;
         if remove {
             self.remove_rows(account, mailbox, &rows, false)?;
@@ -294,7 +305,11 @@ impl Batch<'_, '_> {
                 self.keep_blob(record.blob, 1)?;
                 self.keep_blob(record.prefix, 1)?;
             }
-            pairs.push((*uid, self.add_message(account, target, *record)?.uid));
+            let copy = MessageRecord {
+                saved: self.seconds(),
+                ..*record
+            };
+            pairs.push((*uid, self.add_message(account, target, copy)?.uid));
         }
         Ok(pairs)
     }
@@ -307,7 +322,10 @@ impl Batch<'_, '_> {
         rows: &[(Uid, MessageRecord)],
         release: bool,
     ) -> Result<()> {
+        let name = self.known_mailbox(account, mailbox)?.name.clone();
+        let mut less = Amount::default();
         for (uid, record) in rows {
+            less.add(Amount::one(record.size));
             self.tables
                 .messages
                 .delete(&mut self.txn, &keys::message(mailbox, *uid))?;
@@ -326,10 +344,10 @@ impl Batch<'_, '_> {
                 row.deleted = row.deleted.saturating_sub(1);
             }
             if release {
-                self.release_blob(record.blob)?;
-                self.release_blob(record.prefix)?;
+                self.retain_or_release(account, mailbox, *uid, record, &name)?;
             }
         }
+        self.count_out(account, less)?;
         for some in ranges(rows.iter().map(|(uid, _)| *uid)).chunks(ChangeRecord::RANGES_MAX) {
             let modseq = self.change(account, ChangeKind::Expunged, mailbox, some.to_vec())?;
             self.known_mailbox(account, mailbox)?.highest_modseq = modseq;

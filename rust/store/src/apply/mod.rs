@@ -10,10 +10,14 @@
 mod account;
 mod blob;
 mod changes;
+mod import;
+mod lease;
 mod mailbox;
 mod message;
 mod purge;
 mod queue;
+mod quota;
+mod retain;
 mod submit;
 
 use std::collections::{HashMap, HashSet};
@@ -21,14 +25,15 @@ use std::collections::{HashMap, HashSet};
 use heed::RwTxn;
 
 use crate::db::keys;
-use crate::db::records::{AccountRecord, Counters, MailboxRecord, PackRecord, PackState};
+use crate::db::records::{AccountRecord, Counters, GroupRecord, MailboxRecord, PackRecord, PackState};
 use crate::db::tables::Tables;
 use crate::db::uids::UidChunk;
 use crate::error::{Result, StoreError};
-use crate::ids::{AccountId, MailboxId, ModSeq, PackId, Uid};
+use crate::ids::{AccountId, MailboxId, ModSeq, PackId, Uid, WriterId};
 use crate::ops::{Op, Outcome};
 use crate::prepare::Prepared;
 
+pub(crate) use lease::PIN;
 pub(crate) use purge::doomed_packs;
 
 /// Why an operation was not applied.
@@ -89,6 +94,7 @@ pub(crate) struct Batch<'e, 't> {
     tables: &'t Tables,
     counters: Counters,
     accounts: HashMap<AccountId, OpenAccount>,
+    groups: HashMap<String, GroupRecord>,
     mailboxes: HashMap<MailboxId, OpenMailbox>,
     chunks: HashMap<(MailboxId, u32), UidChunk>,
     packs: HashMap<PackId, PackRecord>,
@@ -98,31 +104,56 @@ pub(crate) struct Batch<'e, 't> {
     pub(crate) purge: bool,
     /// The operation applied last has more to do in a further transaction.
     pub(crate) again: bool,
+    /// Nothing has come to point to the bodies of the operation applied last: every recipient was over quota.
+    pub(crate) unused: bool,
+    /// Who writes.
+    writer: WriterId,
+    /// How long expunged messages are kept, in seconds; 0: not at all.
+    retention: u32,
     /// Microseconds since 1970.
     now: u64,
 }
 
+/// What a batch knows of its writer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    pub(crate) writer: WriterId,
+    pub(crate) retention: u32,
+    /// Microseconds since 1970.
+    pub(crate) now: u64,
+}
+
 impl<'e, 't> Batch<'e, 't> {
-    pub(crate) fn begin(txn: RwTxn<'e>, tables: &'t Tables, now: u64) -> Result<Self> {
+    pub(crate) fn begin(txn: RwTxn<'e>, tables: &'t Tables, setting: Setting) -> Result<Self> {
         let counters = tables.counters(&txn)?;
         Ok(Self {
             txn,
             tables,
             counters,
             accounts: HashMap::new(),
+            groups: HashMap::new(),
             mailboxes: HashMap::new(),
             chunks: HashMap::new(),
             packs: HashMap::new(),
             dirty: HashSet::new(),
             purge: false,
             again: false,
-            now,
+            unused: false,
+            writer: setting.writer,
+            retention: setting.retention,
+            now: setting.now,
         })
+    }
+
+    /// The present in Unix seconds, never 0.
+    fn seconds(&self) -> u32 {
+        u32::try_from(self.now / 1_000_000).unwrap_or(u32::MAX).max(1)
     }
 
     /// Applies one operation. `prepared` holds its bodies, already on disk; `purged` the packs unlinked for a purge.
     pub(crate) fn apply(&mut self, op: &Op, prepared: &Prepared, purged: &[PackId]) -> Applied<Outcome> {
         self.again = false;
+        self.unused = false;
         match op {
             Op::Submit(submit) => self.submit(submit, prepared),
             Op::Append {
@@ -132,6 +163,56 @@ impl<'e, 't> Batch<'e, 't> {
                 internal_date,
                 internal_zone,
             } => self.append(*account, mailbox, flags, *internal_date, *internal_zone, prepared),
+            Op::Import {
+                account,
+                mailbox,
+                uid,
+                flags,
+                internal_date,
+                internal_zone,
+                saved,
+                quota,
+            } => {
+                let former = import::Former {
+                    uid: *uid,
+                    flags,
+                    internal_date: *internal_date,
+                    internal_zone: *internal_zone,
+                    saved: *saved,
+                    quota: *quota,
+                };
+                self.import(*account, mailbox, &former, prepared)
+            }
+            Op::AdoptMailbox {
+                account,
+                name,
+                special_use,
+                subscribed,
+                uid_validity,
+                uid_next,
+            } => self.adopt_mailbox(*account, name, special_use, *subscribed, (*uid_validity, *uid_next)),
+            Op::SetQuota {
+                account,
+                group,
+                messages,
+                octets,
+            } => self.set_quota(*account, group.as_deref(), *messages, *octets),
+            Op::SetGroupQuota {
+                group,
+                messages,
+                octets,
+            } => self.set_group_quota(group, *messages, *octets),
+            Op::Expire {
+                account,
+                mailbox,
+                before,
+            } => self.expire(*account, *mailbox, *before),
+            Op::PurgeRetained { account, before } => self.purge_retained(*account, *before),
+            Op::Recover { account, choice, into } => self.recover(*account, choice, into.as_deref()),
+            Op::Lease { name, seconds } => self.lease(name, *seconds),
+            Op::ReleaseLease { name } => self.release_lease(name),
+            // The writer has done it before this transaction, which tells the index.
+            Op::Seal => Ok(Outcome::None),
             Op::EnsureAccount { account } => {
                 self.ensure_account(*account)?;
                 Ok(Outcome::None)
@@ -180,6 +261,11 @@ impl<'e, 't> Batch<'e, 't> {
         for account in accounts {
             self.flush_account(account)?;
         }
+        for (name, record) in &self.groups {
+            self.tables
+                .groups
+                .put(&mut self.txn, name.as_bytes(), &record.encode())?;
+        }
         for (mailbox, open) in &self.mailboxes {
             self.tables.mailboxes.put(
                 &mut self.txn,
@@ -220,7 +306,10 @@ impl<'e, 't> Batch<'e, 't> {
 
     /// Tells that a pack is never written again.
     pub(crate) fn pack_sealed(&mut self, pack: PackId) -> Result<()> {
-        self.pack(pack)?.state = PackState::Sealed;
+        let sealed = self.seconds();
+        let record = self.pack(pack)?;
+        record.state = PackState::Sealed;
+        record.sealed = sealed;
         Ok(())
     }
 

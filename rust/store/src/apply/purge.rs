@@ -2,7 +2,7 @@
 
 use heed::RoTxn;
 
-use super::{Applied, Batch};
+use super::{Applied, ApplyError, Batch};
 use crate::db::keys;
 use crate::db::records::{AccountRecord, DoomedRecord, MessageRecord};
 use crate::db::tables::{Tables, damaged};
@@ -41,9 +41,10 @@ impl Batch<'_, '_> {
             self.purge_account(account, left)?;
         }
         let waiting = self.tables.doomed.len(&self.txn)?;
-        if waiting > 0 {
-            self.purge = true;
-        }
+        // Pinned packs wait for their lease; asking for steps meanwhile would only spin.
+        let pinned = self.tables.leased(&self.txn, super::PIN, self.now)?;
+        self.purge |=
+            waiting > 0 && (!pinned || self.first_doomed(b"m")?.is_some() || self.first_doomed(b"a")?.is_some());
         Ok(Outcome::Count(waiting))
     }
 
@@ -73,10 +74,14 @@ impl Batch<'_, '_> {
             let record = MessageRecord::decode(value).ok_or_else(|| damaged("messages", mailbox))?;
             rows.push((key.to_vec(), record));
         }
+        let doomed = self.tables.doomed.get(&self.txn, &keys::doomed_mailbox(mailbox))?;
+        let doomed = doomed
+            .and_then(DoomedRecord::decode)
+            .ok_or_else(|| damaged("doomed", mailbox))?;
         for (key, record) in &rows {
             self.tables.messages.delete(&mut self.txn, key)?;
-            self.release_blob(record.blob)?;
-            self.release_blob(record.prefix)?;
+            let uid = keys::u32_at(key, 4).ok_or_else(|| damaged("messages", mailbox))?;
+            self.retain_or_release(doomed.account, mailbox, uid, record, &doomed.name)?;
         }
         if rows.len() < step {
             self.chunks.retain(|(of, _), _| *of != mailbox);
@@ -105,6 +110,12 @@ impl Batch<'_, '_> {
             self.tables.changes.delete(&mut self.txn, key)?;
         }
         if old.len() == step {
+            return Ok(());
+        }
+        self.purge_retained(account, u64::MAX).map_err(|error| match error {
+            ApplyError::Rejected(error) | ApplyError::Broken(error) => error,
+        })?;
+        if std::mem::take(&mut self.again) {
             return Ok(());
         }
         for number in 0..super::account::KEYWORDS_MAX as u8 {

@@ -101,6 +101,17 @@ pub fn name_prefix(account: AccountId, start: &str) -> Vec<u8> {
     key
 }
 
+/// Key of `retained`: account, Unix second of the EXPUNGE, mailbox, UID; its first four octets are those of one account.
+#[must_use]
+pub fn retained(account: AccountId, expunged: u64, mailbox: MailboxId, uid: Uid) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..4].copy_from_slice(&account.to_be_bytes());
+    key[4..12].copy_from_slice(&expunged.to_be_bytes());
+    key[12..16].copy_from_slice(&mailbox.to_be_bytes());
+    key[16..].copy_from_slice(&uid.to_be_bytes());
+    key
+}
+
 /// Key of a writer's row in `meta`.
 #[must_use]
 pub fn writer(writer: WriterId) -> [u8; 11] {

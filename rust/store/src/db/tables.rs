@@ -5,7 +5,8 @@ use heed::{Database, Env, RoTxn, RwTxn, WithoutTls};
 
 use super::keys;
 use super::records::{
-    AccountRecord, BlobRecord, Counters, MailboxRecord, MessageRecord, NameRecord, PackRecord, QueueRecord,
+    AccountRecord, BlobRecord, Counters, GroupRecord, LeaseRecord, MailboxRecord, MessageRecord, NameRecord,
+    PackRecord, QueueRecord,
 };
 use super::uids::UidChunk;
 use crate::error::{Result, StoreError};
@@ -31,8 +32,12 @@ pub struct Tables {
     pub mailboxes: Table,
     /// account, name → `NameRecord`.
     pub names: Table,
+    /// name → `GroupRecord`: accounts that share a quota.
+    pub groups: Table,
     /// mailbox, uid → `MessageRecord`.
     pub messages: Table,
+    /// account, expunged at, mailbox, uid → `RetainedRecord`.
+    pub retained: Table,
     /// blob → card (`card.rs`).
     pub cards: Table,
     /// mailbox, uid / 4096 → `UidChunk`.
@@ -70,7 +75,9 @@ impl Tables {
             accounts: table("accounts")?,
             mailboxes: table("mailboxes")?,
             names: table("names")?,
+            groups: table("groups")?,
             messages: table("messages")?,
+            retained: table("retained")?,
             cards: table("cards")?,
             uidmap: table("uidmap")?,
             changes: table("changes")?,
@@ -125,6 +132,26 @@ impl Tables {
         AccountRecord::decode(bytes)
             .map(Some)
             .ok_or_else(|| damaged("accounts", account))
+    }
+
+    /// One quota group; an absent row is an empty one.
+    pub fn group(&self, txn: &RoTxn<'_>, name: &str) -> Result<GroupRecord> {
+        let Some(bytes) = self.groups.get(txn, name.as_bytes())? else {
+            return Ok(GroupRecord::default());
+        };
+        GroupRecord::decode(bytes).ok_or_else(|| damaged("groups", name))
+    }
+
+    /// True when somebody holds a lease whose name begins with `prefix` at `now` (microseconds since 1970).
+    pub fn leased(&self, txn: &RoTxn<'_>, prefix: &str, now: u64) -> Result<bool> {
+        for row in self.leases.prefix_iter(txn, prefix.as_bytes())? {
+            let (key, value) = row?;
+            let lease = LeaseRecord::decode(value).ok_or_else(|| damaged("leases", String::from_utf8_lossy(key)))?;
+            if lease.expires > now {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// One mailbox by its number.

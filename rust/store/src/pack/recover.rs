@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use heed::{Env, WithoutTls};
 use rustix::fs::FlockOperation;
@@ -147,9 +148,10 @@ fn recover_writer(
         // Read again: others may have released blobs of this pack meanwhile.
         let mut record = tables.pack(&txn, pack)?.unwrap_or(record);
         record.state = PackState::Sealed;
+        record.sealed = seconds();
         if record.blobs == 0 {
             tables.packs.delete(&mut txn, &keys::pack(pack))?;
-            let row = crate::db::records::DoomedRecord { account: 0 }.encode();
+            let row = crate::db::records::DoomedRecord::default().encode();
             tables.doomed.put(&mut txn, &keys::doomed_pack(pack), &row)?;
         } else {
             tables.packs.put(&mut txn, &keys::pack(pack), &record.encode())?;
@@ -162,6 +164,12 @@ fn recover_writer(
     tables.meta.delete(&mut txn, &keys::writer(writer))?;
     txn.commit()?;
     Ok(())
+}
+
+/// The present in Unix seconds, never 0.
+fn seconds() -> u32 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since.as_secs()).unwrap_or(u32::MAX).max(1)
 }
 
 /// Cuts a pack at the length that the index knows and closes it with a footer.

@@ -82,7 +82,7 @@ impl Rig {
             ..Submit::default()
         });
         match self.wait(self.volume.submit(op, Some(sink), None)).unwrap() {
-            Outcome::Submitted(messages, _) => messages[0],
+            Outcome::Submitted(messages, _) => messages[0].unwrap(),
             other => panic!("{other:?}"),
         }
     }

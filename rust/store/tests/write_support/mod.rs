@@ -77,7 +77,7 @@ impl Rig {
         let sink = body.map(|body| self.fill(body));
         let ticket = self.volume.submit(Op::Submit(submit), sink, None);
         match self.wait(ticket)? {
-            Outcome::Submitted(messages, queued) => Ok((messages, queued)),
+            Outcome::Submitted(messages, queued) => Ok((messages.into_iter().flatten().collect(), queued)),
             other => panic!("{other:?}"),
         }
     }

@@ -1,6 +1,10 @@
 //! The read jobs: what each reads and answers. They run on the reader pool (`jobs.rs`); a transaction lasts one job,
 //! and a long job takes several.
 
+mod keep;
+
+pub use keep::{RETAINED_MAX, RetainedMessage, expires, group_quota, quota, retained};
+
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
