@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use ironpost_store::backup::restore_accounts;
 use ironpost_store::backup::{self, PackList, Snapshot, TakeOptions};
 use ironpost_store::portable::Progress;
-use ironpost_store::portable::format::hex;
 use ironpost_store::portable::export::{AccountPlan, Front, Plan, Summary, export};
+use ironpost_store::portable::format::Record;
+use ironpost_store::portable::format::hex;
+use ironpost_store::portable::import::{ImportOptions, Imported, import};
 use ironpost_store::{Options, StoreError as Fault, Volume};
 use pyo3::prelude::*;
 
@@ -44,6 +47,22 @@ struct Shared {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks Python, and waits for the answer.
+    fn ask(&self, record: &Record) -> Result<Option<u32>, Fault> {
+        let mut question = vec![("Kind".to_owned(), record.kind.clone())];
+        question.extend(record.fields().iter().cloned());
+        let mut state = self.state();
+        state.question = Some(question);
+        self.changed.notify_all();
+        loop {
+            if let Some(answer) = state.answer.take() {
+                return Ok(answer);
+            }
+            self.progress.go_on()?;
+            state = self.wait(state, Duration::from_millis(500));
+        }
     }
 
     fn wait<'s>(&self, state: MutexGuard<'s, State>, limit: Duration) -> MutexGuard<'s, State> {
@@ -79,10 +98,9 @@ impl StoreTask {
     }
 }
 
-fn volume_options(map_size: usize, min_free: u64) -> Options {
+fn volume_options(map_size: usize) -> Options {
     Options {
         map_size,
-        min_free,
         readers: 1,
         sync: true,
         ..Options::default()
@@ -100,6 +118,20 @@ fn summary_of(summary: &Summary) -> HashMap<&'static str, u64> {
         ("octets", summary.octets),
         ("damaged", summary.damaged),
     ])
+}
+
+fn accounts_of(accounts: Vec<(u32, FieldTuples)>) -> Vec<AccountPlan> {
+    accounts
+        .into_iter()
+        .map(|(id, fields)| AccountPlan { id, fields })
+        .collect()
+}
+
+fn imported_of(imported: &Imported) -> HashMap<&'static str, u64> {
+    let mut numbers = summary_of(&imported.stored);
+    numbers.insert("present", imported.present);
+    numbers.insert("passed", imported.passed);
+    numbers
 }
 
 /// A file that gets its octets, or the standard output.
@@ -129,7 +161,7 @@ impl StoreTask {
                 known.merge(&PackList::load(&list)?);
             }
             let options = TakeOptions { copy, rate };
-            let volume = volume_options(map_size, 0);
+            let volume = volume_options(map_size);
             let taken = backup::take_of(&store, &volume, &packs, &snapshot, &known, options, &shared.progress)?;
             let numbers = HashMap::from([
                 ("accounts", taken.counts.accounts),
@@ -149,7 +181,7 @@ impl StoreTask {
     #[staticmethod]
     #[pyo3(signature = (store, *, map_size))]
     fn volume_of(py: Python<'_>, store: PathBuf, map_size: usize) -> PyResult<String> {
-        let volume = long(py, || backup::volume_of(&store, &volume_options(map_size, 0)))?;
+        let volume = long(py, || backup::volume_of(&store, &volume_options(map_size)))?;
         let volume = volume.map_err(|fault| exception(&fault))?;
         Ok(hex(&volume))
     }
@@ -217,7 +249,7 @@ impl StoreTask {
         let plan = Plan {
             begin,
             front: front.into_iter().map(|(kind, fields)| Front { kind, fields }).collect(),
-            accounts: accounts.into_iter().map(|(id, fields)| AccountPlan { id, fields }).collect(),
+            accounts: accounts_of(accounts),
             unknown_accounts,
             mailbox,
             queue,
@@ -231,12 +263,77 @@ impl StoreTask {
                 snapshot.close();
                 exported?
             } else {
-                let volume = Volume::open(&store, &volume_options(map_size, 0))?;
+                let volume = Volume::open(&store, &volume_options(map_size))?;
                 let exported = export(volume.context(), out, &plan, &shared.progress).map(|(summary, _)| summary);
                 volume.close();
                 exported?
             };
             Ok((summary_of(&summary), Vec::new()))
+        })
+    }
+
+    /// The stream comes from a file, from the standard input, or straight out of a snapshot.
+    #[staticmethod]
+    #[pyo3(signature = (store, path, *, map_size, prefix = String::new(), queue = false, retained = true))]
+    fn import_(
+        store: PathBuf,
+        path: Option<PathBuf>,
+        map_size: usize,
+        prefix: String,
+        queue: bool,
+        retained: bool,
+    ) -> PyResult<Self> {
+        let options = ImportOptions {
+            prefix,
+            queue,
+            retained,
+        };
+        Self::start(move |shared| {
+            let input: Box<dyn Read> = match path {
+                Some(path) => Box::new(File::open(path)?),
+                None => Box::new(std::io::stdin()),
+            };
+            let volume = Volume::open(&store, &volume_options(map_size))?;
+            let imported = import(&volume, input, &options, &shared.progress, &mut |record| {
+                shared.ask(record)
+            });
+            volume.close();
+            Ok((imported_of(&imported?), Vec::new()))
+        })
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (
+        store, index, packs, accounts, *, map_size, mailbox = None, prefix = String::new(), retained = false
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "named by its caller")]
+    fn restore_accounts(
+        store: PathBuf,
+        index: PathBuf,
+        packs: PathBuf,
+        accounts: Vec<(u32, FieldTuples)>,
+        map_size: usize,
+        mailbox: Option<String>,
+        prefix: String,
+        retained: bool,
+    ) -> PyResult<Self> {
+        let options = ImportOptions {
+            prefix,
+            queue: false,
+            retained,
+        };
+        let plan = Plan {
+            accounts: accounts_of(accounts),
+            mailbox,
+            retained,
+            ..Plan::default()
+        };
+        Self::start(move |shared| {
+            let volume = Volume::open(&store, &volume_options(map_size))?;
+            let ask = &mut |record: &Record| shared.ask(record);
+            let imported = restore_accounts(&volume, &index, &packs, &plan, &options, &shared.progress, ask);
+            volume.close();
+            Ok((imported_of(&imported?), Vec::new()))
         })
     }
 

@@ -141,6 +141,17 @@ pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Re
                 received: submit.internal_date.unwrap_or(now),
             }
         }
+        Op::Restore(restore) => {
+            let hint = Hint {
+                account: restore.account,
+                mailbox: &restore.mailbox,
+                received: restore.internal_date,
+            };
+            if !restore.prefix.is_empty() {
+                prepared.prefixes.push(encode_prefix(&restore.prefix, &hint));
+            }
+            hint
+        }
         Op::Append {
             account,
             mailbox,

@@ -237,14 +237,11 @@ impl Volume {
             return Err(StoreError::Failed(reason));
         }
         let mut prefixes = 0;
-        if let Op::Submit(submit) = &op {
-            let of_deliveries = submit.deliveries.iter().map(|delivery| &delivery.prefix);
-            for prefix in of_deliveries.chain(submit.enqueue.iter().map(|item| &item.prefix)) {
-                if prefix.len() > PREFIX_OCTETS_MAX {
-                    return Err(StoreError::Refused("the trace headers are too long".to_owned()));
-                }
-                prefixes += prefix.len();
+        for prefix in op.prefixes() {
+            if prefix.len() > PREFIX_OCTETS_MAX {
+                return Err(StoreError::Refused("the trace headers are too long".to_owned()));
             }
+            prefixes += prefix.len();
         }
         let octets = sink.as_ref().map_or(0, Sink::memory_octets) + prefixes;
         let load = self.loads.take(octets as u64)?;
@@ -261,6 +258,24 @@ impl Volume {
             self.completions.withdraw(ticket);
             Err(closed())
         }
+    }
+
+    /// An operation with a ticket, counted among those on their way, that the caller prepares and pushes himself.
+    pub(crate) fn queued(&self, op: Op, octets: usize) -> Result<Queued> {
+        if let Some(reason) = self.shared.failed() {
+            return Err(StoreError::Failed(reason));
+        }
+        let load = self.loads.take(octets as u64)?;
+        Ok(Queued::new(Some(self.completions.issue()), op, None, load))
+    }
+
+    /// What whoever prepares and pushes needs: the writer's queue, the results, the folder of packs.
+    pub(crate) fn doors(&self) -> (Arc<WriterShared>, Arc<Completions>, PathBuf) {
+        (
+            Arc::clone(&self.shared),
+            Arc::clone(&self.completions),
+            self.path.join("packs"),
+        )
     }
 
     /// A new sink for one message; `size_hint` may be 0.
@@ -456,7 +471,10 @@ pub(crate) fn stored_format(environment: &Env<WithoutTls>, txn: &heed::RoTxn<'_,
     let Some(meta) = environment.open_database::<heed::types::Bytes, heed::types::Bytes>(txn, Some("meta"))? else {
         return Ok(None);
     };
-    Ok(meta.get(txn, b"format")?.and_then(|octets| octets.try_into().ok()).map(u32::from_le_bytes))
+    Ok(meta
+        .get(txn, b"format")?
+        .and_then(|octets| octets.try_into().ok())
+        .map(u32::from_le_bytes))
 }
 
 /// Takes a writer number, makes its folder and holds its lock. The caller holds the volume's open lock.
@@ -511,29 +529,46 @@ struct Preparer {
 
 impl Preparer {
     fn run(&self) {
-        while let Ok((mut queued, sink)) = self.work.recv() {
-            let ticket = queued.ticket;
-            let now = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs() as i64);
-            let prepared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                prepare(&queued.op, sink, &self.packs, now)
-            }));
-            let fault = match prepared {
-                Ok(Ok(prepared)) => {
-                    queued.prepared = prepared;
-                    if self.shared.push(queued) {
-                        continue;
-                    }
-                    closed()
-                }
-                Ok(Err(StoreError::Io(error))) if is_no_space(&error) => StoreError::Full(error.to_string()),
-                Ok(Err(error)) => error,
-                Err(_) => StoreError::Failed("preparing a message panicked".to_owned()),
-            };
-            if let Some(ticket) = ticket {
-                self.completions.finish([(ticket, Err(fault))]);
+        while let Ok((queued, sink)) = self.work.recv() {
+            if let Some(queued) = prepare_queued(queued, sink, &self.packs, &self.completions) {
+                push_prepared(queued, &self.shared, &self.completions);
             }
         }
+    }
+}
+
+/// Makes the records of an operation; `None` when that failed, which its ticket then tells.
+pub(crate) fn prepare_queued(
+    mut queued: Queued,
+    sink: Option<Sink>,
+    packs: &Path,
+    completions: &Completions,
+) -> Option<Queued> {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs() as i64);
+    let prepared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| prepare(&queued.op, sink, packs, now)));
+    let fault = match prepared {
+        Ok(Ok(prepared)) => {
+            queued.prepared = prepared;
+            return Some(queued);
+        }
+        Ok(Err(StoreError::Io(error))) if is_no_space(&error) => StoreError::Full(error.to_string()),
+        Ok(Err(error)) => error,
+        Err(_) => StoreError::Failed("preparing a message panicked".to_owned()),
+    };
+    if let Some(ticket) = queued.ticket {
+        completions.finish([(ticket, Err(fault))]);
+    }
+    None
+}
+
+/// Hands a prepared operation to the writer; when that has ended its ticket tells so.
+pub(crate) fn push_prepared(queued: Queued, shared: &WriterShared, completions: &Completions) {
+    let ticket = queued.ticket;
+    if !shared.push(queued)
+        && let Some(ticket) = ticket
+    {
+        completions.finish([(ticket, Err(closed()))]);
     }
 }

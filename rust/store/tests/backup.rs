@@ -54,7 +54,15 @@ impl Place {
         let known = self.known(before);
         let progress = Progress::default();
         let context = volume.context();
-        let taken = backup::take(context, &self.packs(), &self.snapshot(name), &known, options, &progress, &mut || Ok(()));
+        let taken = backup::take(
+            context,
+            &self.packs(),
+            &self.snapshot(name),
+            &known,
+            options,
+            &progress,
+            &mut || Ok(()),
+        );
         assert_eq!(progress.problems(), 0);
         taken
     }
@@ -78,7 +86,11 @@ impl Place {
         restore::packs(&self.list(name), &self.packs(), &folder.path().join("packs"), &progress).unwrap();
         assert_eq!(progress.take_notes(), Vec::<String>::new());
         std::fs::create_dir(folder.path().join("index")).unwrap();
-        std::fs::copy(self.snapshot(name).join("index/data.mdb"), folder.path().join("index/data.mdb")).unwrap();
+        std::fs::copy(
+            self.snapshot(name).join("index/data.mdb"),
+            folder.path().join("index/data.mdb"),
+        )
+        .unwrap();
         let mut rig = Rig::open(folder.path(), &quick());
         rig.deliver(account, "INBOX", &body(1_000_000, 100)).unwrap();
         let inbox = rig.mailbox(account, "INBOX");
@@ -128,12 +140,20 @@ fn later_snapshots_copy_only_what_is_new() {
     }
     rig.deliver(1, "INBOX", &body(50, 600_000)).unwrap();
     let second = place.take(&rig.volume, "2", &["1"], true).unwrap();
-    assert_eq!((second.packs, second.packs_kept), (4, 2), "the active one has grown, one is new");
+    assert_eq!(
+        (second.packs, second.packs_kept),
+        (4, 2),
+        "the active one has grown, one is new"
+    );
     assert_eq!(second.octets_copied, second.pack_octets - first.pack_octets);
     let after = files(&place.packs());
     for (path, length, octets) in &before {
         let now = after.iter().find(|(of, _, _)| of == path).unwrap();
-        assert_eq!(&now.2[..*length as usize], octets, "nothing of an earlier snapshot is written again");
+        assert_eq!(
+            &now.2[..*length as usize],
+            octets,
+            "nothing of an earlier snapshot is written again"
+        );
     }
 
     let third = place.take(&rig.volume, "3", &["1", "2"], true).unwrap();
@@ -193,7 +213,12 @@ fn child() {
             // Packs become empty and go while they are copied.
             let mailbox = rig.mailbox(7, "INBOX");
             let uids = vec![(1, number as u32 - 20)];
-            rig.write(ironpost_store::Op::ExpungeUids { account: 7, mailbox, uids }).unwrap();
+            rig.write(ironpost_store::Op::ExpungeUids {
+                account: 7,
+                mailbox,
+                uids,
+            })
+            .unwrap();
         }
         number += 1;
     }
@@ -227,7 +252,16 @@ fn snapshots_are_consistent_while_two_processes_write() {
                 let known = place.known(&before);
                 let (packs, snapshot) = (place.packs(), place.snapshot(&name));
                 let options = TakeOptions::default();
-                backup::take(&context, &packs, &snapshot, &known, options, &Progress::default(), &mut || Ok(())).unwrap();
+                backup::take(
+                    &context,
+                    &packs,
+                    &snapshot,
+                    &known,
+                    options,
+                    &Progress::default(),
+                    &mut || Ok(()),
+                )
+                .unwrap();
                 done.store(true, std::sync::atomic::Ordering::SeqCst);
             });
             while !volume.load(std::sync::atomic::Ordering::SeqCst) || delivered < (round + 1) * 50 {
@@ -262,7 +296,14 @@ fn an_interrupted_backup_is_resumed_and_harms_no_earlier_snapshot() {
     };
     more(&mut rig);
     place.take(&rig.volume, "0", &[], true).unwrap();
-    let points = ["backup-index", "backup-pack", "backup-write", "backup-sync", "backup-rename", "backup-list"];
+    let points = [
+        "backup-index",
+        "backup-pack",
+        "backup-write",
+        "backup-sync",
+        "backup-rename",
+        "backup-list",
+    ];
     let mut names = vec!["0".to_owned()];
     for point in points {
         for count in [1, 2, 3] {
@@ -334,7 +375,10 @@ fn an_open_snapshot_leaves_its_folder_as_it_is() {
     let index = place.snapshot("1").join("index");
     let snapshot = Snapshot::open(&index, &place.packs()).unwrap();
     assert_eq!(snapshot.counts().unwrap().messages, 1);
-    let names: Vec<_> = std::fs::read_dir(&index).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> = std::fs::read_dir(&index)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(names, ["data.mdb"]);
     snapshot.close();
     rig.finish();

@@ -28,8 +28,8 @@ impl PackList {
         let text = std::fs::read_to_string(path)?;
         let mut list = Self::default();
         for (number, line) in text.lines().enumerate() {
-            let entry = parse(line)
-                .ok_or_else(|| StoreError::Corrupt(format!("{}, line {}", path.display(), number + 1)))?;
+            let entry =
+                parse(line).ok_or_else(|| StoreError::Corrupt(format!("{}, line {}", path.display(), number + 1)))?;
             list.0.insert(entry.0, entry.1);
         }
         Ok(list)

@@ -7,6 +7,7 @@
 //! Here are packs and index. The rest of a backup (directory, configuration, the manifest that makes a snapshot exist)
 //! is Python's, `ironpost.backup`.
 
+mod accounts;
 pub mod list;
 pub mod pin;
 pub mod restore;
@@ -14,6 +15,7 @@ pub mod snapshot;
 pub mod take;
 pub mod verify;
 
+pub use accounts::restore_accounts;
 pub use list::{PackEntry, PackList};
 pub use snapshot::Snapshot;
 pub use take::{TakeOptions, Taken, take, take_of, volume_of};

@@ -79,7 +79,9 @@ impl Snapshot {
         let mut packs = BTreeMap::new();
         for row in self.context.tables.packs.iter(&txn)? {
             let (key, value) = row?;
-            let pack = keys::u64_at(key, 0).map(PackId).ok_or_else(|| damaged("packs", "key"))?;
+            let pack = keys::u64_at(key, 0)
+                .map(PackId)
+                .ok_or_else(|| damaged("packs", "key"))?;
             let record = PackRecord::decode(value).ok_or_else(|| damaged("packs", pack))?;
             packs.insert(pack, record);
         }

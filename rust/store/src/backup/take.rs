@@ -69,8 +69,10 @@ pub fn take_of(
     progress: &Progress,
 ) -> Result<Taken> {
     let volume = Volume::open(store, volume)?;
-    let mut pin = Pin::take(&volume, "pin:backup")?;
-    let taken = take(volume.context(), packs, snapshot, known, options, progress, &mut || pin.renew());
+    let mut pin = Pin::take(&volume, &format!("pin:backup:{}", std::process::id()))?;
+    let taken = take(volume.context(), packs, snapshot, known, options, progress, &mut || {
+        pin.renew()
+    });
     pin.release();
     volume.close();
     taken
@@ -178,8 +180,9 @@ impl Taker<'_> {
             )));
         }
         if self.known.0.contains_key(&pack) {
-            self.progress
-                .problem(format!("pack {pack} of an earlier snapshot was missing or cut; it is copied again"));
+            self.progress.problem(format!(
+                "pack {pack} of an earlier snapshot was missing or cut; it is copied again"
+            ));
         }
         std::fs::create_dir_all(self.packs.join(pack.writer().to_string()))?;
         let source = self.open(pack)?;
@@ -314,12 +317,14 @@ impl Taker<'_> {
         while left > 0 {
             self.progress.go_on()?;
             let count = left.min(PIECE_OCTETS as u64) as usize;
-            source.read_exact(&mut buffer[..count]).map_err(|error| match error.kind() {
-                std::io::ErrorKind::UnexpectedEof => {
-                    StoreError::Corrupt(format!("pack {pack}: its file is shorter than the {length} octets of the index"))
-                }
-                _ => error.into(),
-            })?;
+            source
+                .read_exact(&mut buffer[..count])
+                .map_err(|error| match error.kind() {
+                    std::io::ErrorKind::UnexpectedEof => StoreError::Corrupt(format!(
+                        "pack {pack}: its file is shorter than the {length} octets of the index"
+                    )),
+                    _ => error.into(),
+                })?;
             hasher.update(&buffer[..count]);
             failpoints::pass("backup-write")?;
             piece(&buffer[..count])?;

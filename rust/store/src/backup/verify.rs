@@ -38,10 +38,11 @@ pub fn digest(path: &Path, length: u64, progress: &Progress) -> Result<blake3::H
     while left > 0 {
         progress.go_on()?;
         let count = left.min(PIECE_OCTETS as u64) as usize;
-        file.read_exact(&mut buffer[..count]).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => StoreError::Corrupt("its file is too short".to_owned()),
-            _ => error.into(),
-        })?;
+        file.read_exact(&mut buffer[..count])
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::UnexpectedEof => StoreError::Corrupt("its file is too short".to_owned()),
+                _ => error.into(),
+            })?;
         hasher.update(&buffer[..count]);
         left -= count as u64;
         progress.advance(count as u64, count as u64);

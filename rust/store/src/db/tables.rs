@@ -69,7 +69,18 @@ impl std::fmt::Debug for Tables {
 impl Tables {
     /// Opens all tables, creating what is missing, in one write transaction (lmdb.md 4.25).
     pub fn create(env: &Env<WithoutTls>, txn: &mut RwTxn<'_>) -> Result<Self> {
-        let mut table = |name: &str| -> Result<Table> { Ok(env.create_database(txn, Some(name))?) };
+        Self::each(|name| Ok(env.create_database(txn, Some(name))?))
+    }
+
+    /// Opens the tables of an index that is only read. The caller commits the transaction, or the handles are void.
+    pub fn open(env: &Env<WithoutTls>, txn: &RoTxn<'_, WithoutTls>) -> Result<Self> {
+        Self::each(|name| {
+            env.open_database(txn, Some(name))?
+                .ok_or_else(|| StoreError::Open(format!("its index has no table {name}")))
+        })
+    }
+
+    fn each(mut table: impl FnMut(&str) -> Result<Table>) -> Result<Self> {
         Ok(Self {
             meta: table("meta")?,
             accounts: table("accounts")?,
@@ -78,31 +89,6 @@ impl Tables {
             groups: table("groups")?,
             messages: table("messages")?,
             retained: table("retained")?,
-            cards: table("cards")?,
-            uidmap: table("uidmap")?,
-            changes: table("changes")?,
-            keywords: table("keywords")?,
-            blobs: table("blobs")?,
-            packs: table("packs")?,
-            queue: table("queue")?,
-            due: table("due")?,
-            leases: table("leases")?,
-            doomed: table("doomed")?,
-        })
-    }
-
-    /// Opens the tables of an index that is only read. The caller commits the transaction, or the handles are void.
-    pub fn open(env: &Env<WithoutTls>, txn: &RoTxn<'_, WithoutTls>) -> Result<Self> {
-        let table = |name: &str| -> Result<Table> {
-            env.open_database(txn, Some(name))?
-                .ok_or_else(|| StoreError::Open(format!("its index has no table {name}")))
-        };
-        Ok(Self {
-            meta: table("meta")?,
-            accounts: table("accounts")?,
-            mailboxes: table("mailboxes")?,
-            names: table("names")?,
-            messages: table("messages")?,
             cards: table("cards")?,
             uidmap: table("uidmap")?,
             changes: table("changes")?,

@@ -13,7 +13,9 @@ use std::ops::Bound;
 use super::Progress;
 use super::format::{Fields, StreamWriter, hex};
 use crate::db::keys;
-use crate::db::records::{BlobRecord, MailboxRecord, MessageRecord, NameRecord, QueueRecord, flag};
+use crate::db::records::{
+    BlobRecord, GroupRecord, MailboxRecord, MessageRecord, NameRecord, QueueRecord, RetainedRecord, flag,
+};
 use crate::db::tables::{Table, damaged};
 use crate::error::{Result, StoreError};
 use crate::ids::{AccountId, BlobId, MailboxId, Uid};
@@ -119,7 +121,12 @@ pub(crate) fn rows(
     limit: usize,
 ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let txn = context.begin()?;
-    let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
+    let from = match after {
+        Some(after) => Bound::Excluded(after),
+        // LMDB knows no empty key.
+        None if prefix.is_empty() => Bound::Unbounded,
+        None => Bound::Included(prefix),
+    };
     let mut found = Vec::new();
     for row in table.range(&txn, &(from, Bound::<&[u8]>::Unbounded))? {
         let (key, value) = row?;
@@ -154,7 +161,10 @@ struct Export<'e, W> {
 impl<W: Write> Export<'_, W> {
     fn run(&mut self) -> Result<()> {
         let mut fields = Fields::new();
-        fields.number("Version", VERSION);
+        let total = self.count()?;
+        self.progress.set_total(total);
+        // About: mail comes and goes meanwhile.
+        fields.number("Version", VERSION).number("Messages", total);
         put_all(&mut fields, &self.plan.begin);
         self.writer.record("begin", &fields, b"", b"")?;
         let plan = self.plan;
@@ -163,7 +173,10 @@ impl<W: Write> Export<'_, W> {
             put_all(&mut fields, &front.fields);
             self.writer.record(&front.kind, &fields, b"", b"")?;
         }
-        self.progress.set_total(self.count()?);
+        if plan.unknown_accounts {
+            let outcome = self.groups();
+            self.survive("quota groups", outcome)?;
+        }
         for account in &plan.accounts {
             self.account(account.id, &account.fields)?;
         }
@@ -219,7 +232,9 @@ impl<W: Write> Export<'_, W> {
         let line = format!("{}{what}: {reason}", self.place);
         self.summary.damaged += 1;
         let mut fields = Fields::new();
-        fields.put("Place", &format!("{}{what}", self.place)).put("Reason", &reason.to_string());
+        fields
+            .put("Place", &format!("{}{what}", self.place))
+            .put("Reason", &reason.to_string());
         self.writer.record("damaged", &fields, b"", b"")?;
         self.progress.problem(line);
         Ok(())
@@ -237,7 +252,13 @@ impl<W: Write> Export<'_, W> {
         let known: HashSet<AccountId> = self.plan.accounts.iter().map(|account| account.id).collect();
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let found = rows(self.context, self.context.tables.accounts, b"", after.as_deref(), STEP_ROWS)?;
+            let found = rows(
+                self.context,
+                self.context.tables.accounts,
+                b"",
+                after.as_deref(),
+                STEP_ROWS,
+            )?;
             for (key, value) in &found {
                 let removing = crate::db::records::AccountRecord::decode(value).is_some_and(|record| record.removing);
                 if let Some(account) = keys::u32_at(key, 0).filter(|account| !known.contains(account) && !removing) {
@@ -261,6 +282,8 @@ impl<W: Write> Export<'_, W> {
         let mut fields = Fields::new();
         fields.number("Account", account);
         put_all(&mut fields, told);
+        let outcome = self.quota(account, &mut fields);
+        self.survive("quota", outcome)?;
         self.writer.record("account", &fields, b"", b"")?;
         self.summary.accounts += 1;
         self.keywords.clear();
@@ -275,13 +298,120 @@ impl<W: Write> Export<'_, W> {
         };
         let outcome = self.mailboxes(account, &address, &names);
         self.place = format!("{address}: ");
-        self.survive("mailboxes", outcome)
+        self.survive("mailboxes", outcome)?;
+        if self.plan.retained {
+            let outcome = self.retained(account);
+            self.survive("retained messages", outcome)?;
+        }
+        Ok(())
+    }
+
+    fn quota(&self, account: AccountId, fields: &mut Fields) -> Result<()> {
+        let txn = self.context.begin()?;
+        if let Some(record) = self.context.tables.account(&txn, account)? {
+            fields
+                .text("Group", &record.group)
+                .nonzero("Limit-Messages", record.limit_messages)
+                .nonzero("Limit-Octets", record.limit_octets);
+        }
+        Ok(())
+    }
+
+    /// Quota groups that have a limit.
+    fn groups(&mut self) -> Result<()> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let found = rows(
+                self.context,
+                self.context.tables.groups,
+                b"",
+                after.as_deref(),
+                STEP_ROWS,
+            )?;
+            for (key, value) in &found {
+                let name = String::from_utf8_lossy(key);
+                let Some(record) = GroupRecord::decode(value) else {
+                    self.damaged(&format!("quota group {name}"), &damaged("groups", &name))?;
+                    continue;
+                };
+                if record.limit_messages + record.limit_octets > 0 {
+                    let mut fields = Fields::new();
+                    fields
+                        .put("Name", &name)
+                        .nonzero("Limit-Messages", record.limit_messages)
+                        .nonzero("Limit-Octets", record.limit_octets);
+                    self.writer.record("group", &fields, b"", b"")?;
+                }
+            }
+            match found.last() {
+                Some((key, _)) => after = Some(key.clone()),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Messages that were expunged and can still be recovered.
+    fn retained(&mut self, account: AccountId) -> Result<()> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            self.progress.go_on()?;
+            let prefix = keys::account(account);
+            let found = rows(
+                self.context,
+                self.context.tables.retained,
+                &prefix,
+                after.as_deref(),
+                STEP_ROWS,
+            )?;
+            for (key, value) in &found {
+                let (expunged, uid) = (
+                    keys::u64_at(key, 4).unwrap_or_default(),
+                    keys::u32_at(key, 16).unwrap_or_default(),
+                );
+                let outcome = match RetainedRecord::decode(value) {
+                    Some(record) => self.retained_message(account, expunged, uid, &record),
+                    None => Err(damaged("retained", format!("{account}:{uid}"))),
+                };
+                self.survive(&format!("retained UID {uid}"), outcome)?;
+            }
+            match found.last() {
+                Some((key, _)) => after = Some(key.clone()),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn retained_message(&mut self, account: AccountId, expunged: u64, uid: Uid, record: &RetainedRecord) -> Result<()> {
+        if self.plan.mailbox.as_ref().is_some_and(|name| *name != record.name) {
+            return Ok(());
+        }
+        let mut fields = Fields::new();
+        fields
+            .number("Account", account)
+            .put("Name", &record.name)
+            .number("UID", uid)
+            .number("Expunged", expunged);
+        self.put_message(&mut fields, &record.message);
+        let parts = Parts {
+            blob: record.message.blob,
+            prefix: record.message.prefix,
+        };
+        match self.content("retained", &mut fields, &parts, None, Vec::new()) {
+            // Let go of meanwhile.
+            Err(StoreError::NotFound(_)) => Ok(()),
+            Ok(_) => {
+                self.summary.retained += 1;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn load_keywords(&mut self, account: AccountId) -> Result<()> {
         let txn = self.context.begin()?;
         for (number, keyword) in self.context.tables.account_keywords(&txn, account)? {
-            self.keywords.insert(number, String::from_utf8_lossy(&keyword).into_owned());
+            self.keywords
+                .insert(number, String::from_utf8_lossy(&keyword).into_owned());
         }
         Ok(())
     }
@@ -292,7 +422,13 @@ impl<W: Write> Export<'_, W> {
         let mut after: Option<Vec<u8>> = None;
         loop {
             let prefix = keys::account(account);
-            let found = rows(self.context, self.context.tables.names, &prefix, after.as_deref(), STEP_ROWS)?;
+            let found = rows(
+                self.context,
+                self.context.tables.names,
+                &prefix,
+                after.as_deref(),
+                STEP_ROWS,
+            )?;
             for (_, value) in &found {
                 let Some(record) = NameRecord::decode(value) else {
                     self.damaged("a name", &damaged("names", account))?;
@@ -317,7 +453,13 @@ impl<W: Write> Export<'_, W> {
         let mut after: Option<Vec<u8>> = None;
         loop {
             let prefix = keys::account(account);
-            let found = rows(self.context, self.context.tables.mailboxes, &prefix, after.as_deref(), STEP_ROWS)?;
+            let found = rows(
+                self.context,
+                self.context.tables.mailboxes,
+                &prefix,
+                after.as_deref(),
+                STEP_ROWS,
+            )?;
             for (key, value) in &found {
                 let mailbox = keys::u32_at(key, 4).unwrap_or_default();
                 self.place = format!("{address}: ");
@@ -427,7 +569,10 @@ impl<W: Write> Export<'_, W> {
         blob: Option<&BlobRecord>,
     ) -> Result<()> {
         let mut fields = Fields::new();
-        fields.number("Account", account).number("Mailbox", mailbox).number("UID", uid);
+        fields
+            .number("Account", account)
+            .number("Mailbox", mailbox)
+            .number("UID", uid);
         self.put_message(&mut fields, row);
         let parts = Parts {
             blob: row.blob,
@@ -475,6 +620,7 @@ impl<W: Write> Export<'_, W> {
             .text("Flags", &names.join(" "))
             .number("Internal-Date", row.internal_date)
             .nonzero("Zone", row.internal_zone)
+            .nonzero("Saved", row.saved)
             .nonzero("Modseq", row.modseq);
     }
 
@@ -494,8 +640,12 @@ impl<W: Write> Export<'_, W> {
             prefix.read(0..prefix.raw_len(), &mut attachment)?;
         }
         let octets = body.raw_len();
-        fields.put("Body", &hex(&body.header().digest)).number("Body-Octets", octets);
-        let is_shared = row.is_none_or(|row| row.references > 1);
+        fields
+            .put("Body", &hex(&body.header().digest))
+            .number("Body-Octets", octets);
+        let references = self.references(parts.blob, row)?;
+        fields.number("References", references);
+        let is_shared = references > 1;
         let total = octets + attachment.len() as u64;
         if is_shared && self.written.contains(&parts.blob) {
             self.writer.record(kind, fields, &attachment, b"")?;
@@ -544,6 +694,14 @@ impl<W: Write> Export<'_, W> {
         Ok(())
     }
 
+    fn references(&self, blob: BlobId, row: Option<&BlobRecord>) -> Result<u32> {
+        if let Some(row) = row {
+            return Ok(row.references);
+        }
+        let txn = self.context.begin()?;
+        Ok(self.context.blob(&txn, blob)?.references)
+    }
+
     /// A record of a pack. One that has moved since its row was read is looked up again.
     fn open(&self, blob: BlobId, row: Option<&BlobRecord>) -> Result<StoredRecord> {
         if let Some(row) = row
@@ -558,7 +716,13 @@ impl<W: Write> Export<'_, W> {
         let mut after: Option<Vec<u8>> = None;
         loop {
             self.progress.go_on()?;
-            let found = rows(self.context, self.context.tables.queue, b"", after.as_deref(), STEP_ROWS)?;
+            let found = rows(
+                self.context,
+                self.context.tables.queue,
+                b"",
+                after.as_deref(),
+                STEP_ROWS,
+            )?;
             for (key, _) in &found {
                 if key.get(8..) == Some(&[0, 0][..])
                     && let Some(id) = keys::u64_at(key, 0)

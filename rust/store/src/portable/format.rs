@@ -80,11 +80,13 @@ impl Fields {
 #[must_use]
 pub fn hex(octets: &[u8]) -> String {
     use std::fmt::Write;
-    octets.iter().fold(String::with_capacity(octets.len() * 2), |mut out, octet| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{octet:02x}");
-        out
-    })
+    octets
+        .iter()
+        .fold(String::with_capacity(octets.len() * 2), |mut out, octet| {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "{octet:02x}");
+            out
+        })
 }
 
 /// A digest from a field.
@@ -139,7 +141,10 @@ impl<W: Write> StreamWriter<W> {
     /// Begins a record whose body of `body_octets` follows by [`Self::body`].
     pub fn begin(&mut self, kind: &str, fields: &Fields, attachment: &[u8], body_octets: u64) -> io::Result<()> {
         if fields.0.len() > PART_OCTETS_MAX || attachment.len() > PART_OCTETS_MAX {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a record's head is too long"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a record's head is too long",
+            ));
         }
         self.head.clear();
         write!(
@@ -433,7 +438,11 @@ impl<R: Read> StreamReader<R> {
         }
         let head = &here[..here.len().min(LINE_OCTETS_MAX)];
         let Some(line_octets) = memchr::memchr(b'\n', head).map(|at| at + 1) else {
-            return Ok(if here.len() < LINE_OCTETS_MAX { Parsed::Cut } else { Parsed::No });
+            return Ok(if here.len() < LINE_OCTETS_MAX {
+                Parsed::Cut
+            } else {
+                Parsed::No
+            });
         };
         let Some(line) = Line::parse(&head[..line_octets - 1]) else {
             return Ok(Parsed::No);
@@ -574,7 +583,9 @@ mod tests {
             let mut fields = Fields::new();
             fields.number("Uid", number).put("Name", "a%b\nc é").text("Empty", "");
             let body = format!("body {number}\nIRONPOST/1 of somebody else\n");
-            writer.record("message", &fields, b"Received: x\r\n", body.as_bytes()).unwrap();
+            writer
+                .record("message", &fields, b"Received: x\r\n", body.as_bytes())
+                .unwrap();
         }
         (writer.finish().unwrap(), starts)
     }
@@ -627,12 +638,11 @@ mod tests {
         writer.record("message", &fields, b"", b"hello").unwrap();
         assert_eq!(
             String::from_utf8(writer.finish().unwrap()).unwrap(),
-            "IRONPOST/1 0123456789abcdef message 20 0 5 CHECK\nUid: 7\nFlags: \\Seen\nhello\n"
-                .replace("CHECK", &{
-                    let mut hasher = blake3::Hasher::new();
-                    hasher.update(b"IRONPOST/1 0123456789abcdef message 20 0 5 Uid: 7\nFlags: \\Seen\n");
-                    hasher.finalize().to_hex()[..32].to_owned()
-                })
+            "IRONPOST/1 0123456789abcdef message 20 0 5 CHECK\nUid: 7\nFlags: \\Seen\nhello\n".replace("CHECK", &{
+                let mut hasher = blake3::Hasher::new();
+                hasher.update(b"IRONPOST/1 0123456789abcdef message 20 0 5 Uid: 7\nFlags: \\Seen\n");
+                hasher.finalize().to_hex()[..32].to_owned()
+            })
         );
     }
 
@@ -651,14 +661,22 @@ mod tests {
     fn every_truncation_keeps_what_was_whole() {
         let (octets, starts) = sample();
         for cut in 0..octets.len() {
-            let whole = starts.iter().filter(|&&start| start as usize <= cut).count().saturating_sub(1);
+            let whole = starts
+                .iter()
+                .filter(|&&start| start as usize <= cut)
+                .count()
+                .saturating_sub(1);
             let (records, damage) = read(&octets[..cut], 64);
             assert!(records.len() >= whole, "{cut}");
             let at_boundary = cut == 0 || starts.contains(&(cut as u64));
             let body_is_short = records.last().is_some_and(|(_, body)| body.is_empty());
             // The octet that a cut may take unseen is the LF behind the last record.
             let only_the_last_octet = starts.contains(&(cut as u64 + 1)) || cut + 1 == octets.len();
-            assert_eq!(damage.is_empty(), at_boundary || body_is_short || only_the_last_octet, "{cut}");
+            assert_eq!(
+                damage.is_empty(),
+                at_boundary || body_is_short || only_the_last_octet,
+                "{cut}"
+            );
         }
     }
 
@@ -675,7 +693,10 @@ mod tests {
                 assert!(records.contains(&(number, body.into_bytes())), "{at} {number}");
             }
             let body = format!("body {of}\nIRONPOST/1 of somebody else\n");
-            assert!(!damage.is_empty() || !records.contains(&(of as u32, body.into_bytes())), "{at}");
+            assert!(
+                !damage.is_empty() || !records.contains(&(of as u32, body.into_bytes())),
+                "{at}"
+            );
         }
     }
 }

@@ -5,6 +5,9 @@
 
 pub mod export;
 pub mod format;
+pub mod import;
+mod ordered;
 pub mod progress;
+mod spare;
 
 pub use progress::Progress;
