@@ -1,13 +1,13 @@
 """The folder of a backup: what lies where, which snapshots there are, which may go.
 
-    DIR/backup.json                       which store this is the backup of
-    DIR/lock                              held while a snapshot is taken or removed
-    DIR/packs/WRITER/NUMBER.pack          shared by all snapshots
-    DIR/snapshots/TIME/manifest.json      written last: without it there is no snapshot
-    DIR/snapshots/TIME/packs.list         packs of the snapshot, with octets and BLAKE3
-    DIR/snapshots/TIME/index/data.mdb     the store's index
-    DIR/snapshots/TIME/state/directory/   accounts, aliases, domains
-    DIR/snapshots/TIME/config/            the configuration and the files that it names
+DIR/backup.json                       which store this is the backup of
+DIR/lock                              held while a snapshot is taken or removed
+DIR/packs/WRITER/NUMBER.pack          shared by all snapshots
+DIR/snapshots/TIME/manifest.json      written last: without it there is no snapshot
+DIR/snapshots/TIME/packs.list         packs of the snapshot, with octets and BLAKE3
+DIR/snapshots/TIME/index/data.mdb     the store's index
+DIR/snapshots/TIME/state/directory/   accounts, aliases, domains
+DIR/snapshots/TIME/config/            the configuration and the files that it names
 """
 
 from __future__ import annotations
@@ -21,19 +21,16 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..errors import UserError
-
-if TYPE_CHECKING:
-    from .. import _core
 
 FORMAT: Final = 1
 TIME_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 _NAME: Final = re.compile(r"\d{8}T\d{6}Z")
 
-# Carries out a task and shows how far it is: (task, label, unit) -> numbers and texts. Raises StoreError.
-Follow = Callable[["_core.StoreTask", str, str], tuple[dict[str, int], list[str]]]
+# Carries out a StoreTask and shows how far it is: (task, label, unit, answer?) -> numbers and texts. Raises StoreError.
+Follow = Callable[..., tuple[dict[str, int], list[str]]]
 
 
 class Snapshot(NamedTuple):

@@ -86,7 +86,9 @@ def _store_folder(config: Config, work: Path, snapshot: Snapshot) -> Path:
         return work / path
     store = config.path(config.store.path)
     if store.exists() and any(store.iterdir()):
-        raise UserError(f"the configuration puts the store at {store}, and there is data in it; nothing has been changed")
+        raise UserError(
+            f"the configuration puts the store at {store}, and there is data in it; nothing has been changed"
+        )
     return store
 
 

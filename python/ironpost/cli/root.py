@@ -16,11 +16,13 @@ INTERRUPTED: Final = 130
 _COMMANDS: Final = {
     "account": ("directory", "account"),
     "alias": ("directory", "alias"),
+    "backup": ("backup", "backup"),
     "config": ("server", "config_group"),
     "domain": ("directory", "domain"),
     "init": ("init", "init"),
     "queue": ("store", "queue"),
     "quickstart": ("server", "quickstart"),
+    "restore": ("backup", "restore"),
     "serve": ("server", "serve"),
     "status": ("server", "status"),
     "store": ("store", "store"),
@@ -28,14 +30,16 @@ _COMMANDS: Final = {
 _HELP: Final = {
     "account": "Accounts: add, list, remove, passwd, import.",
     "alias": "Aliases: add, list, remove.",
+    "backup": "Save everything into a folder; list and verify what was saved.",
     "config": "Check the configuration; print its reference.",
     "domain": "Domains: add, list, remove.",
     "init": "Make a new data directory.",
     "queue": "Mail that waits for other servers: list, retry, remove.",
     "quickstart": "Start a server to play with, and show mail moving.",
+    "restore": "Put back everything, an account or a mailbox out of a backup.",
     "serve": "Run the server in the foreground.",
     "status": "What the server is doing.",
-    "store": "The mail store: check, stat.",
+    "store": "The mail store: check, stat, export, import.",
 }
 
 
