@@ -18,6 +18,7 @@ pub mod failpoints;
 pub mod fetch;
 pub mod ids;
 pub mod jobs;
+pub mod journal;
 pub mod ops;
 pub mod pack;
 pub mod portable;

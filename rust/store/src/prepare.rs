@@ -193,6 +193,16 @@ fn encode_prefix(prefix: &[u8], hint: &Hint<'_>) -> PreparedRecord {
     encode(prefix, RecordKind::Prefix, &[], &[], hint)
 }
 
+/// The record of journal transactions.
+pub(crate) fn encode_journal(transactions: &[u8]) -> PreparedRecord {
+    let hint = Hint {
+        account: 0,
+        mailbox: "",
+        received: 0,
+    };
+    encode(transactions, RecordKind::Journal, &[], &[], &hint)
+}
+
 fn encode_body(message: &[u8], hint: &Hint<'_>) -> PreparedRecord {
     let (structure, full_card) = structure_and_card(message);
     let mut record = encode(message, RecordKind::Body, &structure, &full_card, hint);

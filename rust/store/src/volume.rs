@@ -11,14 +11,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender};
-use heed::{Env, WithoutTls};
+use heed::{Env, RwTxn, WithoutTls};
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, FlockOperation};
 
+use crate::apply::CHECKPOINT;
 use crate::check;
 use crate::completion::{Completions, Finished, closed};
 use crate::db::env;
 use crate::db::keys;
+use crate::db::migrate;
 use crate::db::tables::Tables;
 use crate::error::{Result, StoreError, is_no_space};
 use crate::ids::{AccountId, MailboxId, Ticket, WriterId};
@@ -29,7 +31,7 @@ use crate::pack::read::PackFiles;
 use crate::pack::recover::{self, lock_writer};
 use crate::prepare::{PREFIX_OCTETS_MAX, prepare, sync_folder};
 use crate::sink::{Sink, SinkHub};
-use crate::writer::{Loads, Queued, Writer, WriterShared};
+use crate::writer::{Loads, PendingJournal, Queued, Writer, WriterShared};
 
 /// Format of a volume of this release; newer ones are refused.
 pub const FORMAT: u32 = 2;
@@ -127,8 +129,12 @@ impl Volume {
         let map_size = options.map_size.next_multiple_of(MAP_STEP) + MAP_RESERVE;
         let environment = env::open(&index, map_size, options.sync)?;
         let tables = create_tables(&environment)?;
+        let format = check_format(&environment, &tables)?;
+        if format < FORMAT {
+            migrate::run(&environment, &tables, &packs, format)?;
+        }
         let found = recover::recover(&environment, &tables, &packs)?;
-        let (number, lock) = register(&environment, &tables, &packs)?;
+        let (number, lock, journal) = register(&environment, &tables, &packs)?;
         sync_folder(path)?;
         make_reserve(&path.join("reserve"), options.min_free);
         drop(opening);
@@ -151,7 +157,7 @@ impl Volume {
         let epoch = Instant::now();
         let purge = {
             let txn = environment.read_txn()?;
-            !tables.doomed.is_empty(&txn)?
+            !tables.doomed.is_empty(&txn)? || tables.meta.get(&txn, CHECKPOINT)?.is_some()
         };
         let writer = Writer {
             env: environment,
@@ -170,6 +176,7 @@ impl Volume {
             epoch,
             purge,
             free: None,
+            journal,
         };
         let writer = std::thread::Builder::new()
             .name("store-write".to_owned())
@@ -431,26 +438,35 @@ impl Drop for Volume {
     }
 }
 
-/// Opens or creates the tables; refuses a newer format.
+/// Opens or creates the tables; a new volume gets its format and identity.
 fn create_tables(environment: &Env<WithoutTls>) -> Result<Tables> {
     let mut txn = environment.write_txn()?;
     let tables = Tables::create(environment, &mut txn)?;
-    match tables.meta.get(&txn, b"format")?.map(<[u8; 4]>::try_from) {
-        None => {
-            tables.meta.put(&mut txn, b"format", &FORMAT.to_le_bytes())?;
-            tables.meta.put(&mut txn, b"features", &0_u64.to_le_bytes())?;
-            let seed = (SystemTime::now(), std::process::id(), Instant::now());
-            let volume = blake3::hash(format!("{seed:?}").as_bytes());
-            tables.meta.put(&mut txn, b"volume", &volume.as_bytes()[..16])?;
-        }
-        Some(Ok(format)) if u32::from_le_bytes(format) == FORMAT => {}
-        Some(Ok(format)) => {
-            let format = u32::from_le_bytes(format);
-            return Err(StoreError::Open(format!(
-                "its format is {format}, this release knows {FORMAT}"
-            )));
-        }
-        Some(Err(_)) => return Err(StoreError::Open("its format is unreadable".to_owned())),
+    if tables.meta.get(&txn, b"format")?.is_none() {
+        tables.meta.put(&mut txn, b"format", &FORMAT.to_le_bytes())?;
+        tables.meta.put(&mut txn, b"features", &0_u64.to_le_bytes())?;
+        let seed = (SystemTime::now(), std::process::id(), Instant::now());
+        let volume = blake3::hash(format!("{seed:?}").as_bytes());
+        tables.meta.put(&mut txn, b"volume", &volume.as_bytes()[..16])?;
+    }
+    txn.commit()?;
+    Ok(tables)
+}
+
+/// The volume's format; refuses newer ones and unknown features. Creating tables has changed nothing that an older or
+/// newer release would miss.
+fn check_format(environment: &Env<WithoutTls>, tables: &Tables) -> Result<u32> {
+    let txn = environment.read_txn()?;
+    let format = tables
+        .meta
+        .get(&txn, b"format")?
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(u32::from_le_bytes)
+        .ok_or_else(|| StoreError::Open("its format is unreadable".to_owned()))?;
+    if format > FORMAT || format == 0 {
+        return Err(StoreError::Open(format!(
+            "its format is {format}, this release knows {FORMAT}"
+        )));
     }
     let features = tables
         .meta
@@ -462,8 +478,7 @@ fn create_tables(environment: &Env<WithoutTls>) -> Result<Tables> {
             "it uses features that this release does not know".to_owned(),
         ));
     }
-    txn.commit()?;
-    Ok(tables)
+    Ok(format)
 }
 
 /// The format that an index says it has; `None` when that is unreadable.
@@ -478,7 +493,11 @@ pub(crate) fn stored_format(environment: &Env<WithoutTls>, txn: &heed::RoTxn<'_,
 }
 
 /// Takes a writer number, makes its folder and holds its lock. The caller holds the volume's open lock.
-fn register(environment: &Env<WithoutTls>, tables: &Tables, packs: &Path) -> Result<(WriterId, OwnedFd)> {
+fn register(
+    environment: &Env<WithoutTls>,
+    tables: &Tables,
+    packs: &Path,
+) -> Result<(WriterId, OwnedFd, PendingJournal)> {
     let mut txn = environment.write_txn()?;
     let mut counters = tables.counters(&txn)?;
     let number = counters.writer;
@@ -489,13 +508,35 @@ fn register(environment: &Env<WithoutTls>, tables: &Tables, packs: &Path) -> Res
     tables
         .meta
         .put(&mut txn, &keys::writer(number), &std::process::id().to_le_bytes())?;
+    let journal = take_journal(&mut txn, tables, number)?;
     txn.commit()?;
     let folder = packs.join(number.to_string());
     std::fs::create_dir_all(&folder)?;
     let lock = lock_writer(&folder)?
         .ok_or_else(|| StoreError::Open(format!("somebody holds the lock of the new writer {number}")))?;
     sync_folder(packs)?;
-    Ok((number, lock))
+    Ok((number, lock, journal))
+}
+
+/// Makes the journal rows that dead writers have left our own.
+fn take_journal(txn: &mut RwTxn<'_>, tables: &Tables, number: WriterId) -> Result<PendingJournal> {
+    let mut left: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    for row in tables.journal.iter(txn)? {
+        let (key, value) = row?;
+        let writer = keys::u32_at(key, 0).unwrap_or(0);
+        if tables.meta.get(txn, &keys::writer(writer))?.is_none() {
+            left.push((key.to_vec(), value.to_vec()));
+        }
+    }
+    let mut waiting = Vec::new();
+    let mut part = 0;
+    for (key, piece) in left {
+        tables.journal.delete(txn, &key)?;
+        tables.journal.put(txn, &keys::journal(number, part), &piece)?;
+        waiting.extend_from_slice(&piece);
+        part += 1;
+    }
+    Ok(PendingJournal::left(waiting, part))
 }
 
 /// Sets space aside unless the disk is nearly full; without it the volume works as well.

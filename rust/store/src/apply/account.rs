@@ -5,6 +5,7 @@ use crate::db::keys;
 use crate::db::records::{AccountRecord, DoomedRecord};
 use crate::error::{Result, StoreError};
 use crate::ids::{AccountId, MailboxId};
+use crate::journal::Entry;
 use crate::ops::Outcome;
 
 /// Mailboxes of a new account, with their special uses (RFC 6154); all are subscribed.
@@ -78,6 +79,7 @@ impl Batch<'_, '_> {
                 arrivals: None,
             },
         );
+        self.tell_account(account);
         for (name, special_use) in USUAL_MAILBOXES {
             self.new_mailbox(account, name, special_use, true)?;
         }
@@ -126,6 +128,7 @@ impl Batch<'_, '_> {
             .encode(),
         )?;
         self.purge = true;
+        self.tell_account(account);
         self.dirty.insert((account, 0));
         Ok(Outcome::None)
     }
@@ -169,6 +172,7 @@ impl Batch<'_, '_> {
             self.tables
                 .keywords
                 .put(&mut self.txn, &keys::keyword(account, *number), name.as_bytes())?;
+            self.tell(&Entry::Keyword(account, *number, name.clone()));
         }
         Ok(plan.bits)
     }

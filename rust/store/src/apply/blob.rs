@@ -34,6 +34,7 @@ impl Batch<'_, '_> {
                 .cards
                 .put_with_flags(&mut self.txn, PutFlags::APPEND, &keys::blob(id), &record.card)?;
         }
+        self.told.digests.insert(id, record.digest);
         let is_single = record.is_single();
         let seconds = self.seconds();
         let pack_row = self.pack(pack)?;

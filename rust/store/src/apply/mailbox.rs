@@ -6,6 +6,7 @@ use crate::db::keys;
 use crate::db::records::{ChangeKind, DoomedRecord, MailboxRecord, NameRecord};
 use crate::error::{Result, StoreError};
 use crate::ids::{AccountId, MailboxId};
+use crate::journal::Entry;
 use crate::ops::{MailboxInfo, Outcome};
 
 /// Octets of a mailbox name at most.
@@ -86,6 +87,8 @@ impl Batch<'_, '_> {
             ..MailboxRecord::default()
         };
         self.mailboxes.insert(mailbox, OpenMailbox { account, record });
+        self.tell_mailbox(account, mailbox);
+        self.tell_account(account);
         let was_subscribed = self
             .tables
             .name(&self.txn, account, name)?
@@ -131,10 +134,13 @@ impl Batch<'_, '_> {
     pub(super) fn mailbox_changed(&mut self, account: AccountId, mailbox: MailboxId) -> Result<()> {
         let modseq = self.change(account, ChangeKind::MailboxRenamed, mailbox, Vec::new())?;
         self.known_mailbox(account, mailbox)?.highest_modseq = modseq;
+        self.tell_mailbox(account, mailbox);
+        self.tell_account(account);
         Ok(())
     }
 
     fn put_name(&mut self, account: AccountId, mailbox: MailboxId, name: &str, subscribed: bool) -> Result<()> {
+        self.tell_name(account, name);
         let row = NameRecord {
             mailbox,
             subscribed,
@@ -235,6 +241,7 @@ impl Batch<'_, '_> {
         if subscribed {
             self.put_name(account, 0, name, true)
         } else {
+            self.tell_name(account, name);
             self.tables.names.delete(&mut self.txn, &keys::name(account, name))?;
             Ok(())
         }
@@ -250,6 +257,8 @@ impl Batch<'_, '_> {
         let name = if retain { record.name.clone() } else { String::new() };
         self.count_out(account, held)?;
         self.mailboxes.remove(&mailbox);
+        let at = u64::from(self.seconds());
+        self.tell(&Entry::MailboxGone(account, mailbox, retain && self.retention > 0, at));
         self.tables
             .mailboxes
             .delete(&mut self.txn, &keys::mailbox(account, mailbox))?;
@@ -316,6 +325,7 @@ impl Batch<'_, '_> {
             self.drop_name(account, &from, subscribed)?;
             self.put_name(account, id, &to, subscribed || there)?;
             self.known_mailbox(account, id)?.name = to;
+            self.tell_mailbox(account, id);
             self.change(account, ChangeKind::MailboxRenamed, id, Vec::new())?;
         }
         Ok(Outcome::None)
@@ -341,6 +351,7 @@ impl Batch<'_, '_> {
             return Ok(Outcome::None);
         }
         if mailbox == 0 && !subscribed {
+            self.tell_name(account, name);
             self.tables.names.delete(&mut self.txn, &keys::name(account, name))?;
         } else {
             self.put_name(account, mailbox, name, subscribed)?;

@@ -7,6 +7,7 @@ use crate::db::records::{ChangeKind, ChangeRecord, MessageRecord, flag};
 use crate::db::tables::damaged;
 use crate::error::{Result, StoreError};
 use crate::ids::{AccountId, MailboxId, Uid};
+use crate::journal::Entry;
 use crate::ops::{Copied, FlagMode, FlagSet, FlagState, Outcome, StoredMessage};
 use crate::prepare::Prepared;
 
@@ -90,6 +91,7 @@ impl Batch<'_, '_> {
         record.modseq = self.arrival(account, mailbox, uid)?;
         self.known_mailbox(account, mailbox)?.highest_modseq = record.modseq;
         self.put_message(mailbox, uid, &record)?;
+        self.tell_message(mailbox, uid, &record)?;
         Ok(StoredMessage {
             account,
             mailbox,
@@ -205,6 +207,7 @@ impl Batch<'_, '_> {
                 after.modseq = modseq;
                 states[index].modseq = modseq;
                 self.put_message(mailbox, uid, &after)?;
+                self.tell_flags(mailbox, uid, &after, modseq);
                 self.count_flags(account, mailbox, uid, before.flags, after.flags)?;
             }
             self.known_mailbox(account, mailbox)?.highest_modseq = modseq;
@@ -348,7 +351,15 @@ impl Batch<'_, '_> {
             }
         }
         self.count_out(account, less)?;
-        for some in ranges(rows.iter().map(|(uid, _)| *uid)).chunks(ChangeRecord::RANGES_MAX) {
+        let gone = ranges(rows.iter().map(|(uid, _)| *uid));
+        let at = u64::from(self.seconds());
+        self.tell(&Entry::Expunged(
+            mailbox,
+            gone.clone(),
+            release && self.retention > 0,
+            at,
+        ));
+        for some in gone.chunks(ChangeRecord::RANGES_MAX) {
             let modseq = self.change(account, ChangeKind::Expunged, mailbox, some.to_vec())?;
             self.known_mailbox(account, mailbox)?.highest_modseq = modseq;
         }

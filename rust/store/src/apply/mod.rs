@@ -10,7 +10,9 @@
 mod account;
 mod blob;
 mod changes;
+mod checkpoint;
 mod import;
+pub(crate) mod journal;
 mod lease;
 mod mailbox;
 mod message;
@@ -31,9 +33,11 @@ use crate::db::tables::Tables;
 use crate::db::uids::UidChunk;
 use crate::error::{Result, StoreError};
 use crate::ids::{AccountId, MailboxId, ModSeq, PackId, Uid, WriterId};
+use crate::journal::put_transaction;
 use crate::ops::{Op, Outcome};
 use crate::prepare::Prepared;
 
+pub(crate) use checkpoint::CHECKPOINT;
 pub(crate) use lease::PIN;
 pub(crate) use purge::doomed_packs;
 
@@ -99,6 +103,7 @@ pub(crate) struct Batch<'e, 't> {
     mailboxes: HashMap<MailboxId, OpenMailbox>,
     chunks: HashMap<(MailboxId, u32), UidChunk>,
     packs: HashMap<PackId, PackRecord>,
+    told: journal::Told,
     /// Pairs to hint at after the commit.
     pub(crate) dirty: HashSet<(AccountId, MailboxId)>,
     /// Rows were added to `doomed`: a purge step is due.
@@ -136,6 +141,7 @@ impl<'e, 't> Batch<'e, 't> {
             mailboxes: HashMap::new(),
             chunks: HashMap::new(),
             packs: HashMap::new(),
+            told: journal::Told::default(),
             dirty: HashSet::new(),
             purge: false,
             again: false,
@@ -258,8 +264,9 @@ impl<'e, 't> Batch<'e, 't> {
         }
     }
 
-    /// Writes the shared rows. Nothing may be applied afterwards.
-    pub(crate) fn flush(&mut self) -> Result<()> {
+    /// Writes the shared rows; answers the transaction as the journal tells it, empty when it has nothing to tell.
+    /// Nothing may be applied afterwards.
+    pub(crate) fn flush(&mut self) -> Result<Vec<u8>> {
         let accounts: Vec<AccountId> = self.accounts.keys().copied().collect();
         for account in accounts {
             self.flush_account(account)?;
@@ -286,7 +293,7 @@ impl<'e, 't> Batch<'e, 't> {
         }
         let packs = std::mem::take(&mut self.packs);
         for (pack, record) in packs {
-            if record.state == PackState::Sealed && record.blobs == 0 {
+            if record.state == PackState::Sealed && record.blobs == 0 && record.journal == 0 {
                 self.doom_pack(pack)?;
             } else {
                 self.tables
@@ -294,16 +301,28 @@ impl<'e, 't> Batch<'e, 't> {
                     .put(&mut self.txn, &keys::pack(pack), &record.encode())?;
             }
         }
+        let entries = self.told_entries()?;
+        let mut transaction = Vec::new();
+        if !entries.is_empty() {
+            put_transaction(&mut transaction, self.counters.journal, &entries);
+            self.counters.journal += 1;
+        }
         self.tables
             .meta
             .put(&mut self.txn, b"counters", &self.counters.encode())?;
-        Ok(())
+        Ok(transaction)
     }
 
     /// Tells that a pack has grown to `synced` octets, or is new.
     pub(crate) fn pack_grown(&mut self, pack: PackId, synced: u64) -> Result<()> {
         let record = self.pack(pack)?;
         record.synced = record.synced.max(synced);
+        Ok(())
+    }
+
+    /// Tells that a pack holds a journal record of so many octets.
+    pub(crate) fn journal_written(&mut self, pack: PackId, octets: u32) -> Result<()> {
+        self.pack(pack)?.journal += u64::from(octets);
         Ok(())
     }
 

@@ -30,6 +30,7 @@ impl Batch<'_, '_> {
         for pack in purged {
             self.tables.doomed.delete(&mut self.txn, &keys::doomed_pack(*pack))?;
         }
+        self.checkpoint_step()?;
         let mut left = STEP_ROWS;
         while left > 0 {
             let Some(mailbox) = self.first_doomed(b"m")? else { break };

@@ -7,6 +7,7 @@ use crate::db::keys;
 use crate::db::records::QueueRecord;
 use crate::error::{Result, StoreError};
 use crate::ids::{BlobId, QueueId};
+use crate::journal::Entry;
 use crate::ops::{Enqueue, Submit};
 
 /// Octets of an item's state at most.
@@ -78,6 +79,7 @@ impl Batch<'_, '_> {
                 .put(&mut self.txn, &keys::queue(id, index as u16 + 1), piece)?;
         }
         self.tables.due.put(&mut self.txn, &keys::due(record.due, id), &[])?;
+        self.tell_queued(id, &record, state)?;
         self.dirty.insert((0, 0));
         Ok(())
     }
@@ -102,6 +104,8 @@ impl Batch<'_, '_> {
             let record = self.take_queue_item(*id)?;
             self.release_blob(record.blob)?;
             self.release_blob(record.prefix)?;
+            let at = u64::from(self.seconds());
+            self.tell(&Entry::Dequeued(*id, at));
         }
         for item in &submit.requeue {
             let mut record = self.take_queue_item(item.id)?;

@@ -155,6 +155,7 @@ impl Batch<'_, '_> {
             (record.messages, record.octets) = (0, 0);
             self.count_in(account, held)?;
         }
+        self.tell_account(account);
         Ok(Outcome::None)
     }
 
@@ -168,6 +169,7 @@ impl Batch<'_, '_> {
         let record = self.group(group)?;
         record.limit_messages = messages.unwrap_or(record.limit_messages);
         record.limit_octets = octets.unwrap_or(record.limit_octets);
+        self.tell_group(group);
         Ok(Outcome::None)
     }
 }

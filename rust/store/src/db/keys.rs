@@ -1,5 +1,7 @@
 //! Key layouts: big-endian, so that LMDB's byte order is the order of the numbers. One constructor per table.
 
+use std::ops::Bound;
+
 use crate::ids::{AccountId, BlobId, MailboxId, ModSeq, PackId, QueueId, Uid, WriterId};
 
 /// Octets of a mailbox name that stand in a key as they are; what is longer is cut there and a hash follows
@@ -120,6 +122,12 @@ pub fn writer(writer: WriterId) -> [u8; 11] {
     key
 }
 
+/// Key of `journal`: the writer, then the part; its first four octets are those of one writer.
+#[must_use]
+pub fn journal(writer: WriterId, part: u32) -> [u8; 8] {
+    pair(writer, part)
+}
+
 /// Key of `doomed` for a mailbox whose messages are to be purged.
 #[must_use]
 pub fn doomed_mailbox(mailbox: MailboxId) -> [u8; 5] {
@@ -138,6 +146,16 @@ pub fn doomed_pack(pack: PackId) -> [u8; 9] {
     let mut key = [b'p'; 9];
     key[1..].copy_from_slice(&pack.0.to_be_bytes());
     key
+}
+
+/// The bound behind a key; from the beginning when it is empty, for LMDB takes no empty keys.
+#[must_use]
+pub fn behind(key: &[u8]) -> Bound<&[u8]> {
+    if key.is_empty() {
+        Bound::Unbounded
+    } else {
+        Bound::Excluded(key)
+    }
 }
 
 fn tagged(tag: u8, number: u32) -> [u8; 5] {

@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod env;
 pub mod keys;
+pub(crate) mod migrate;
 pub mod records;
 pub mod tables;
 pub mod uids;

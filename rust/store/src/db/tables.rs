@@ -56,6 +56,8 @@ pub struct Tables {
     pub due: Table,
     /// name → `LeaseRecord`.
     pub leases: Table,
+    /// writer, part → octets of the journal that no pack holds yet.
+    pub journal: Table,
     /// `m` mailbox, `a` account or `p` pack → `DoomedRecord`: what is still to be purged.
     pub doomed: Table,
 }
@@ -98,6 +100,7 @@ impl Tables {
             queue: table("queue")?,
             due: table("due")?,
             leases: table("leases")?,
+            journal: table("journal")?,
             doomed: table("doomed")?,
         })
     }

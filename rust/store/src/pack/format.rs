@@ -49,6 +49,8 @@ pub enum RecordKind {
     Body = 1,
     /// Trace headers of one recipient.
     Prefix = 2,
+    /// What transactions did (`crate::journal`).
+    Journal = 3,
 }
 
 /// Header of a pack file.
@@ -182,6 +184,7 @@ impl RecordHeader {
         let kind = match reader.u8()? {
             1 => RecordKind::Body,
             2 => RecordKind::Prefix,
+            3 => RecordKind::Journal,
             _ => return None,
         };
         let flags = reader.u16()?;

@@ -14,7 +14,7 @@ use heed::{Env, WithoutTls};
 use rustix::fs::FlockOperation;
 
 use super::compact::pack_of;
-use super::format::{RECORD_HEADER, RecordHeader, TRAILER, encode_footer, trailer_fits};
+use super::format::{RECORD_HEADER, RecordHeader, RecordKind, TRAILER, encode_footer, trailer_fits};
 use super::read::pack_path;
 use crate::db::keys;
 use crate::db::records::{LeaseRecord, PackRecord, PackState};
@@ -214,7 +214,8 @@ fn scan_tail(file: &File, mut at: u64, length: u64, found: &mut Found) -> Result
             found.torn += 1;
             return Ok(());
         }
-        found.records_forgotten += 1;
+        // The journal is in the index too, and the next writer takes it up.
+        found.records_forgotten += u64::from(record.kind != RecordKind::Journal);
         at = end;
     }
     Ok(())

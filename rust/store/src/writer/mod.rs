@@ -1,29 +1,33 @@
 //! The writer thread: takes all waiting operations, syncs their bodies, applies them in one transaction, commits,
 //! completes their tickets. Exactly in this order: bodies synced, index transaction, completion.
 
+mod pending;
+mod shared;
+
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use heed::{Env, WithoutTls};
-use parking_lot::{Condvar, Mutex};
 
 use crate::apply::{ApplyError, Batch, PIN, Setting, doomed_packs};
 use crate::completion::Completions;
 use crate::db::tables::Tables;
 use crate::error::{Result, StoreError, is_no_space};
 use crate::failpoints;
-use crate::ids::{AccountId, MailboxId, PackId, Ticket, WriterId};
+use crate::ids::{AccountId, MailboxId, PackId, WriterId};
 use crate::jobs::Readers;
 use crate::ops::{Op, Outcome};
 use crate::pack::append::{AppendError, Appender};
 use crate::pack::compact;
 use crate::pack::read::PackFiles;
-use crate::prepare::{Prepared, PreparedRecord};
-use crate::volume::Follow;
+use crate::prepare::PreparedRecord;
+
+pub(crate) use pending::PendingJournal;
+pub(crate) use shared::{Loads, Queued, WriterShared};
 
 /// Operations in one batch at most.
 const BATCH_OPS_MAX: usize = 512;
@@ -31,169 +35,10 @@ const BATCH_OPS_MAX: usize = 512;
 const BATCH_OCTETS_MAX: usize = 32 << 20;
 /// Messages that the operations of one batch may touch, about: keeps its dirty pages far below LMDB's bound of 2^17.
 const BATCH_MESSAGES_MAX: u64 = 20_000;
+/// How long the journal of the last batch may wait for the bodies of a next one before it goes to the pack alone.
+const JOURNAL_IDLE: Duration = Duration::from_secs(30);
 /// How long a look at the free space counts.
 const FREE_LOOK: Duration = Duration::from_millis(500);
-
-/// An operation on its way.
-pub(crate) struct Queued {
-    /// `None` for the writer's own.
-    pub(crate) ticket: Option<Ticket>,
-    pub(crate) op: Op,
-    pub(crate) prepared: Prepared,
-    pub(crate) follow: Option<Follow>,
-    /// What was done by earlier transactions of an operation that takes several.
-    progress: u64,
-    /// Counted against the bound of all that is on its way, until dropped.
-    _load: Load,
-}
-
-impl Queued {
-    pub(crate) fn new(ticket: Option<Ticket>, op: Op, follow: Option<Follow>, load: Load) -> Self {
-        Self {
-            ticket,
-            op,
-            prepared: Prepared::default(),
-            follow,
-            progress: 0,
-            _load: load,
-        }
-    }
-
-    /// Messages that the operation touches, about.
-    fn weight(&self) -> u64 {
-        let of = |uids: &[(u32, u32)]| {
-            uids.iter().fold(0_u64, |sum, (first, last)| {
-                sum + u64::from(last.saturating_sub(*first)) + 1
-            })
-        };
-        match &self.op {
-            Op::Submit(submit) => (submit.deliveries.len() + submit.enqueue.len()) as u64,
-            Op::StoreFlags { uids, .. }
-            | Op::MarkSeen { uids, .. }
-            | Op::Copy { uids, .. }
-            | Op::ExpungeUids { uids, .. } => of(uids).min(BATCH_MESSAGES_MAX),
-            Op::Expunge { .. } | Op::RenameMailbox { .. } | Op::RemoveAccount { .. } => 1000,
-            Op::Purge | Op::Expire { .. } | Op::PurgeRetained { .. } | Op::Recover { .. } => 2000,
-            _ => 1,
-        }
-    }
-}
-
-/// What is on its way: operations and octets, bounded.
-#[derive(Debug, Default)]
-pub(crate) struct Loads {
-    ops: AtomicU64,
-    octets: AtomicU64,
-}
-
-/// One operation's share of [`Loads`].
-#[derive(Debug)]
-pub(crate) struct Load {
-    loads: Arc<Loads>,
-    octets: u64,
-}
-
-impl Loads {
-    /// Operations on their way at most.
-    const OPS_MAX: u64 = 8192;
-    /// Octets of bodies on their way at most.
-    const OCTETS_MAX: u64 = 256 << 20;
-
-    /// `Busy` when the bound is reached; one operation of any size always passes.
-    pub(crate) fn take(self: &Arc<Self>, octets: u64) -> Result<Load> {
-        let ops = self.ops.fetch_add(1, Ordering::Relaxed);
-        let before = self.octets.fetch_add(octets, Ordering::Relaxed);
-        let load = Load {
-            loads: Arc::clone(self),
-            octets,
-        };
-        if ops >= Self::OPS_MAX || (ops > 0 && before + octets > Self::OCTETS_MAX) {
-            return Err(StoreError::Busy);
-        }
-        Ok(load)
-    }
-
-    pub(crate) fn ops(&self) -> u64 {
-        self.ops.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.loads.ops.fetch_sub(1, Ordering::Relaxed);
-        self.loads.octets.fetch_sub(self.octets, Ordering::Relaxed);
-    }
-}
-
-/// What the writer thread and the volume share.
-#[derive(Default)]
-pub(crate) struct WriterShared {
-    queue: Mutex<WriteQueue>,
-    wake: Condvar,
-    failed: Mutex<Option<String>>,
-    has_failed: AtomicBool,
-    /// Microseconds since `epoch` when the present batch was begun; 0 when there is none.
-    batch_began: AtomicU64,
-    pub(crate) counters: WriterCounters,
-}
-
-#[derive(Default)]
-struct WriteQueue {
-    ops: VecDeque<Queued>,
-    closed: bool,
-}
-
-/// Counters for metrics.
-#[derive(Debug, Default)]
-pub(crate) struct WriterCounters {
-    pub(crate) batches: AtomicU64,
-    pub(crate) ops: AtomicU64,
-    pub(crate) pack_syncs: AtomicU64,
-    pub(crate) commits: AtomicU64,
-    pub(crate) retries: AtomicU64,
-    pub(crate) octets: AtomicU64,
-}
-
-impl WriterShared {
-    /// Hands an operation to the writer; false when the queue is closed.
-    pub(crate) fn push(&self, queued: Queued) -> bool {
-        let mut queue = self.queue.lock();
-        if queue.closed {
-            return false;
-        }
-        queue.ops.push_back(queued);
-        self.wake.notify_one();
-        true
-    }
-
-    pub(crate) fn close(&self) {
-        self.queue.lock().closed = true;
-        self.wake.notify_all();
-    }
-
-    pub(crate) fn waiting(&self) -> usize {
-        self.queue.lock().ops.len()
-    }
-
-    pub(crate) fn failed(&self) -> Option<String> {
-        if !self.has_failed.load(Ordering::Acquire) {
-            return None;
-        }
-        self.failed.lock().clone()
-    }
-
-    pub(crate) fn fail(&self, reason: String) {
-        self.failed.lock().get_or_insert(reason);
-        self.has_failed.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn batch_age(&self, epoch: Instant) -> f64 {
-        match self.batch_began.load(Ordering::Relaxed) {
-            0 => 0.0,
-            began => (epoch.elapsed().as_micros() as u64).saturating_sub(began) as f64 / 1e6,
-        }
-    }
-}
 
 /// The writer thread's own.
 pub(crate) struct Writer {
@@ -213,6 +58,7 @@ pub(crate) struct Writer {
     pub(crate) epoch: Instant,
     pub(crate) purge: bool,
     pub(crate) free: Option<(Instant, u64)>,
+    pub(crate) journal: PendingJournal,
 }
 
 /// What became of the operations of one transaction.
@@ -260,7 +106,12 @@ impl Writer {
             if queue.closed {
                 return None;
             }
-            self.shared.wake.wait(&mut queue);
+            if self.journal.is_empty() {
+                self.shared.wake.wait(&mut queue);
+            } else if self.shared.wake.wait_for(&mut queue, JOURNAL_IDLE).timed_out() && queue.ops.is_empty() {
+                self.journal.due = true;
+                return Some(Vec::new());
+            }
         }
         let closing = queue.closed && queue.ops.is_empty();
         if closing {
@@ -324,6 +175,8 @@ impl Writer {
                 .map(|queued| (queued, Err(StoreError::Full(text.clone()))));
             self.complete(results.collect(), Vec::new());
         }
+        let seals = waiting.iter().any(|queued| matches!(queued.op, Op::Seal));
+        self.journal.due |= seals;
         match self.write_bodies(waiting) {
             Ok(failed) => self.complete(failed, Vec::new()),
             Err(reason) => {
@@ -331,9 +184,7 @@ impl Writer {
                 return;
             }
         }
-        if waiting.iter().any(|queued| matches!(queued.op, Op::Seal))
-            && let Err(AppendError::Write(error) | AppendError::Sync(error)) = self.appender.seal()
-        {
+        if seals && let Err(AppendError::Write(error) | AppendError::Sync(error)) = self.appender.seal() {
             self.shared.fail(format!("sealing a pack: {error}"));
             return;
         }
@@ -346,7 +197,7 @@ impl Writer {
                 Vec::new()
             }
         };
-        if !waiting.is_empty() {
+        if !waiting.is_empty() || self.journal.is_written() {
             self.commit_all(waiting, &purged);
         }
     }
@@ -381,6 +232,11 @@ impl Writer {
             .iter_mut()
             .flat_map(|queued| queued.prepared.shared_mut())
             .collect();
+        // What earlier transactions did travels with the bodies of this one, for no sync of its own.
+        let mut journal = self.journal.record(!records.is_empty());
+        if let Some(journal) = &mut journal {
+            records.insert(0, journal);
+        }
         if records.is_empty() {
             return Ok(Vec::new());
         }
@@ -390,6 +246,9 @@ impl Writer {
         drop(records);
         match first {
             Ok(()) => {
+                if let Some((pack, length)) = journal.and_then(|record| Some((record.place?.0, record.length))) {
+                    self.journal.written(pack, length);
+                }
                 counters.pack_syncs.fetch_add(1, Ordering::Relaxed);
                 counters.octets.fetch_add(octets as u64, Ordering::Relaxed);
                 return Ok(Vec::new());
@@ -400,7 +259,7 @@ impl Writer {
             }
             Err(AppendError::Write(_)) => {}
         }
-        // Too little room for all: one by one, so that the small ones still get in.
+        // Too little room for all: one by one, so that the small ones still get in. The journal can wait.
         let mut failed = Vec::new();
         let mut kept = Vec::new();
         for mut queued in waiting.drain(..) {
@@ -521,11 +380,17 @@ impl Writer {
         if let Some((pack, length)) = self.appender.active() {
             batch.pack_grown(pack, length).map_err(fault_of)?;
         }
-        batch.flush().map_err(fault_of)?;
+        for &(pack, octets) in self.journal.packs() {
+            batch.journal_written(pack, octets).map_err(fault_of)?;
+        }
+        batch.drop_journal(self.journal.parts_written()).map_err(fault_of)?;
+        let told = batch.flush().map_err(fault_of)?;
+        let next_part = batch.keep_journal(self.journal.next_part(), &told).map_err(fault_of)?;
         failpoints::pass("before-commit").map_err(fault_of_io)?;
         let Batch { txn, dirty, purge, .. } = batch;
         txn.commit().map_err(fault_of_commit)?;
         self.appender.told();
+        self.journal.committed(&told, next_part);
         self.purge |= purge;
         self.shared.counters.commits.fetch_add(1, Ordering::Relaxed);
         // The transaction has happened: an armed fault here can only kill.
@@ -574,8 +439,13 @@ impl Writer {
         self.completions.finish_with(finished, dirty);
     }
 
-    /// Seals the active pack, so that the next open has nothing to recover.
+    /// Writes the journal and seals the active pack, so that the next open has nothing to recover.
     fn finish(&mut self) {
+        self.journal.due = true;
+        if let Err(reason) = self.write_bodies(&mut Vec::new()) {
+            self.shared.fail(reason);
+            return;
+        }
         if let Err(AppendError::Write(error) | AppendError::Sync(error)) = self.appender.seal() {
             self.shared.fail(format!("sealing a pack: {error}"));
             return;
