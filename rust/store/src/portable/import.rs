@@ -548,7 +548,9 @@ impl<R: Read> Import<'_, R> {
             return Ok(None);
         };
         let octets: u64 = record.number("Body-Octets");
-        if record.body_octets == octets {
+        // An empty body is in every record that has it, shared or not.
+        let known_empty = octets == 0 && self.bodies.contains_key(&digest);
+        if record.body_octets == octets && !known_empty {
             return Ok(self.read_body(digest, octets, place)?.map(|content| (content, digest)));
         }
         if let Some(Body::InFlight(ticket)) = self.bodies.get(&digest) {
