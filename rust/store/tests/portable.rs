@@ -116,9 +116,12 @@ fn furnish(rig: &mut Rig) {
 /// What there is to see of a message.
 type Seen = (u32, u8, BTreeSet<String>, i64, i16, u32, Vec<u8>);
 
+/// Special use, subscribed, UIDVALIDITY, UIDNEXT, messages.
+type SeenMailbox = (String, bool, u32, u32, Vec<Seen>);
+
 #[derive(Debug, PartialEq, Eq, Default)]
 struct Picture {
-    mailboxes: BTreeMap<(u32, String), (String, bool, u32, u32, Vec<Seen>)>,
+    mailboxes: BTreeMap<(u32, String), SeenMailbox>,
     subscribed: BTreeSet<(u32, String)>,
     retained: BTreeSet<(u32, u64, String, Seen)>,
     quota: BTreeMap<u32, (String, u64, u64, u64, u64)>,
