@@ -5,8 +5,8 @@ bytes in by `receive`, one complete event out by `next_event`, decisions by comm
 A call that the state forbids raises `LocalMisuse`. Nothing here opens a socket or reads a protocol clock.
 """
 
-from collections.abc import Sequence
-from typing import Final, final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, final
 
 from typing_extensions import Buffer
 
@@ -772,8 +772,30 @@ class Store:
     def queue_read(self, id: int, offset: int, length: int) -> int: ...  # -> ticket: bytes of prefix + body
     def queue_size(self) -> int: ...  # -> ticket: int
 
-    # -- health
+    # -- health and upkeep
     def check(self, full: bool) -> int: ...  # -> ticket: CheckReport
+    def check_sample(self) -> int: ...  # -> ticket: CheckReport of a few mailboxes and blobs, counting what was looked at
+    def scrub(self, after: int = 0, octets: int = 8 << 20) -> int:
+        # -> ticket: dict of after (0: all has been read), blobs, octets, problems
+        """Reads about so many octets of records behind a blob and compares them with their digests."""
+    def compact(
+        self,
+        *,
+        dead_percent: int = 50,
+        small_octets: int = 16 << 20,
+        small_count: int = 16,
+        age: int = 3600,
+        rate: int = 32 << 20,
+        budget: int = 0,
+    ) -> int:  # -> ticket: dict of packs, blobs, copied, freed, damaged
+        """Copies the living out of packs of which `dead_percent` is dead, and of small ones when there are `small_count`; none
+        sealed in the last `age` seconds; at most `rate` octets a second (0: no limit) and about `budget` in all (0: no limit).
+        StoreBusy while this process compacts already; the ticket is Refused while another does."""
+    @staticmethod
+    def rebuild(path: str, *, map_size: int = 64 << 30, watch: Callable[[int, int], object] | None = None) -> dict[str, Any]:
+        """Makes the index of a volume that nobody has open anew from its packs; blocks. `watch` is called with packs done and
+        packs in all. Keys: accounts, mailboxes, messages, found, lost, retained, queue, packs, damaged (list). StoreError when
+        somebody has it open."""
     def accounts(self) -> int: ...  # -> ticket: list[int]
 
 class mime:

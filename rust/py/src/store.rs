@@ -1,6 +1,7 @@
 //! `Store` of `_core.pyi`: tickets of the message store. Conversion only: what is read and written is the store's affair.
 
 mod keep;
+mod maintain;
 mod sink;
 mod values;
 mod view;

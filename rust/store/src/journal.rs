@@ -246,6 +246,21 @@ pub fn transactions(contents: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     })
 }
 
+/// Encoded entries in pieces of about `octets`, each of whole entries; ends early where they are damaged.
+pub fn pieces(encoded: &[u8], octets: usize) -> impl Iterator<Item = &[u8]> {
+    let mut reader = Reader(encoded);
+    std::iter::from_fn(move || {
+        let start = reader.0;
+        let mut length = 0;
+        while length < octets && Entry::decode(&mut reader).is_some() {
+            length = start.len() - reader.0.len();
+        }
+        // A damaged entry may have taken a part of the rest.
+        reader = Reader(&start[length..]);
+        (length > 0).then(|| &start[..length])
+    })
+}
+
 /// The entries of a transaction; ends early where they are damaged.
 pub fn entries(encoded: &[u8]) -> impl Iterator<Item = Entry> {
     let mut reader = Reader(encoded);

@@ -1,6 +1,18 @@
 //! Every write as plain data, so that an operation may cross a process one day; and what each answers.
 
-use crate::ids::{AccountId, BlobId, MailboxId, ModSeq, QueueId, Uid};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::ids::{AccountId, BlobId, MailboxId, ModSeq, PackId, QueueId, Uid};
+
+/// What is retained at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct RetainedSet {
+    /// When each message was expunged (Unix seconds), by the mailbox and UID that it had.
+    pub messages: HashMap<(MailboxId, Uid), u64>,
+    /// The mailboxes that they were in.
+    pub mailboxes: HashSet<MailboxId>,
+}
 
 /// Flags of a message as names: system bits (`records::flag`) and keywords.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -358,6 +370,24 @@ pub enum Op {
     RemoveAccount {
         /// Whose.
         account: AccountId,
+    },
+    /// Repoints blobs to their copies, which are given beside the op in the same order; compaction's own. Answers
+    /// [`Outcome::Count`].
+    Relocate {
+        /// Which, and where each was copied from.
+        blobs: Vec<(BlobId, PackId, u64)>,
+    },
+    /// Tells the journal again what encoded entries of an old pack told; compaction's own. Answers [`Outcome::Count`].
+    Rejournal {
+        /// As they stand in the pack.
+        entries: Vec<u8>,
+        /// What was retained when they were read.
+        retained: Arc<RetainedSet>,
+    },
+    /// The pack's journal is in other packs now; compaction's own. Answers [`Outcome::None`].
+    Retire {
+        /// Which.
+        pack: PackId,
     },
     /// One bounded step of purging; the writer's own. Answers [`Outcome::Count`]: rows still doomed, 0 when done.
     Purge,

@@ -65,6 +65,17 @@ impl Drop for SinglePack {
 }
 
 impl PreparedRecord {
+    /// A record that lies in another pack, to be appended as it is.
+    pub(crate) fn copied(bytes: Vec<u8>, raw_len: u32, digest: [u8; 16]) -> Self {
+        Self {
+            length: bytes.len() as u32,
+            raw_len,
+            digest,
+            bytes,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn is_single(&self) -> bool {
         self.single.is_some()
     }
@@ -85,6 +96,8 @@ pub(crate) struct Prepared {
     pub(crate) prefixes: Vec<PreparedRecord>,
     /// For deliveries, then for queue items: which prefix.
     pub(crate) prefix_of: Vec<Option<usize>>,
+    /// Copies of records from other packs.
+    pub(crate) moved: Vec<PreparedRecord>,
 }
 
 impl Prepared {
@@ -94,21 +107,95 @@ impl Prepared {
     }
 
     pub(crate) fn records_mut(&mut self) -> impl Iterator<Item = &mut PreparedRecord> {
-        self.body.iter_mut().chain(self.prefixes.iter_mut())
+        self.body.iter_mut().chain(&mut self.prefixes).chain(&mut self.moved)
     }
 
     /// Octets that the writer copies.
     pub(crate) fn octets(&self) -> usize {
-        let prefixes: usize = self.prefixes.iter().map(|record| record.bytes.len()).sum();
-        self.body.as_ref().map_or(0, |body| body.bytes.len()) + prefixes
+        let others = self.prefixes.iter().chain(&self.moved);
+        self.body.as_ref().map_or(0, |body| body.bytes.len()) + others.map(|record| record.bytes.len()).sum::<usize>()
     }
 }
 
-/// For rebuilding a lost index: whose the message first was.
-struct Hint<'a> {
+/// For rebuilding a lost index: whose the message was meant to be.
+struct Hint {
     account: AccountId,
-    mailbox: &'a str,
+    /// Name of the first recipient's mailbox, then the others: a zero octet, account u32, length u8, name.
+    octets: Vec<u8>,
     received: i64,
+}
+
+/// Octets of a hint at most; recipients beyond it are not hinted at.
+const HINT_OCTETS_MAX: usize = 8192;
+/// Octets of a mailbox name in a hint.
+const HINT_NAME_MAX: usize = 255;
+
+/// Somebody whom a hint names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recipient {
+    pub(crate) account: AccountId,
+    pub(crate) mailbox: String,
+}
+
+impl Hint {
+    fn new<'n>(recipients: impl IntoIterator<Item = (AccountId, &'n str)>, received: i64) -> Self {
+        let mut recipients = recipients.into_iter();
+        let (account, name) = recipients.next().unwrap_or((0, ""));
+        let mut octets = hint_name(name).to_vec();
+        for (account, name) in recipients {
+            let name = hint_name(name);
+            if octets.len() + 6 + name.len() > HINT_OCTETS_MAX {
+                break;
+            }
+            octets.push(0);
+            octets.extend_from_slice(&account.to_le_bytes());
+            octets.push(name.len() as u8);
+            octets.extend_from_slice(name);
+        }
+        Self {
+            account,
+            octets,
+            received,
+        }
+    }
+}
+
+/// The name, cut at a character.
+fn hint_name(name: &str) -> &[u8] {
+    let mut end = name.len().min(HINT_NAME_MAX);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name.as_bytes()[..end]
+}
+
+/// Those whom a record's hint names; nobody when it was only to be sent on, or the hint is damaged.
+pub(crate) fn recipients(account: AccountId, hint: &[u8]) -> Vec<Recipient> {
+    let mut found = Vec::new();
+    let (first, mut rest) = match hint.iter().position(|&octet| octet == 0) {
+        Some(end) => hint.split_at(end),
+        None => (hint, &hint[hint.len()..]),
+    };
+    let mut add = |account: AccountId, name: &[u8]| {
+        if account != 0
+            && let Ok(name) = std::str::from_utf8(name)
+        {
+            found.push(Recipient {
+                account,
+                mailbox: if name.is_empty() { "INBOX" } else { name }.to_owned(),
+            });
+        }
+    };
+    add(account, first);
+    while let Some((head, tail)) = rest.split_first_chunk::<6>() {
+        let account = u32::from_le_bytes([head[1], head[2], head[3], head[4]]);
+        let Some((name, after)) = tail.split_at_checked(usize::from(head[5])) else {
+            break;
+        };
+        add(account, name);
+        rest = after;
+    }
+    found
 }
 
 /// Makes the records of an operation. `Full` when the sink, or completing its file, met a full disk.
@@ -124,29 +211,23 @@ pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Re
                     continue;
                 }
                 let index = *known.entry(prefix).or_insert_with(|| {
-                    let hint = Hint {
-                        account: 0,
-                        mailbox: "",
-                        received: now,
-                    };
+                    let hint = Hint::new([], now);
                     prepared.prefixes.push(encode_prefix(prefix, &hint));
                     prepared.prefixes.len() - 1
                 });
                 prepared.prefix_of.push(Some(index));
             }
-            let first = submit.deliveries.first();
-            Hint {
-                account: first.map_or(0, |delivery| delivery.account),
-                mailbox: first.map_or("", |delivery| &delivery.mailbox),
-                received: submit.internal_date.unwrap_or(now),
-            }
+            let deliveries = submit.deliveries.iter();
+            Hint::new(
+                deliveries.map(|delivery| (delivery.account, delivery.mailbox.as_str())),
+                submit.internal_date.unwrap_or(now),
+            )
         }
         Op::Restore(restore) => {
-            let hint = Hint {
-                account: restore.account,
-                mailbox: &restore.mailbox,
-                received: restore.internal_date,
-            };
+            // A rebuild must not take what was expunged for mail.
+            let is_mail = restore.expunged.is_none();
+            let recipient = is_mail.then_some((restore.account, restore.mailbox.as_str()));
+            let hint = Hint::new(recipient, restore.internal_date);
             if !restore.prefix.is_empty() {
                 prepared.prefixes.push(encode_prefix(&restore.prefix, &hint));
             }
@@ -163,11 +244,7 @@ pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Re
             mailbox,
             internal_date,
             ..
-        } => Hint {
-            account: *account,
-            mailbox,
-            received: internal_date.unwrap_or(now),
-        },
+        } => Hint::new([(*account, mailbox.as_str())], internal_date.unwrap_or(now)),
         _ => return Ok(prepared),
     };
     let Some(sink) = sink else { return Ok(prepared) };
@@ -182,28 +259,24 @@ pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Re
     Ok(prepared)
 }
 
-fn structure_and_card(message: &[u8]) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn structure_and_card(message: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let structure = Structure::parse(message, &Limits::default());
     let mut table = Vec::new();
     structure.encode(&mut table);
     (table, card::build(message, &structure))
 }
 
-fn encode_prefix(prefix: &[u8], hint: &Hint<'_>) -> PreparedRecord {
+fn encode_prefix(prefix: &[u8], hint: &Hint) -> PreparedRecord {
     encode(prefix, RecordKind::Prefix, &[], &[], hint)
 }
 
 /// The record of journal transactions.
 pub(crate) fn encode_journal(transactions: &[u8]) -> PreparedRecord {
-    let hint = Hint {
-        account: 0,
-        mailbox: "",
-        received: 0,
-    };
+    let hint = Hint::new([], 0);
     encode(transactions, RecordKind::Journal, &[], &[], &hint)
 }
 
-fn encode_body(message: &[u8], hint: &Hint<'_>) -> PreparedRecord {
+fn encode_body(message: &[u8], hint: &Hint) -> PreparedRecord {
     let (structure, full_card) = structure_and_card(message);
     let mut record = encode(message, RecordKind::Body, &structure, &full_card, hint);
     record.card = card::for_index(&full_card);
@@ -264,13 +337,8 @@ fn put_sections(sections: &mut Vec<u8>, structure: &[u8], full_card: &[u8], hint
     sections.extend_from_slice(hint);
 }
 
-/// The mailbox name of the hint, cut at 255 octets.
-fn hint_octets<'a>(hint: &Hint<'a>) -> &'a [u8] {
-    &hint.mailbox.as_bytes()[..hint.mailbox.len().min(255)]
-}
-
-fn encode(raw: &[u8], kind: RecordKind, structure: &[u8], full_card: &[u8], hint: &Hint<'_>) -> PreparedRecord {
-    let name = hint_octets(hint);
+fn encode(raw: &[u8], kind: RecordKind, structure: &[u8], full_card: &[u8], hint: &Hint) -> PreparedRecord {
+    let name = hint.octets.as_slice();
     let mut sections = Vec::with_capacity(64 + structure.len() + full_card.len() + name.len());
     let mut data = Vec::new();
     let compressed = encode_frames(raw, &mut sections, &mut data);
@@ -321,7 +389,7 @@ pub(crate) struct StreamedFile {
 }
 
 /// Puts headers, sections and trailer to a streamed body, syncs it and gives it its name.
-fn complete_single(gathered: &crate::sink::SpoolFile, hint: &Hint<'_>, packs: &Path) -> Result<PreparedRecord> {
+fn complete_single(gathered: &crate::sink::SpoolFile, hint: &Hint, packs: &Path) -> Result<PreparedRecord> {
     let streamed = gathered.streamed();
     let raw_len = u32::try_from(streamed.raw_len)
         .map_err(|_| StoreError::Refused("the message is too long to be stored".to_owned()))?;
@@ -330,7 +398,7 @@ fn complete_single(gathered: &crate::sink::SpoolFile, hint: &Hint<'_>, packs: &P
     streamed.file.read_exact_at(&mut message, data_at)?;
     let (structure, full_card) = structure_and_card(&message);
     drop(message);
-    let name = hint_octets(hint);
+    let name = hint.octets.as_slice();
     let mut sections = Vec::new();
     for frame in &streamed.frames {
         frame.encode(&mut sections);

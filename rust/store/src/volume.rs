@@ -6,19 +6,22 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender};
+use heed::types::Bytes;
 use heed::{Env, RwTxn, WithoutTls};
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, FlockOperation};
 
 use crate::apply::CHECKPOINT;
 use crate::check;
+use crate::compaction::{Compactor, Rules};
 use crate::completion::{Completions, Finished, closed};
 use crate::db::env;
+use crate::db::identity;
 use crate::db::keys;
 use crate::db::migrate;
 use crate::db::tables::Tables;
@@ -90,6 +93,8 @@ pub struct Volume {
     number: WriterId,
     running: Mutex<Option<Running>>,
     prepare: Sender<(Queued, Option<Sink>)>,
+    compactor: Mutex<Option<JoinHandle<()>>>,
+    stop: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Volume {
@@ -126,8 +131,17 @@ impl Volume {
             .truncate(false)
             .open(path.join("open.lock"))?;
         rustix::fs::flock(&opening, FlockOperation::LockExclusive)?;
-        let map_size = options.map_size.next_multiple_of(MAP_STEP) + MAP_RESERVE;
-        let environment = env::open(&index, map_size, options.sync)?;
+        let environment = env::open(&index, map_size_of(options.map_size), options.sync)?;
+        let is_new = {
+            let txn = environment.read_txn()?;
+            environment.open_database::<Bytes, Bytes>(&txn, Some("meta"))?.is_none()
+        };
+        if is_new && holds_packs(&packs)? {
+            return Err(StoreError::Open(format!(
+                "{} has packs but no index: make one with `ironpost store rebuild`",
+                path.display()
+            )));
+        }
         let tables = create_tables(&environment)?;
         let format = check_format(&environment, &tables)?;
         if format < FORMAT {
@@ -211,6 +225,8 @@ impl Volume {
                 lock,
             })),
             prepare,
+            compactor: Mutex::default(),
+            stop: Arc::default(),
         })
     }
 
@@ -303,6 +319,46 @@ impl Volume {
         self.read(Box::new(move |context| {
             Ok(Outcome::Check(check::check(context, full)?))
         }))
+    }
+
+    /// Compacts packs on a thread of its own; answers `Boxed(Compacted)`. `Busy` while a run of this process goes on,
+    /// `Refused` by the ticket while one of another process does. Closing the volume ends it early.
+    pub fn compact(&self, rules: Rules) -> Result<Ticket> {
+        let mut running = self.compactor.lock();
+        if running.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return Err(StoreError::Busy);
+        }
+        let compactor = Compactor {
+            context: self.context.clone(),
+            shared: Arc::clone(&self.shared),
+            loads: Arc::clone(&self.loads),
+            stop: Arc::clone(&self.stop),
+            rules,
+        };
+        let completions = Arc::clone(&self.completions);
+        let ticket = completions.issue();
+        let thread = std::thread::Builder::new()
+            .name("store-compact".to_owned())
+            .spawn(move || {
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| compactor.run()));
+                let outcome = outcome.unwrap_or_else(|_| Err(StoreError::Failed("the compactor panicked".to_owned())));
+                completions.finish([(ticket, outcome.map(|done| Outcome::Boxed(Box::new(done))))]);
+            });
+        match thread {
+            Ok(thread) => {
+                *running = Some(thread);
+                Ok(ticket)
+            }
+            Err(error) => {
+                self.completions.withdraw(ticket);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Checks a few of everything; answers `Outcome::Check`.
+    pub fn check_sample(&self) -> Result<Ticket> {
+        self.read(Box::new(|context| Ok(Outcome::Check(check::sample(context)?))))
     }
 
     /// The eventfd: readable while completions wait.
@@ -403,6 +459,10 @@ impl Volume {
         let (nowhere, _) = crossbeam_channel::bounded(0);
         drop(std::mem::replace(&mut self.prepare, nowhere));
         let mut clean = true;
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(compactor) = self.compactor.lock().take() {
+            clean &= compactor.join().is_ok();
+        }
         for preparer in running.preparers {
             clean &= preparer.join().is_ok();
         }
@@ -438,6 +498,27 @@ impl Drop for Volume {
     }
 }
 
+/// True when there are pack files.
+fn holds_packs(packs: &Path) -> Result<bool> {
+    for folder in std::fs::read_dir(packs)? {
+        let folder = folder?.path();
+        if !folder.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(folder)? {
+            if file?.path().extension().is_some_and(|extension| extension == "pack") {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// The reservation of address space for a told map size.
+pub(crate) fn map_size_of(told: usize) -> usize {
+    told.next_multiple_of(MAP_STEP) + MAP_RESERVE
+}
+
 /// Opens or creates the tables; a new volume gets its format and identity.
 fn create_tables(environment: &Env<WithoutTls>) -> Result<Tables> {
     let mut txn = environment.write_txn()?;
@@ -445,9 +526,7 @@ fn create_tables(environment: &Env<WithoutTls>) -> Result<Tables> {
     if tables.meta.get(&txn, b"format")?.is_none() {
         tables.meta.put(&mut txn, b"format", &FORMAT.to_le_bytes())?;
         tables.meta.put(&mut txn, b"features", &0_u64.to_le_bytes())?;
-        let seed = (SystemTime::now(), std::process::id(), Instant::now());
-        let volume = blake3::hash(format!("{seed:?}").as_bytes());
-        tables.meta.put(&mut txn, b"volume", &volume.as_bytes()[..16])?;
+        tables.meta.put(&mut txn, b"volume", &identity())?;
     }
     txn.commit()?;
     Ok(tables)

@@ -10,7 +10,7 @@ use ironpost_store::db::records::flag;
 use ironpost_store::ops::{FlagMode, FlagSet};
 use ironpost_store::{Op, Outcome, StoreError};
 use proptest::prelude::*;
-use write_support::{Rig, body, number_of, quick};
+use write_support::{Rig, all_packs, body, number_of, quick};
 
 const NAMES: [&str; 8] = ["INBOX", "A", "A/B", "A/B/C", "B", "C/D", "Sent", "E"];
 const KEYWORDS: [&str; 3] = ["$One", "two", "Three"];
@@ -444,6 +444,15 @@ proptest! {
         let rig = Rig::open(folder.path(), &quick());
         prop_assert_eq!(&stored(&rig), &model.mailboxes);
         prop_assert_eq!(&subscribed(&rig), &model.subscribed);
+        // Neither compaction nor an index made from the packs alone shows anything else.
+        let mut rig = rig;
+        let before = rig.shown(1);
+        rig.compact(all_packs());
+        rig.assert_clean();
+        prop_assert_eq!(&rig.shown(1), &before);
+        let (rig, report) = rig.rebuild(folder.path(), &quick());
+        prop_assert_eq!((report.found, report.lost, report.damaged.len()), (0, 0, 0));
+        prop_assert_eq!(&rig.shown(1), &before);
         rig.finish();
     }
 }

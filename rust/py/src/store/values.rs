@@ -1,14 +1,17 @@
 //! What the store's tickets come to, as Python objects, and its errors as exceptions.
 
+use ironpost_store::compaction::Compacted;
 use ironpost_store::ids::{AccountId, Uid};
 use ironpost_store::ops;
 use ironpost_store::reader::{Opened, QueueItem as QueuedItem, RetainedMessage, Updated};
+use ironpost_store::scrub::Scrubbed;
 use ironpost_store::view::ranges::write_set;
 use ironpost_store::{Outcome, StoreError as Fault};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use super::keep::Retained;
+use super::maintain;
 use super::view::MailboxView;
 use super::{Handle, micros_to_seconds};
 use crate::errors::{
@@ -258,6 +261,14 @@ fn boxed(py: Python<'_>, handle: &Handle, made: Box<dyn std::any::Any + Send>) -
             let listed: Vec<QueueItem> = listed.into_iter().map(QueueItem::from).collect();
             return Ok(listed.into_pyobject(py)?.into_any().unbind());
         }
+        Err(made) => made,
+    };
+    let made = match made.downcast::<Compacted>() {
+        Ok(done) => return Ok(maintain::compacted(py, &done)?.into_any().unbind()),
+        Err(made) => made,
+    };
+    let made = match made.downcast::<Scrubbed>() {
+        Ok(done) => return Ok(maintain::scrubbed(py, &done)?.into_any().unbind()),
         Err(made) => made,
     };
     let made = match made.downcast::<Vec<RetainedMessage>>() {

@@ -38,14 +38,7 @@ impl Batch<'_, '_> {
         let is_single = record.is_single();
         let seconds = self.seconds();
         let pack_row = self.pack(pack)?;
-        pack_row.live += u64::from(record.length);
-        pack_row.blobs += 1;
-        pack_row.first_blob = if pack_row.first_blob == 0 {
-            id
-        } else {
-            pack_row.first_blob.min(id)
-        };
-        pack_row.last_blob = pack_row.last_blob.max(id);
+        pack_row.point(id, record.length);
         if is_single {
             pack_row.state = crate::db::records::PackState::Sealed;
             pack_row.synced = offset + u64::from(record.length);

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::Batch;
+use super::{Batch, ranges};
 use crate::db::keys;
 use crate::db::records::{MessageRecord, QueueRecord};
+use crate::db::tables::damaged;
+use crate::db::uids::UidChunk;
 use crate::error::Result;
 use crate::ids::{AccountId, BlobId, MailboxId, ModSeq, QueueId, Uid};
 use crate::journal::{Digest, Entry};
@@ -21,6 +23,8 @@ pub(super) struct Told {
     groups: BTreeSet<String>,
     mailboxes: BTreeSet<(AccountId, MailboxId)>,
     names: BTreeSet<(AccountId, String)>,
+    /// Mailboxes whose UIDs at the end are told.
+    uids: BTreeSet<MailboxId>,
     /// Digests of blobs that this transaction has made.
     pub(super) digests: HashMap<BlobId, Digest>,
 }
@@ -40,6 +44,10 @@ impl Batch<'_, '_> {
 
     pub(super) fn tell_name(&mut self, account: AccountId, name: &str) {
         self.told.names.insert((account, name.to_owned()));
+    }
+
+    pub(super) fn tell_uids(&mut self, mailbox: MailboxId) {
+        self.told.uids.insert(mailbox);
     }
 
     /// Tells one entry now.
@@ -103,6 +111,18 @@ impl Batch<'_, '_> {
             let row = self.tables.name(&self.txn, account, &name)?;
             let subscribed = row.is_some_and(|row| row.subscribed);
             Entry::Name(account, name, subscribed).encode(&mut out);
+        }
+        for mailbox in told.uids {
+            let mut uids = Vec::new();
+            for row in self.tables.uidmap.prefix_iter(&self.txn, &mailbox.to_be_bytes())? {
+                let (key, value) = row?;
+                let chunk = keys::u32_at(key, 4).zip(UidChunk::decode(value));
+                let (chunk, set) = chunk.ok_or_else(|| damaged("uidmap", mailbox))?;
+                let base = chunk.saturating_mul(keys::UIDS_PER_CHUNK);
+                uids.extend(set.present.iter().map(|position| base + position));
+            }
+            // UIDNEXT is told by the mailbox's own entry; what is behind the last of these UIDs is void all the same.
+            Entry::Uids(mailbox, 0, ranges(uids)).encode(&mut out);
         }
         Ok(out)
     }

@@ -11,6 +11,7 @@ mod account;
 mod blob;
 mod changes;
 mod checkpoint;
+mod compact;
 mod import;
 pub(crate) mod journal;
 mod lease;
@@ -260,6 +261,9 @@ impl<'e, 't> Batch<'e, 't> {
             Op::ExpungeUids { account, mailbox, uids } => self.expunge_uids(*account, *mailbox, uids),
             Op::ClaimRecent { account, mailbox } => self.claim_recent(*account, *mailbox),
             Op::RemoveAccount { account } => self.remove_account(*account),
+            Op::Relocate { blobs } => self.relocate(blobs, prepared),
+            Op::Rejournal { entries, retained } => self.rejournal(entries, retained),
+            Op::Retire { pack } => self.retire(*pack),
             Op::Purge => self.purge_step(purged),
         }
     }

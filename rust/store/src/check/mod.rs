@@ -3,7 +3,10 @@
 //! It changes nothing. The transaction pins old pages while it lasts, so a full check belongs to quiet hours.
 
 mod quota;
+mod sample;
 mod space;
+
+pub use sample::sample;
 
 use std::collections::{HashMap, HashSet};
 

@@ -20,9 +20,9 @@ const ALLOCATE_OCTETS: u64 = 8 << 20;
 /// Buffers in one vectored write at most (IOV_MAX of Linux).
 const SLICES_MAX: usize = 1024;
 
-/// A pack that was sealed, for the transaction that follows.
+/// A pack that was sealed and its length, for the transaction that follows.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sealed(pub(crate) PackId);
+pub(crate) struct Sealed(pub(crate) PackId, pub(crate) u64);
 
 /// The pack that this writer appends to.
 #[derive(Debug)]
@@ -157,7 +157,7 @@ impl Appender {
         if self.sync {
             rustix::fs::fsync(&active.file).map_err(|error| AppendError::Sync(error.into()))?;
         }
-        self.sealed.push(Sealed(active.pack));
+        self.sealed.push(Sealed(active.pack, active.length));
         self.active = None;
         Ok(())
     }

@@ -33,8 +33,8 @@ pub const PACK_OCTETS_MAX: u64 = 256 << 20;
 pub const SINGLE_DATA_OFFSET: u32 = 4096 - FILE_HEADER as u32;
 
 const FILE_MAGIC: [u8; 8] = *b"IRONPACK";
-const FOOTER_MAGIC: [u8; 8] = *b"IRONSEAL";
-const RECORD_MAGIC: u32 = 0x3152_5049; // "IPR1"
+pub(crate) const FOOTER_MAGIC: [u8; 8] = *b"IRONSEAL";
+pub(crate) const RECORD_MAGIC: u32 = 0x3152_5049; // "IPR1"
 const TRAILER_MAGIC: u32 = 0x4552_5049; // "IPRE"
 const VERSION: u8 = 1;
 

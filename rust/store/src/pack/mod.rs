@@ -5,3 +5,4 @@ pub(crate) mod compact;
 pub mod format;
 pub mod read;
 pub(crate) mod recover;
+pub(crate) mod scan;

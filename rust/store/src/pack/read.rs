@@ -283,6 +283,31 @@ impl StoredRecord {
         Ok(())
     }
 
+    /// The whole record as it lies in the file.
+    pub fn octets(&self) -> Result<Vec<u8>> {
+        if let Some(whole) = &self.whole {
+            return Ok(whole.clone());
+        }
+        let mut bytes = vec![0; self.header.length as usize];
+        read_exact(&self.file, &mut bytes, self.offset, self.pack)?;
+        Ok(bytes)
+    }
+
+    /// Reads everything and compares it with its checksums and its digest; `Corrupt` names the record.
+    pub fn verify(&self) -> Result<()> {
+        let mut hasher = blake3::Hasher::new();
+        let (mut stored, mut raw) = (Vec::new(), Vec::new());
+        for index in 0..self.header.frames as usize {
+            let start = index as u64 * FRAME_OCTETS as u64;
+            let raw_len = (self.raw_len() - start).min(FRAME_OCTETS as u64) as usize;
+            hasher.update(self.frame(index, raw_len, &mut stored, &mut raw)?);
+        }
+        if hasher.finalize() != blake3::Hash::from_bytes(self.header.digest) {
+            return Err(corrupt(self.pack, self.offset, "its contents do not fit their digest"));
+        }
+        Ok(())
+    }
+
     /// All contents.
     pub fn read_all(&self) -> Result<Vec<u8>> {
         let mut out = Vec::with_capacity(self.raw_len() as usize);

@@ -176,7 +176,8 @@ impl Writer {
             self.complete(results.collect(), Vec::new());
         }
         let seals = waiting.iter().any(|queued| matches!(queued.op, Op::Seal));
-        self.journal.due |= seals;
+        // What a retired pack told must be in another before the index lets it go.
+        self.journal.due |= seals || waiting.iter().any(|queued| matches!(queued.op, Op::Retire { .. }));
         match self.write_bodies(waiting) {
             Ok(failed) => self.complete(failed, Vec::new()),
             Err(reason) => {
@@ -375,6 +376,7 @@ impl Writer {
             }
         }
         for sealed in self.appender.sealed() {
+            batch.pack_grown(sealed.0, sealed.1).map_err(fault_of)?;
             batch.pack_sealed(sealed.0).map_err(fault_of)?;
         }
         if let Some((pack, length)) = self.appender.active() {
@@ -427,6 +429,11 @@ impl Writer {
         let _ = failpoints::pass("before-complete");
         let mut finished = Vec::with_capacity(results.len());
         for (queued, result) in results {
+            if let Some(reply) = &queued.reply {
+                // Who has asked may have gone: the volume closes.
+                let _ = reply.send(result);
+                continue;
+            }
             let Some(ticket) = queued.ticket else { continue };
             match (queued.follow, result) {
                 (Some(follow), Ok(outcome)) => {

@@ -5,19 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use crossbeam_channel::Sender;
 use parking_lot::{Condvar, Mutex};
 
 use super::BATCH_MESSAGES_MAX;
 use crate::error::{Result, StoreError};
 use crate::ids::Ticket;
-use crate::ops::Op;
+use crate::ops::{Op, Outcome};
 use crate::prepare::Prepared;
 use crate::volume::Follow;
 
 /// An operation on its way.
 pub(crate) struct Queued {
-    /// `None` for the writer's own.
+    /// `None` for the store's own.
     pub(crate) ticket: Option<Ticket>,
+    /// A thread of the store that waits for the outcome.
+    pub(crate) reply: Option<Sender<Result<Outcome>>>,
     pub(crate) op: Op,
     pub(crate) prepared: Prepared,
     pub(crate) follow: Option<Follow>,
@@ -31,6 +34,7 @@ impl Queued {
     pub(crate) fn new(ticket: Option<Ticket>, op: Op, follow: Option<Follow>, load: Load) -> Self {
         Self {
             ticket,
+            reply: None,
             op,
             prepared: Prepared::default(),
             follow,
@@ -52,6 +56,8 @@ impl Queued {
             | Op::MarkSeen { uids, .. }
             | Op::Copy { uids, .. }
             | Op::ExpungeUids { uids, .. } => of(uids).min(BATCH_MESSAGES_MAX),
+            Op::Relocate { blobs } => blobs.len() as u64,
+            Op::Rejournal { entries, .. } => entries.len() as u64 / 64,
             Op::Expunge { .. } | Op::RenameMailbox { .. } | Op::RemoveAccount { .. } => 1000,
             Op::Purge | Op::Expire { .. } | Op::PurgeRetained { .. } | Op::Recover { .. } => 2000,
             _ => 1,

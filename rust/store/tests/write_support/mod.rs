@@ -2,14 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ironpost_proto::body::BodySink;
+use ironpost_store::compaction::{Compacted, Rules};
 use ironpost_store::db::keys;
 use ironpost_store::db::records::{MessageRecord, NameRecord};
 use ironpost_store::ops::{CheckReport, Delivery, FlagSet, StoredMessage, Submit};
+use ironpost_store::rebuild::{Rebuilt, rebuild};
 use ironpost_store::{Op, Options, Outcome, Result, StoreError, Ticket, Volume};
 
 const WAIT: Duration = Duration::from_secs(60);
@@ -181,6 +183,77 @@ impl Rig {
             context.tables.message(&txn, stored.mailbox, stored.uid)?
         };
         self.read(&record.ok_or_else(|| StoreError::NotFound("message".to_owned()))?)
+    }
+}
+
+/// What an account shows of a mailbox: UIDVALIDITY, UIDNEXT, special use, subscribed, messages by UID.
+pub type Shown = BTreeMap<String, (u32, u32, String, bool, Vec<ShownMessage>)>;
+/// UID, flags, keywords, internal date and zone, time of arrival, BLAKE3 of the octets.
+pub type ShownMessage = (u32, u8, Vec<String>, i64, i16, u32, String);
+
+impl Rig {
+    /// Everything that an account shows; for comparing before and after.
+    pub fn shown(&self, account: u32) -> Shown {
+        let mut shown = Shown::new();
+        let keywords = {
+            let context = self.volume.context();
+            let txn = context.begin().unwrap();
+            context.tables.account_keywords(&txn, account).unwrap()
+        };
+        for (name, mailbox, subscribed) in self.names(account) {
+            if mailbox == 0 {
+                shown.insert(name, (0, 0, String::new(), subscribed, Vec::new()));
+                continue;
+            }
+            let record = {
+                let context = self.volume.context();
+                let txn = context.begin().unwrap();
+                context.tables.mailbox(&txn, account, mailbox).unwrap().unwrap()
+            };
+            let messages = self.rows(mailbox).into_iter().map(|(uid, row)| {
+                let mut names: Vec<String> = keywords
+                    .iter()
+                    .filter(|(number, _)| row.keywords >> number & 1 == 1)
+                    .map(|(_, name)| String::from_utf8_lossy(name).into_owned())
+                    .collect();
+                names.sort();
+                let octets = blake3::hash(&self.read(&row).unwrap()).to_string();
+                let dates = (row.internal_date, row.internal_zone, row.saved);
+                (uid, row.flags, names, dates.0, dates.1, dates.2, octets)
+            });
+            let messages = messages.collect();
+            let facts = (record.uid_validity, record.uid_next, record.special_use);
+            shown.insert(name, (facts.0, facts.1, facts.2, subscribed, messages));
+        }
+        shown
+    }
+
+    /// Closes the volume and makes its index anew from the packs.
+    pub fn rebuild(self, folder: &Path, options: &Options) -> (Self, Rebuilt) {
+        self.volume.close();
+        let report = rebuild(folder, options.map_size, &mut |_, _| {}).unwrap();
+        (Self::open(folder, options), report)
+    }
+
+    /// Compacts all that there is to do.
+    pub fn compact(&mut self, rules: Rules) -> Compacted {
+        let ticket = self.volume.compact(rules);
+        match self.wait(ticket).unwrap() {
+            Outcome::Boxed(done) => *done.downcast::<Compacted>().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Rules that leave nothing alone and do not wait.
+pub fn all_packs() -> Rules {
+    Rules {
+        dead_percent: 1,
+        small_octets: u64::MAX,
+        small_count: 2,
+        age: 0,
+        rate: 0,
+        budget: 0,
     }
 }
 

@@ -88,6 +88,18 @@ pub struct PackRecord {
 }
 
 impl PackRecord {
+    /// A blob has come to point here, with a record of so many octets.
+    pub fn point(&mut self, blob: BlobId, octets: u32) {
+        self.live += u64::from(octets);
+        self.blobs += 1;
+        self.first_blob = if self.first_blob == 0 {
+            blob
+        } else {
+            self.first_blob.min(blob)
+        };
+        self.last_blob = self.last_blob.max(blob);
+    }
+
     /// The row.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

@@ -1,0 +1,263 @@
+//! Makes the index anew from the packs alone: accounts, mailboxes, UIDs, flags and dates as the journal last told them,
+//! and messages that no journal knows, put where their record's hint says.
+//!
+//! The packs are read and never changed. The new index is built beside the old one without syncs, synced once at the
+//! end, and takes its place by renames; a crash before leaves everything as it was.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Result, StoreError};
+use crate::ids::{BlobId, PackId, WriterId};
+use crate::journal::{Digest, entries, transactions};
+use crate::pack::compact::pack_of;
+use crate::pack::format::{FILE_HEADER, FOOTER, RecordKind, decode_file_header, decode_footer};
+use crate::pack::read::StoredRecord;
+use crate::pack::scan::{Found, walk};
+
+mod index;
+mod state;
+
+use state::State;
+
+/// A record that holds a body or a prefix.
+#[derive(Clone, Copy, Debug)]
+struct Contents {
+    blob: BlobId,
+    pack: PackId,
+    offset: u64,
+    length: u32,
+    raw_len: u32,
+    kind: RecordKind,
+    /// No journal record follows it in its pack, nor in a later one of its writer: it may never have been told of.
+    untold: bool,
+}
+
+/// What a rebuild has made and met.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Accounts.
+    pub accounts: u64,
+    /// Mailboxes.
+    pub mailboxes: u64,
+    /// Messages with their UIDs and flags.
+    pub messages: u64,
+    /// Messages that no journal knew, put where their hint says as new ones.
+    pub found: u64,
+    /// Messages that the journal knows and whose octets are in no pack.
+    pub lost: u64,
+    /// Messages that can still be recovered after an EXPUNGE.
+    pub retained: u64,
+    /// Queue items.
+    pub queue: u64,
+    /// Packs read.
+    pub packs: u64,
+    /// What is damaged, each named.
+    pub damaged: Vec<String>,
+}
+
+/// Progress of a rebuild: packs done, and how many there are.
+pub type Watch<'w> = &'w mut dyn FnMut(u64, u64);
+
+/// Rebuilds the index of the volume in `folder`, which nobody has open. The old index, if any, is kept beside it as
+/// `index.old-<n>`.
+///
+/// # Errors
+/// `Open` when somebody has the volume open, faults of the disk.
+pub fn rebuild(folder: &Path, map_size: usize, watch: Watch<'_>) -> Result<Rebuilt> {
+    let packs = folder.join("packs");
+    let opening = index::lock(folder)?;
+    let files = pack_files(&packs)?;
+    if files.is_empty() {
+        return Err(StoreError::Open(format!("{} holds no packs", packs.display())));
+    }
+    let mut report = Rebuilt::default();
+    let mut scan = Scan::default();
+    for (done, (pack, path)) in files.iter().enumerate() {
+        watch(done as u64, files.len() as u64);
+        scan.read(*pack, path, &mut report)?;
+    }
+    watch(files.len() as u64, files.len() as u64);
+    let mut state = State::default();
+    // All writers' transactions in the order in which they were committed.
+    scan.journal.sort_by_key(|transaction| transaction.number);
+    for transaction in &scan.journal {
+        let contents = transaction.read()?;
+        for entry in entries(&contents) {
+            state.apply(transaction.number, entry);
+        }
+    }
+    state.journal_next = scan.journal.last().map_or(1, |last| last.number + 1);
+    state.finish();
+    index::build(folder, map_size, &scan, state, &mut report)?;
+    drop(opening);
+    Ok(report)
+}
+
+/// All pack files, by writer and number.
+fn pack_files(packs: &Path) -> Result<Vec<(PackId, PathBuf)>> {
+    let mut files = Vec::new();
+    let folders = match std::fs::read_dir(packs) {
+        Ok(folders) => folders,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(files),
+        Err(error) => return Err(error.into()),
+    };
+    for folder in folders {
+        let folder = folder?.path();
+        let writer: Option<WriterId> = folder
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.parse().ok());
+        let Some(writer) = writer else { continue };
+        for file in std::fs::read_dir(&folder)? {
+            let path = file?.path();
+            files.extend(pack_of(&path, writer).map(|pack| (pack, path)));
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// One transaction of the journal: where it lies.
+struct Transaction {
+    number: u64,
+    record: Arc<JournalRecord>,
+    start: usize,
+    length: usize,
+}
+
+struct JournalRecord {
+    file: Arc<File>,
+    pack: PackId,
+    offset: u64,
+    length: u32,
+}
+
+impl Transaction {
+    fn read(&self) -> Result<Vec<u8>> {
+        let record = &self.record;
+        let stored = StoredRecord::open(Arc::clone(&record.file), record.pack, record.offset, record.length)?;
+        let mut contents = Vec::with_capacity(self.length);
+        stored.read(self.start as u64..(self.start + self.length) as u64, &mut contents)?;
+        Ok(contents)
+    }
+}
+
+/// What the packs hold.
+#[derive(Default)]
+struct Scan {
+    contents: HashMap<Digest, Contents>,
+    /// Digests in the order in which they were met; a blob's number is its place here, from 1.
+    order: Vec<Digest>,
+    journal: Vec<Transaction>,
+    /// Pack, octets up to the end of its last record, octets of its journal.
+    packs: Vec<(PackId, u64, u64)>,
+    writers: HashSet<WriterId>,
+    /// Bodies of shared packs behind the last journal record of their writer.
+    tails: HashMap<WriterId, Vec<Digest>>,
+}
+
+impl Scan {
+    fn read(&mut self, pack: PackId, path: &Path, report: &mut Rebuilt) -> Result<()> {
+        let file = Arc::new(File::open(path)?);
+        let length = file.metadata()?.len();
+        self.writers.insert(pack.writer());
+        let mut header = [0; FILE_HEADER];
+        let named = length >= FILE_HEADER as u64
+            && file.read_exact_at(&mut header, 0).is_ok()
+            && decode_file_header(&header) == Some(pack);
+        if !named {
+            report
+                .damaged
+                .push(format!("pack {pack}: its file has another pack's header, or none"));
+        }
+        let end = sealed_length(&file, pack, length).unwrap_or(length);
+        let mut damaged = Vec::new();
+        let mut untold: Vec<Digest> = Vec::new();
+        let mut last = FILE_HEADER as u64;
+        let mut journal_octets = 0;
+        walk(&file, end, |found| {
+            match found {
+                Found::Damaged(at, octets) => {
+                    damaged.push(format!("pack {pack}: {octets} octets at {at} are no record"));
+                }
+                Found::Record(at, header) => {
+                    last = at + u64::from(header.length);
+                    if header.kind == RecordKind::Journal {
+                        journal_octets += u64::from(header.length);
+                        // What its writer has put into shared packs before it has been told of, if it came to be.
+                        let tail = self.tails.remove(&pack.writer()).unwrap_or_default();
+                        for digest in untold.drain(..).chain(tail) {
+                            if let Some(contents) = self.contents.get_mut(&digest) {
+                                contents.untold &= contents.pack.writer() != pack.writer();
+                            }
+                        }
+                        let record = Arc::new(JournalRecord {
+                            file: Arc::clone(&file),
+                            pack,
+                            offset: at,
+                            length: header.length,
+                        });
+                        if let Err(error) = self.journal_record(&record) {
+                            damaged.push(error.to_string());
+                        }
+                    } else {
+                        let digest: Digest = std::array::from_fn(|index| header.digest[index]);
+                        // A body with a pack of its own may be committed after those in packs with greater numbers.
+                        if header.sections_offset < header.data_offset {
+                            untold.push(digest);
+                        }
+                        let next = self.order.len() as BlobId + 1;
+                        let order = &mut self.order;
+                        let contents = Contents {
+                            blob: next,
+                            pack,
+                            offset: at,
+                            length: header.length,
+                            raw_len: header.raw_len,
+                            kind: header.kind,
+                            untold: true,
+                        };
+                        self.contents.entry(digest).or_insert_with(|| {
+                            order.push(digest);
+                            contents
+                        });
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        self.tails.entry(pack.writer()).or_default().append(&mut untold);
+        self.packs.push((pack, last, journal_octets));
+        report.packs += 1;
+        report.damaged.append(&mut damaged);
+        Ok(())
+    }
+
+    fn journal_record(&mut self, record: &Arc<JournalRecord>) -> Result<()> {
+        let stored = StoredRecord::open(Arc::clone(&record.file), record.pack, record.offset, record.length)?;
+        let contents = stored.read_all()?;
+        for (number, entries) in transactions(&contents) {
+            // The slice borrows from the contents, so its place is the difference of the two addresses' offsets.
+            let start = entries.as_ptr() as usize - contents.as_ptr() as usize;
+            self.journal.push(Transaction {
+                number,
+                record: Arc::clone(record),
+                start,
+                length: entries.len(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Octets before the footer of a sealed pack.
+fn sealed_length(file: &File, pack: PackId, length: u64) -> Option<u64> {
+    let at = length.checked_sub(FOOTER as u64)?;
+    let mut footer = [0; FOOTER];
+    file.read_exact_at(&mut footer, at).ok()?;
+    decode_footer(&footer, pack).filter(|told| *told == at)
+}

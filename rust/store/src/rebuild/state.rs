@@ -1,0 +1,237 @@
+//! What the journal says, entry by entry: the last word on each thing counts.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::db::records::{AccountRecord, MailboxRecord, MessageRecord, QueueRecord};
+use crate::ids::{AccountId, MailboxId, ModSeq, QueueId, Uid};
+use crate::journal::{Digest, Entry};
+
+/// A message as last told.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) body: Digest,
+    pub(super) prefix: Digest,
+    pub(super) row: MessageRecord,
+    /// Number of the transaction that told it.
+    told: u64,
+    /// Expunged at that Unix second, and retained since.
+    pub(super) retained: Option<u64>,
+}
+
+impl Message {
+    pub(super) fn new(body: Digest, prefix: Digest, row: MessageRecord) -> Self {
+        Self {
+            body,
+            prefix,
+            row,
+            told: 0,
+            retained: None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    pub(super) account: AccountId,
+    pub(super) row: MailboxRecord,
+    /// Deleted: its messages are retained as expunged at that Unix second, or gone.
+    pub(super) gone: Option<Option<u64>>,
+}
+
+/// Queue items and what their bodies are.
+pub(super) type Queue = BTreeMap<QueueId, (Digest, Digest, QueueRecord)>;
+
+/// Everything told so far.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) accounts: BTreeMap<AccountId, AccountRecord>,
+    pub(super) groups: BTreeMap<String, (u64, u64)>,
+    pub(super) mailboxes: BTreeMap<MailboxId, Mailbox>,
+    pub(super) names: BTreeMap<(AccountId, String), bool>,
+    pub(super) keywords: BTreeMap<(AccountId, u8), String>,
+    pub(super) messages: BTreeMap<(MailboxId, Uid), Message>,
+    pub(super) queue: Queue,
+    pub(super) queue_next: QueueId,
+    pub(super) journal_next: u64,
+    /// No mailbox that was ever told of has this number or a greater one: numbers are never given anew.
+    pub(super) mailbox_next: MailboxId,
+    /// Digests of all bodies that were ever told of.
+    told: HashSet<Digest>,
+    dequeued: HashSet<QueueId>,
+    /// Greatest modseq met by mailbox.
+    modseqs: HashMap<MailboxId, ModSeq>,
+    /// UIDs from which on none has been met, by mailbox.
+    uid_nexts: HashMap<MailboxId, Uid>,
+}
+
+impl State {
+    /// Takes one entry of the transaction `number`; entries come in the order of their transactions.
+    pub(super) fn apply(&mut self, number: u64, entry: Entry) {
+        match entry {
+            Entry::Account(account, row) => {
+                let known = self.accounts.entry(account).or_default();
+                *known = AccountRecord {
+                    highest_modseq: row.highest_modseq.max(known.highest_modseq),
+                    uid_validity_last: row.uid_validity_last.max(known.uid_validity_last),
+                    ..row
+                };
+            }
+            Entry::Group(name, messages, octets) => {
+                self.groups.insert(name, (messages, octets));
+            }
+            Entry::Mailbox(account, mailbox, row) => {
+                self.reach(mailbox, row.uid_next.saturating_sub(1), row.highest_modseq);
+                // A mailbox that has been deleted never comes back, whatever the order of what is told again.
+                let gone = self.mailboxes.get(&mailbox).and_then(|known| known.gone);
+                self.mailboxes.insert(mailbox, Mailbox { account, row, gone });
+            }
+            Entry::MailboxGone(account, mailbox, retained, at) => {
+                self.reach(mailbox, 0, 0);
+                let known = self.mailboxes.entry(mailbox).or_insert_with(|| Mailbox {
+                    account,
+                    row: MailboxRecord::default(),
+                    gone: None,
+                });
+                known.gone = Some(retained.then_some(at));
+            }
+            Entry::Name(account, name, subscribed) => {
+                self.names.insert((account, name), subscribed);
+            }
+            Entry::Keyword(account, bit, keyword) => {
+                self.keywords.insert((account, bit), keyword);
+            }
+            Entry::Message(mailbox, uid, body, prefix, row) => {
+                self.reach(mailbox, uid, row.modseq);
+                self.told.insert(body);
+                let message = Message {
+                    body,
+                    prefix,
+                    row,
+                    told: number,
+                    retained: None,
+                };
+                self.messages.insert((mailbox, uid), message);
+            }
+            Entry::Flags(mailbox, uid, flags, keywords, modseq) => {
+                self.reach(mailbox, uid, modseq);
+                if let Some(message) = self.messages.get_mut(&(mailbox, uid)) {
+                    message.row.flags = flags;
+                    message.row.keywords = keywords;
+                    message.row.modseq = modseq;
+                }
+            }
+            Entry::Expunged(mailbox, uids, retained, at) => {
+                for (first, last) in uids {
+                    self.reach(mailbox, last, 0);
+                    self.remove(mailbox, first, last, retained.then_some(at), |_| true);
+                }
+            }
+            Entry::Uids(mailbox, _, uids) => {
+                let mut next = 0;
+                for &(first, last) in &uids {
+                    if let Some(before) = first.checked_sub(1) {
+                        self.remove(mailbox, next, before, None, |told| told < number);
+                    }
+                    self.reach(mailbox, last, 0);
+                    next = last.saturating_add(1);
+                }
+                self.remove(mailbox, next, Uid::MAX, None, |told| told < number);
+            }
+            Entry::Queued(id, body, prefix, row) => {
+                self.queue_next = self.queue_next.max(id.saturating_add(1));
+                self.told.insert(body);
+                if !self.dequeued.contains(&id) {
+                    self.queue.insert(id, (body, prefix, row));
+                }
+            }
+            Entry::Dequeued(id, _) => {
+                self.queue_next = self.queue_next.max(id.saturating_add(1));
+                self.dequeued.insert(id);
+                self.queue.remove(&id);
+            }
+        }
+    }
+
+    /// Messages of a range go, or become retained; those that are retained already stay so.
+    fn remove(
+        &mut self,
+        mailbox: MailboxId,
+        first: Uid,
+        last: Uid,
+        retained: Option<u64>,
+        which: impl Fn(u64) -> bool,
+    ) {
+        if first > last {
+            return;
+        }
+        let range = (mailbox, first)..=(mailbox, last);
+        let found: Vec<Uid> = self
+            .messages
+            .range(range)
+            .filter(|(_, message)| message.retained.is_none() && which(message.told))
+            .map(|((_, uid), _)| *uid)
+            .collect();
+        for uid in found {
+            match (retained, self.messages.get_mut(&(mailbox, uid))) {
+                (Some(at), Some(message)) => message.retained = Some(at),
+                _ => {
+                    self.messages.remove(&(mailbox, uid));
+                }
+            }
+        }
+    }
+
+    /// True when a body with this digest was told of, whatever became of it.
+    pub(super) fn has_told(&self, digest: &Digest) -> bool {
+        self.told.contains(digest)
+    }
+
+    fn reach(&mut self, mailbox: MailboxId, uid: Uid, modseq: ModSeq) {
+        self.mailbox_next = self.mailbox_next.max(mailbox.saturating_add(1));
+        let next = self.uid_nexts.entry(mailbox).or_insert(1);
+        *next = (*next).max(uid.saturating_add(1));
+        let highest = self.modseqs.entry(mailbox).or_default();
+        *highest = (*highest).max(modseq);
+    }
+
+    /// After the last entry: what belongs to nobody goes, and each mailbox has its greatest numbers.
+    pub(super) fn finish(&mut self) {
+        let removed: HashSet<AccountId> = self
+            .accounts
+            .iter()
+            .filter(|(_, row)| row.removing)
+            .map(|(account, _)| *account)
+            .collect();
+        self.mailboxes.retain(|_, mailbox| !removed.contains(&mailbox.account));
+        self.names.retain(|(account, _), _| !removed.contains(account));
+        self.keywords.retain(|(account, _), _| !removed.contains(account));
+        for (id, mailbox) in &mut self.mailboxes {
+            mailbox.row.uid_next = self
+                .uid_nexts
+                .get(id)
+                .copied()
+                .unwrap_or(1)
+                .max(mailbox.row.uid_next)
+                .max(1);
+            mailbox.row.highest_modseq = self
+                .modseqs
+                .get(id)
+                .copied()
+                .unwrap_or(0)
+                .max(mailbox.row.highest_modseq);
+            let account = self.accounts.entry(mailbox.account).or_default();
+            account.highest_modseq = account.highest_modseq.max(mailbox.row.highest_modseq);
+            account.uid_validity_last = account.uid_validity_last.max(mailbox.row.uid_validity);
+        }
+        let mailboxes = &self.mailboxes;
+        self.messages
+            .retain(|(id, _), message| match mailboxes.get(id).map(|mailbox| mailbox.gone) {
+                None => false,
+                Some(None) => true,
+                Some(Some(gone)) => {
+                    message.retained = message.retained.or(gone);
+                    message.retained.is_some()
+                }
+            });
+    }
+}
