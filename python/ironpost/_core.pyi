@@ -774,7 +774,9 @@ class Store:
 
     # -- health and upkeep
     def check(self, full: bool) -> int: ...  # -> ticket: CheckReport
-    def check_sample(self) -> int: ...  # -> ticket: CheckReport of a few mailboxes and blobs, counting what was looked at
+    def check_sample(
+        self,
+    ) -> int: ...  # -> ticket: CheckReport of a few mailboxes and blobs, counting what was looked at
     def scrub(self, after: int = 0, octets: int = 8 << 20) -> int:
         # -> ticket: dict of after (0: all has been read), blobs, octets, problems
         """Reads about so many octets of records behind a blob and compares them with their digests."""
@@ -792,7 +794,9 @@ class Store:
         sealed in the last `age` seconds; at most `rate` octets a second (0: no limit) and about `budget` in all (0: no limit).
         StoreBusy while this process compacts already; the ticket is Refused while another does."""
     @staticmethod
-    def rebuild(path: str, *, map_size: int = 64 << 30, watch: Callable[[int, int], object] | None = None) -> dict[str, Any]:
+    def rebuild(
+        path: str, *, map_size: int = 64 << 30, watch: Callable[[int, int], object] | None = None
+    ) -> dict[str, Any]:
         """Makes the index of a volume that nobody has open anew from its packs; blocks. `watch` is called with packs done and
         packs in all. Keys: accounts, mailboxes, messages, found, lost, retained, queue, packs, damaged (list). StoreError when
         somebody has it open."""
@@ -909,4 +913,3 @@ class StoreTask:
         """Ends it at its next step."""
     def result(self) -> tuple[dict[str, int], list[str]]:
         """Joins the thread; numbers and texts."""
-

@@ -35,6 +35,7 @@ def mail(server: Server, user: str) -> dict[str, Mail]:
     found: dict[str, Mail] = {}
     with server.imap(user) as client:
         for line in client.list()[1]:
+            assert isinstance(line, bytes)
             name = line.rpartition(b' "/" ')[2].decode().strip('"')
             assert client.select(f'"{name}"', readonly=True)[0] == "OK"
             rows: Mail = {}
@@ -125,8 +126,8 @@ def test_backup_under_load_restored_elsewhere(server: Server, tmp_path: Path) ->
         assert "clean" in done.stdout
     whole = command(server, "backup", str(place), "--keep", "2", "--json")
     assert json.loads(whole.stdout)["snapshots_removed"] == 2
-    before = {user: mail(server, user) for user in ("alice", "bob")}
-    assert numbers(before["bob"]["INBOX"]) == list(range(load.delivered))
+    before_all = {user: mail(server, user) for user in ("alice", "bob")}
+    assert numbers(before_all["bob"]["INBOX"]) == list(range(load.delivered))
     assert server.stop() == 0
     server.check()
 
@@ -136,7 +137,7 @@ def test_backup_under_load_restored_elsewhere(server: Server, tmp_path: Path) ->
     assert (restored.folder / "tls" / "key.pem").stat().st_mode & 0o777 == 0o600
     with restored.serving():
         for user in ("alice", "bob"):
-            assert mail(restored, user) == before[user]
+            assert mail(restored, user) == before_all[user]
         restored.deliver(MESSAGE % (99_999, b"new"))
         assert 99_999 in numbers(mail(restored, "bob")["INBOX"])
 

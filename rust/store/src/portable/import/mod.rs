@@ -5,13 +5,14 @@
 //! import that was interrupted is taken up by doing it again. Operations are kept outstanding in numbers, in order
 //! ([`Ordered`]), so that each commit takes many of them.
 
+mod bodies;
+mod outstanding;
+
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use ironpost_proto::body::BodySink;
-
+use self::outstanding::{Kind, Pending};
 use super::Progress;
 use super::export::{Summary, VERSION, rows};
 use super::format::{self, CHECK_OCTETS, Item, Record, StreamReader};
@@ -21,20 +22,14 @@ use crate::db::records::MessageRecord;
 use crate::error::{Result, StoreError};
 use crate::ids::{AccountId, BlobId, MailboxId, Ticket, Uid};
 use crate::jobs::ReadContext;
-use crate::ops::{Enqueue, FlagSet, Op, Outcome, Restore, Submit};
+use crate::ops::{Enqueue, FlagSet, Op, Restore, Submit};
 use crate::sink::Sink;
 use crate::volume::Volume;
 
-/// Operations outstanding at most.
-const OUTSTANDING_MAX: usize = 2048;
-/// Octets of bodies outstanding at most.
-const OUTSTANDING_OCTETS_MAX: u64 = 64 << 20;
 /// A body up to this is gathered in memory and seen to be whole before anything is done with it.
 const PIECE_OCTETS: usize = 1 << 20;
 /// Mailboxes written to since all was last on disk, remembered at most.
 const TOUCHED_MAX: usize = 10_000;
-/// No result for so long: the store has failed.
-const WAIT: Duration = Duration::from_secs(120);
 
 /// The first octets of a body's BLAKE3.
 type Digest = [u8; CHECK_OCTETS];
@@ -99,25 +94,6 @@ pub fn import<R: Read>(
     let mut imported = import.imported;
     imported.stored.octets = import.reader.offset();
     Ok(imported)
-}
-
-/// An operation on its way.
-struct Pending {
-    /// For lines about it; empty for those that cannot be refused.
-    place: Arc<str>,
-    uid: Uid,
-    kind: Kind,
-    octets: u64,
-    /// A body that later messages may share.
-    digest: Option<Digest>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Other,
-    Message,
-    Retained,
-    Queue,
 }
 
 /// A body that several messages share.
@@ -538,274 +514,6 @@ impl<R: Read> Import<'_, R> {
             digest: (is_new && record.number::<u32>("References") > 1).then_some(digest),
         };
         self.submit(op, Some(sink), pending)
-    }
-
-    /// The body of a record: out of the stream, out of the volume, or from aside. `None` when there is none to be had,
-    /// which has been told.
-    fn content(&mut self, record: &Record, place: &str) -> Result<Option<(Content, Digest)>> {
-        let Some(digest) = format::digest(record.text("Body")) else {
-            self.damaged(format!("{place}: its record names no body"));
-            return Ok(None);
-        };
-        let octets: u64 = record.number("Body-Octets");
-        // An empty body is in every record that has it, shared or not.
-        let known_empty = octets == 0 && self.bodies.contains_key(&digest);
-        if record.body_octets == octets && !known_empty {
-            return Ok(self.read_body(digest, octets, place)?.map(|content| (content, digest)));
-        }
-        if let Some(Body::InFlight(ticket)) = self.bodies.get(&digest) {
-            let ticket = *ticket;
-            self.wait_for(ticket)?;
-        }
-        match self.bodies.get(&digest) {
-            Some(Body::Stored(blob)) => Ok(Some((Content::Blob(*blob), digest))),
-            Some(Body::Spare) => {
-                let mut sink = self.volume.sink(octets);
-                let mut at = 0;
-                while at < octets {
-                    let piece = self.spare.read(&digest, at, PIECE_OCTETS)?;
-                    at += piece.len() as u64;
-                    self.pour(&mut sink, &piece)?;
-                }
-                Ok(Some((Content::Sink(sink), digest)))
-            }
-            Some(Body::InFlight(_)) | None => {
-                self.damaged(format!(
-                    "{place}: the body that it shares with an earlier message was lost"
-                ));
-                Ok(None)
-            }
-        }
-    }
-
-    fn read_body(&mut self, digest: Digest, octets: u64, place: &str) -> Result<Option<Content>> {
-        let mut hasher = blake3::Hasher::new();
-        let mut memory = Vec::with_capacity((octets as usize).min(PIECE_OCTETS));
-        let mut sink: Option<Sink> = None;
-        let cut = loop {
-            match self.reader.read_body(PIECE_OCTETS) {
-                Ok([]) => break false,
-                Ok(piece) => {
-                    hasher.update(piece);
-                    memory.extend_from_slice(piece);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break true,
-                Err(error) => return Err(error.into()),
-            }
-            if octets > PIECE_OCTETS as u64 && memory.len() >= PIECE_OCTETS {
-                let mut open = sink.take().unwrap_or_else(|| self.volume.sink(octets));
-                self.pour(&mut open, &memory)?;
-                sink = Some(open);
-                memory.clear();
-            }
-        };
-        if cut {
-            self.damaged(format!("{place}: the export ends within it"));
-            return Ok(None);
-        }
-        if hasher.finalize().as_bytes()[..CHECK_OCTETS] != digest {
-            self.damaged(format!("{place}: its octets do not fit their digest"));
-            return Ok(None);
-        }
-        let Some(mut sink) = sink else {
-            return Ok(Some(Content::Memory(memory)));
-        };
-        self.pour(&mut sink, &memory)?;
-        Ok(Some(Content::Sink(sink)))
-    }
-
-    /// Keeps a body that is not wanted here but may be shared by messages that are.
-    fn set_aside(&mut self, record: &Record) -> Result<()> {
-        let shared = record.number::<u32>("References") > 1 && record.body_octets > 0;
-        let Some(digest) = format::digest(record.text("Body")).filter(|_| shared) else {
-            return Ok(());
-        };
-        if self.bodies.contains_key(&digest) {
-            return Ok(());
-        }
-        let mut hasher = blake3::Hasher::new();
-        self.spare.begin(&digest)?;
-        loop {
-            match self.reader.read_body(PIECE_OCTETS) {
-                Ok([]) => break,
-                Ok(piece) => {
-                    hasher.update(piece);
-                    self.spare.write(piece)?;
-                }
-                // Told by the next item.
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if hasher.finalize().as_bytes()[..CHECK_OCTETS] == digest {
-            self.bodies.insert(digest, Body::Spare);
-        } else {
-            self.damaged(format!(
-                "record at {}: its octets do not fit their digest",
-                record.offset
-            ));
-        }
-        Ok(())
-    }
-
-    fn fill(&mut self, octets: &[u8]) -> Result<Sink> {
-        let mut sink = self.volume.sink(octets.len() as u64);
-        self.pour(&mut sink, octets)?;
-        Ok(sink)
-    }
-
-    fn pour(&mut self, sink: &mut Sink, octets: &[u8]) -> Result<()> {
-        let mut rest = octets;
-        while !rest.is_empty() {
-            let taken = sink.push(rest);
-            rest = &rest[taken..];
-            if !rest.is_empty() {
-                let ticket = self.volume.wait_sink(sink)?;
-                self.pending.insert(ticket, Pending::plain());
-                self.wait_for(ticket)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn submit_plain(&mut self, op: Op) -> Result<()> {
-        self.submit(op, None, Pending::plain())
-    }
-
-    fn submit(&mut self, op: Op, sink: Option<Sink>, pending: Pending) -> Result<()> {
-        // The volume's own bound, shared with nobody, lies above ours.
-        let octets = usize::try_from(pending.octets).unwrap_or(usize::MAX);
-        let queued = self.volume.queued(op, octets.min(PIECE_OCTETS))?;
-        let ticket = self.ordered.push(queued, sink)?;
-        if let Some(digest) = pending.digest {
-            self.bodies.insert(digest, Body::InFlight(ticket));
-        }
-        self.pending_octets += pending.octets;
-        self.pending.insert(ticket, pending);
-        self.settle(false)
-    }
-
-    /// Takes results; waits until few enough are outstanding, or with `all` until none is.
-    fn settle(&mut self, all: bool) -> Result<()> {
-        let mut last = Instant::now();
-        loop {
-            let too_many =
-                self.pending.len() >= OUTSTANDING_MAX || self.pending_octets >= OUTSTANDING_OCTETS_MAX || all;
-            if self.pending.is_empty() || !(too_many || self.pending.len().is_multiple_of(64)) {
-                return Ok(());
-            }
-            if self.take()? {
-                last = Instant::now();
-            } else if too_many {
-                if last.elapsed() > WAIT {
-                    return Err(StoreError::Failed("the store does not answer".to_owned()));
-                }
-                self.volume.wait(Duration::from_millis(100))?;
-            } else {
-                return Ok(());
-            }
-        }
-    }
-
-    fn drain(&mut self) -> Result<()> {
-        self.settle(true)
-    }
-
-    fn wait_for(&mut self, ticket: Ticket) -> Result<()> {
-        let mut last = Instant::now();
-        while self.pending.contains_key(&ticket) {
-            if self.take()? {
-                last = Instant::now();
-            } else if last.elapsed() > WAIT {
-                return Err(StoreError::Failed("the store does not answer".to_owned()));
-            } else {
-                self.volume.wait(Duration::from_millis(100))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes finished tickets; false when there are none.
-    fn take(&mut self) -> Result<bool> {
-        let finished = self.volume.completions(1024);
-        let some = !finished.is_empty();
-        // Nobody is told of changes here: sessions look by themselves.
-        self.volume.take_dirty();
-        let mut fault = None;
-        for (ticket, result) in finished {
-            let Some(pending) = self.pending.remove(&ticket) else {
-                continue;
-            };
-            self.pending_octets -= pending.octets;
-            if let Err(error) = self.finished(ticket, &pending, result) {
-                fault.get_or_insert(error);
-            }
-        }
-        fault.map_or(Ok(some), Err)
-    }
-
-    fn finished(&mut self, ticket: Ticket, pending: &Pending, result: Result<Outcome>) -> Result<()> {
-        let outcome = match result {
-            Ok(outcome) => outcome,
-            Err(StoreError::AlreadyExists(_)) if pending.kind == Kind::Retained => {
-                self.imported.present += 1;
-                self.forget(ticket, pending);
-                return Ok(());
-            }
-            Err(error @ (StoreError::NotFound(_) | StoreError::Refused(_) | StoreError::AlreadyExists(_))) => {
-                self.forget(ticket, pending);
-                self.damaged(format!("{}UID {}: {error}", pending.place, pending.uid));
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
-        match pending.kind {
-            Kind::Message => self.imported.stored.messages += 1,
-            Kind::Retained => self.imported.stored.retained += 1,
-            Kind::Queue => self.imported.stored.queue += 1,
-            Kind::Other => return Ok(()),
-        }
-        self.progress.advance(1, pending.octets);
-        let blob = match outcome {
-            Outcome::Restored(blob) => Some(blob),
-            Outcome::Submitted(_, items) => {
-                let context = self.volume.context();
-                let txn = context.begin()?;
-                let item = items
-                    .first()
-                    .map(|item| context.tables.queue_item(&txn, *item))
-                    .transpose()?;
-                item.flatten().map(|item| item.blob)
-            }
-            _ => None,
-        };
-        if let (Some(digest), Some(blob)) = (pending.digest, blob) {
-            self.bodies.insert(digest, Body::Stored(blob));
-        } else {
-            self.forget(ticket, pending);
-        }
-        Ok(())
-    }
-
-    /// A body that did not come to be where later messages could share it.
-    fn forget(&mut self, ticket: Ticket, pending: &Pending) {
-        if let Some(digest) = pending.digest
-            && matches!(self.bodies.get(&digest), Some(Body::InFlight(of)) if *of == ticket)
-        {
-            self.bodies.remove(&digest);
-        }
-    }
-}
-
-impl Pending {
-    fn plain() -> Self {
-        Self {
-            place: Arc::from(""),
-            uid: 0,
-            kind: Kind::Other,
-            octets: 0,
-            digest: None,
-        }
     }
 }
 
