@@ -4,6 +4,7 @@
 #   make test     build, then all tests: Rust, Python, real clients, kill tests
 #   make lint     formatting, lints, types, layers
 #   make build    a release build as .venv/bin/ironpost
+#   make soak     the crash, power-loss, fault and model tests in their long forms (SOAK_SECONDS each at most)
 #   make bench    the benchmarks, beside Postfix + Dovecot where their packages can be had
 #   make fuzz     the fuzz targets, longer (FUZZ_SECONDS=60 each)
 #   make wheel    dist/*.whl
@@ -11,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: build run test test-rust test-py lint bench fuzz wheel clean
+.PHONY: build run test test-rust test-py soak lint bench fuzz wheel clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -40,6 +41,28 @@ test-py: build
 	# Apart: sockets that mail clients leave to the collector would count as unclosed in a unit test of the same process.
 	$(VENV)/bin/pytest tests/unit -n 2 --dist loadfile
 	$(VENV)/bin/pytest tests -n 2 --dist loadfile --ignore tests/unit
+
+# The long forms of what `make test` runs in short (docs/durability.md); each starts from a seed that it prints.
+SOAK_SECONDS ?= 7200
+SOAK_SEED ?= $(shell date +%s)
+SOAK_RUST := timeout $(SOAK_SECONDS) cargo test -p ironpost-store --locked
+
+soak: export IRONPOST_CRASH_ROUNDS = 300
+soak: export IRONPOST_POWER_ROUNDS = 100
+soak: export IRONPOST_POWER_SEED = $(SOAK_SEED)
+soak: export IRONPOST_FAULTS = all
+soak: export IRONPOST_MODEL_OPERATIONS = 100000
+soak: export IRONPOST_MODEL_SEED = $(SOAK_SEED)
+soak: export IRONPOST_STOP_ROUNDS = 50
+soak: export IRONPOST_STOP_SEED = $(SOAK_SEED)
+soak: export PROPTEST_CASES = 2000
+soak: build
+	@echo "soak: seed $(SOAK_SEED)"
+	$(SOAK_RUST) --test write_crash --test write_model --test damage
+	$(SOAK_RUST) --test processes -- --nocapture
+	$(SOAK_RUST) --test power_loss -- --nocapture
+	scripts/setup.sh test
+	timeout $(SOAK_SECONDS) $(VENV)/bin/pytest tests/crash -n 0
 
 lint: build
 	cargo fmt --all --check

@@ -39,7 +39,7 @@ _HELP: Final = {
     "restore": "Put back everything, an account or a mailbox out of a backup.",
     "serve": "Run the server in the foreground.",
     "status": "What the server is doing.",
-    "store": "The mail store: check, stat, export, import.",
+    "store": "The mail store: check, compact, export, import, rebuild, stat.",
 }
 
 

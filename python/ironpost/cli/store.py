@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from . import transfer
-from .common import as_json, chosen, complain, directory_argument, directory_option, span, table
+from .common import as_json, chosen, complain, directory_argument, directory_option, octets, span, table
 
 _json = click.option("--json", "json_", is_flag=True, help="As JSON.")
 _ITEM: Final = click.IntRange(1, 2**63 - 1)
@@ -29,10 +29,13 @@ def store() -> None:
 @store.command("check")
 @directory_argument
 @click.option("--full", is_flag=True, help="Read every stored message, too.")
+@click.option("--sample", is_flag=True, help="Look at some mailboxes and messages only; takes a moment.")
 @_json
-def store_check(directory: str | None, directory_option: str | None, full: bool, json_: bool) -> int:
+def store_check(directory: str | None, directory_option: str | None, full: bool, sample: bool, json_: bool) -> int:
     """Check the invariants of the store; exit code 1 when something is wrong."""
-    report = _ask(chosen(directory_option, directory), "store.check", full=full)
+    if full and sample:
+        raise click.UsageError("--full and --sample exclude each other")
+    report = _ask(chosen(directory_option, directory), "store.check", full=full, sample=sample)
     if json_:
         as_json(report)
     else:
@@ -45,6 +48,55 @@ def store_check(directory: str | None, directory_option: str | None, full: bool,
         )
         click.echo(f"{len(report['problems'])} problems: {counts}" if report["problems"] else f"clean: {counts}")
     return 1 if report["problems"] else 0
+
+
+@store.command("compact")
+@directory_argument
+@click.option("--rate", metavar="SIZE", help="Octets a second at most, e.g. 20M; default: as fast as it goes.")
+@_json
+def store_compact(directory: str | None, directory_option: str | None, rate: str | None, json_: bool) -> int:
+    """Give the space of deleted mail back now; exit code 1 when a record is damaged."""
+    from ..config.kinds import Size, Wrong
+
+    kind = Size(1, 2**40)
+    try:
+        limit = kind.read(rate) if rate else 0
+    except Wrong:
+        raise click.UsageError(f"--rate: {kind.right}") from None
+    done = _ask(chosen(directory_option, directory), "store.compact", rate=limit)
+    if json_:
+        as_json(done)
+    else:
+        for problem in done["damaged"]:
+            complain(problem)
+        freed, copied = octets(done["freed"]), octets(done["copied"])
+        click.echo(f"{done['packs']} packs with {freed} let go, {done['blobs']} records with {copied} kept")
+    return 1 if done["damaged"] else 0
+
+
+@store.command("rebuild")
+@directory_argument
+@_json
+def store_rebuild(directory: str | None, directory_option: str | None, json_: bool) -> int:
+    """Make a lost or damaged index anew from the packs; the server must not run.
+
+    The old index is kept beside the new one. Exit code 1 when something is damaged or lost.
+    """
+    from .rebuild import rebuild
+
+    report = rebuild(chosen(directory_option, directory))
+    if json_:
+        as_json(report)
+    else:
+        for problem in report["damaged"]:
+            complain(problem)
+        counts = ", ".join(f"{report[name]} {name}" for name in ("accounts", "mailboxes", "messages", "queue"))
+        click.echo(f"rebuilt from {report['packs']} packs: {counts}")
+        click.echo(
+            f"{report['found']} messages that no journal knew were put where they were meant for, "
+            f"{report['retained']} expunged ones can be recovered, {report['lost']} are lost"
+        )
+    return 1 if report["damaged"] or report["lost"] else 0
 
 
 @store.command("stat")

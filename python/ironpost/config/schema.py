@@ -133,6 +133,12 @@ class StoreConfig:
     map_size: int = setting(kinds.Size(2**24, 2**46), "upper bound of the index (address space, not disk)", 64 * 2**30)
     min_free: int = setting(kinds.Size(0, 2**50), "free disk below which new mail is put off", 64 * 2**20)
     readers: int = setting(kinds.Integer(1, 64), "reader threads of each worker", 2)
+    compact_rate: int = setting(
+        kinds.Size(0, 2**40), "octets a second at which space of deleted mail is given back; 0: not at all", 32 * 2**20
+    )
+    scrub_rate: int = setting(
+        kinds.Size(0, 2**40), "octets a second at which stored mail is read to find damage; 0: not at all", 2**20
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from ..runtime.process import name_process
 from ..runtime.systemd import FIRST_DESCRIPTOR
 from ..state.directory import Directory
 from ..state.env import StateFailed
-from . import control, roles
+from . import control, roles, upkeep
 from .operations import STATUS_SECONDS
 
 if TYPE_CHECKING:
@@ -212,6 +212,7 @@ class Worker:
             services.start_soon(self._watch_store, core)
             services.start_soon(roles.hold, "relay", partial(manager.run, context), context)
             services.start_soon(roles.hold, "janitor", partial(roles.janitor, context), context)
+            services.start_soon(roles.hold, "upkeep", partial(upkeep.run, context), context)
             services.start_soon(
                 roles.hold, "control", partial(control.serve, context.config.runtime_folder, self, self.log), context
             )

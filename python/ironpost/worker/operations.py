@@ -131,9 +131,12 @@ async def status(context: OperationContext, arguments: Arguments) -> dict[str, A
 
 
 async def store_check(context: OperationContext, arguments: Arguments) -> dict[str, Any]:
-    """{full} -> the report; accounts unknown to the directory are told, and nothing deletes them."""
+    """{full, sample} -> the report; accounts unknown to the directory are told, and nothing deletes them."""
     store = context.store
-    report = await store.call(store.core.check(bool(arguments.get("full"))))
+    if arguments.get("sample"):
+        report = await store.call(store.core.check_sample())
+    else:
+        report = await store.call(store.core.check(bool(arguments.get("full"))))
     known = await threads.run("directory", context.directory.known_ids)
     strange = [account for account in await store.call(store.core.accounts()) if account not in known]
     return {
@@ -153,6 +156,15 @@ async def store_stat(context: OperationContext, arguments: Arguments) -> dict[st
     """-> counters of this worker's store, and the free disk."""
     core = context.store.core
     return {**core.metrics(), "free_bytes": core.free_bytes(), "recovery": core.recovery, "failed": core.failed()}
+
+
+async def store_compact(context: OperationContext, arguments: Arguments) -> dict[str, Any]:
+    """{rate?} -> what was copied and freed. Takes packs of any age, of which a tenth is dead."""
+    store = context.store
+    result: dict[str, Any] = await store.call(
+        store.core.compact(dead_percent=10, small_count=4, age=0, rate=int(arguments.get("rate") or 0))
+    )
+    return result
 
 
 async def queue_list(context: OperationContext, arguments: Arguments) -> Any:
@@ -194,6 +206,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "queue.retry": queue_retry,
     "status": status,
     "store.check": store_check,
+    "store.compact": store_compact,
     "store.stat": store_stat,
 }
 # Those that must open the store when no server runs; the others are content with the directory.

@@ -2,7 +2,7 @@
 //!
 //! `IRONPOST_FAILPOINT=name[:count][=action]` arms one point for its `count`-th pass (1 by default). Actions: `abort`
 //! (default: the process dies as by SIGKILL), `enospc`, `eio` (the guarded call fails so from then on, `count` being
-//! the first), or `eio-once`, `enospc-once`.
+//! the first), or `eio-once`, `enospc-once`; `stop` (the process stops as by SIGSTOP and goes on after a SIGCONT).
 
 /// Passes a named point. An armed `abort` does not return.
 #[cfg(not(any(feature = "failpoints", debug_assertions)))]
@@ -74,6 +74,14 @@ mod armed {
         let error = match armed.action.trim_end_matches("-once") {
             "enospc" => io::Error::from_raw_os_error(28),
             "eio" => io::Error::from_raw_os_error(5),
+            "stop" => {
+                *point = None;
+                drop(point);
+                rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
+                // Another thread may take the signal first; this one must not go on until the stop has reached it.
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                return Ok(());
+            }
             _ => std::process::abort(),
         };
         if armed.action.ends_with("-once") {

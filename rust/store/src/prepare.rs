@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use ironpost_mime::{Limits, Structure};
 
 use crate::card;
-use crate::error::{Result, StoreError};
+use crate::error::{Result, StoreError, is_no_space};
 use crate::failpoints;
 use crate::ids::{AccountId, PackId};
 use crate::ops::Op;
@@ -198,7 +198,8 @@ pub(crate) fn recipients(account: AccountId, hint: &[u8]) -> Vec<Recipient> {
     found
 }
 
-/// Makes the records of an operation. `Full` when the sink, or completing its file, met a full disk.
+/// Makes the records of an operation. `Full` when the sink, or completing its file, met a full disk; `Failed` when a
+/// sync failed, after which the volume must not go on.
 pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Result<Prepared> {
     let mut prepared = Prepared::default();
     let hint = match op {
@@ -431,12 +432,17 @@ fn complete_single(gathered: &crate::sink::SpoolFile, hint: &Hint, packs: &Path)
     streamed.file.write_all_at(&header, FILE_HEADER as u64)?;
     streamed.file.write_all_at(&encode_file_header(streamed.pack), 0)?;
     failpoints::pass("single-sync")?;
-    rustix::fs::fsync(&streamed.file)?;
+    rustix::fs::fsync(&streamed.file).map_err(|error| match std::io::Error::from(error) {
+        error if is_no_space(&error) => StoreError::Io(error),
+        error => StoreError::Failed(format!("syncing a body: {error}")),
+    })?;
     let path = pack_path(packs, streamed.pack);
     std::fs::rename(&streamed.path, &path)?;
     let single = SinglePack { path, keep: false };
     failpoints::pass("single-folder-sync")?;
-    sync_folder(&packs.join(streamed.pack.writer().to_string()))?;
+    // Others may have renamed into this folder meanwhile, and a later sync would not tell of what this one has lost.
+    sync_folder(&packs.join(streamed.pack.writer().to_string()))
+        .map_err(|error| StoreError::Failed(format!("syncing a folder of packs: {error}")))?;
     Ok(PreparedRecord {
         bytes: Vec::new(),
         length,

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::fd::{OwnedFd, RawFd};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +19,7 @@ use crate::apply::CHECKPOINT;
 use crate::check;
 use crate::compaction::{Compactor, Rules};
 use crate::completion::{Completions, Finished, closed};
+use crate::db::birth;
 use crate::db::env;
 use crate::db::identity;
 use crate::db::keys;
@@ -30,6 +30,7 @@ use crate::ids::{AccountId, MailboxId, Ticket, WriterId};
 use crate::jobs::{ReadContext, ReadJob, Readers};
 use crate::ops::{Op, Outcome};
 use crate::pack::append::Appender;
+use crate::pack::compact::pack_of;
 use crate::pack::read::PackFiles;
 use crate::pack::recover::{self, lock_writer};
 use crate::prepare::{PREFIX_OCTETS_MAX, prepare, sync_folder};
@@ -119,10 +120,7 @@ impl Volume {
         let packs = path.join("packs");
         let index = path.join("index");
         // Mail is nobody else's: the folder keeps others out whatever the modes within.
-        let mut folders = std::fs::DirBuilder::new();
-        folders.recursive(true).mode(0o700);
-        folders.create(&packs)?;
-        folders.create(&index)?;
+        birth::make_folders(&packs)?;
         env::refuse_network_file_system(path)?;
         // Held while opening only, so that the first opener recovers alone. Not one of LMDB's own files.
         let opening = OpenOptions::new()
@@ -131,16 +129,21 @@ impl Volume {
             .truncate(false)
             .open(path.join("open.lock"))?;
         rustix::fs::flock(&opening, FlockOperation::LockExclusive)?;
-        let environment = env::open(&index, map_size_of(options.map_size), options.sync)?;
+        let map_size = map_size_of(options.map_size);
+        birth::ensure_index(
+            path,
+            map_size,
+            options.sync,
+            || holds_packs(&packs),
+            |environment| create_tables(environment).map(drop),
+        )?;
+        let environment = env::open(&index, map_size, options.sync)?;
         let is_new = {
             let txn = environment.read_txn()?;
             environment.open_database::<Bytes, Bytes>(&txn, Some("meta"))?.is_none()
         };
         if is_new && holds_packs(&packs)? {
-            return Err(StoreError::Open(format!(
-                "{} has packs but no index: make one with `ironpost store rebuild`",
-                path.display()
-            )));
+            return Err(birth::no_index(path));
         }
         let tables = create_tables(&environment)?;
         let format = check_format(&environment, &tables)?;
@@ -479,10 +482,27 @@ impl Volume {
 
     /// A clean end: the writer's row goes, so that nobody has to recover it.
     fn deregister(&self) -> Result<()> {
+        // Removals in our folder that nobody has synced (a body that was refused, a purge cut short) must not come
+        // undone once the row is gone: nobody would look for those files again.
+        let folder = self.path.join("packs").join(self.number.to_string());
+        sync_folder(&folder)?;
         let mut txn = self.context.env.write_txn()?;
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let known = match pack_of(&path, self.number) {
+                Some(pack) => {
+                    let tables = &self.context.tables;
+                    tables.pack(&txn, pack)?.is_some() || tables.doomed.get(&txn, &keys::doomed_pack(pack))?.is_some()
+                }
+                None => path.file_name().is_some_and(|name| name == "lock"),
+            };
+            if !known {
+                // It could not be removed when it should have been: the row stays, so that recovery does it.
+                return Ok(());
+            }
+        }
         self.context.tables.meta.delete(&mut txn, &keys::writer(self.number))?;
         txn.commit()?;
-        let folder = self.path.join("packs").join(self.number.to_string());
         let is_empty = std::fs::read_dir(&folder)?.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lock"));
         if is_empty {
             std::fs::remove_file(folder.join("lock"))?;
@@ -622,7 +642,9 @@ fn take_journal(txn: &mut RwTxn<'_>, tables: &Tables, number: WriterId) -> Resul
 fn make_reserve(path: &Path, min_free: u64) {
     let room = rustix::fs::statvfs(path.parent().unwrap_or(path))
         .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) > min_free.saturating_add(RESERVE_OCTETS));
-    if !room || path.exists() {
+    // After a power loss the file may be there without its octets.
+    let whole = std::fs::metadata(path).is_ok_and(|file| file.len() >= RESERVE_OCTETS);
+    if !room || whole {
         return;
     }
     let made = File::create(path).and_then(|file| {
@@ -650,7 +672,7 @@ struct Preparer {
 impl Preparer {
     fn run(&self) {
         while let Ok((queued, sink)) = self.work.recv() {
-            if let Some(queued) = prepare_queued(queued, sink, &self.packs, &self.completions) {
+            if let Some(queued) = prepare_queued(queued, sink, &self.packs, &self.shared, &self.completions) {
                 push_prepared(queued, &self.shared, &self.completions);
             }
         }
@@ -662,6 +684,7 @@ pub(crate) fn prepare_queued(
     mut queued: Queued,
     sink: Option<Sink>,
     packs: &Path,
+    shared: &WriterShared,
     completions: &Completions,
 ) -> Option<Queued> {
     let now = SystemTime::now()
@@ -674,6 +697,10 @@ pub(crate) fn prepare_queued(
             return Some(queued);
         }
         Ok(Err(StoreError::Io(error))) if is_no_space(&error) => StoreError::Full(error.to_string()),
+        Ok(Err(StoreError::Failed(reason))) => {
+            shared.fail(reason.clone());
+            StoreError::Failed(reason)
+        }
         Ok(Err(error)) => error,
         Err(_) => StoreError::Failed("preparing a message panicked".to_owned()),
     };

@@ -1,6 +1,7 @@
 //! Blobs, their cards and records, packs and their files.
 
 use std::collections::HashSet;
+use std::os::unix::fs::FileExt;
 
 use super::Check;
 use crate::card::Card;
@@ -9,7 +10,7 @@ use crate::db::records::{BlobRecord, PackRecord, PackState};
 use crate::error::Result;
 use crate::ids::{BlobId, PackId};
 use crate::pack::compact::pack_of;
-use crate::pack::format::{RecordKind, decode_file_header};
+use crate::pack::format::{RECORD_HEADER, RecordKind, TRAILER, decode_file_header, trailer_fits};
 use crate::pack::read::pack_path;
 
 impl Check<'_> {
@@ -91,6 +92,10 @@ impl Check<'_> {
                 self.require(record.kind() == kind, || {
                     format!("blob {blob}: its record is of another kind")
                 });
+                let closed = self.is_closed(row);
+                self.require(closed, || {
+                    format!("blob {blob}: its record does not end with its trailer")
+                });
                 if kind == RecordKind::Body {
                     self.require(Card::decode(record.card()).is_some(), || {
                         format!("blob {blob}: the card in its record is damaged")
@@ -99,6 +104,19 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the record's last octets repeat its header's checksum; only what rebuilds an index needs them.
+    fn is_closed(&self, row: &BlobRecord) -> bool {
+        let (mut header, mut trailer) = ([0; RECORD_HEADER], [0; TRAILER]);
+        let end = row.offset + u64::from(row.length);
+        self.context.packs.file(row.pack).is_ok_and(|file| {
+            file.read_exact_at(&mut header, row.offset).is_ok()
+                && file
+                    .read_exact_at(&mut trailer, end.saturating_sub(TRAILER as u64))
+                    .is_ok()
+                && trailer_fits(&trailer, &header)
+        })
     }
 
     pub(super) fn cards(&mut self) -> Result<()> {

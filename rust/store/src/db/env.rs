@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use heed::{Env, EnvFlags, EnvOpenOptions, WithoutTls};
+use rustix::fs::FallocateFlags;
 
 use super::tables::TABLES_MAX;
 use crate::error::{Result, StoreError};
@@ -57,9 +58,13 @@ pub fn open(path: &Path, map_size: usize, sync: bool) -> Result<Env<WithoutTls>>
         // tests alone. Neither weakens LMDB's locks or page checks.
         unsafe { options.flags(flags) };
         // SAFETY: the files in this folder are written by LMDB alone: the folder belongs to the volume, lies on a local
-        // file system (checked before), and nothing of ours opens or truncates data.mdb or lock.mdb.
+        // file system (checked before), and nothing of ours truncates or writes data.mdb or lock.mdb ([`cover_pages`] makes
+        // the former longer).
         match unsafe { options.open(path) } {
-            Ok(env) => return Ok(env),
+            Ok(env) => {
+                cover_pages(&path.join("data.mdb"), &env)?;
+                return Ok(env);
+            }
             Err(heed::Error::Io(error))
                 if attempt + 1 < TRIES
                     && matches!(
@@ -104,6 +109,37 @@ pub fn open_copy(path: &Path) -> Result<Env<WithoutTls>> {
         Err(heed::Error::Mdb(heed::MdbError::VersionMismatch | heed::MdbError::Invalid)) => Err(StoreError::Open(
             format!("{} is not an index of this release", path.join("data.mdb").display()),
         )),
-        other => Ok(other?),
+        Err(error) => Err(error.into()),
+        Ok(env) => {
+            // Reading a page beyond the end of the file would kill the process by SIGBUS.
+            let needed = (env.info().last_page_number as u64 + 1) * u64::from(env.stat().page_size);
+            if octets < needed {
+                return Err(StoreError::Open(format!(
+                    "{} was cut: it has {octets} octets of {needed}",
+                    path.join("data.mdb").display()
+                )));
+            }
+            Ok(env)
+        }
     }
+}
+
+/// Makes the file as long as its pages reach. It may be shorter by a few free pages at its end, which LMDB does not
+/// write; one that was cut by an accident is shorter by others. Reading a page beyond the end would kill the process by
+/// SIGBUS; a page of zeros is an error of LMDB's.
+fn cover_pages(data: &Path, env: &Env<WithoutTls>) -> Result<()> {
+    let pages = env.info().last_page_number as u64 + 1;
+    let needed = pages * u64::from(env.stat().page_size);
+    let length = std::fs::metadata(data)?.len();
+    if length >= needed {
+        return Ok(());
+    }
+    // Unlike a new length, an allocation never makes a file shorter that another process has made longer meanwhile.
+    let file = std::fs::OpenOptions::new().write(true).open(data)?;
+    rustix::fs::fallocate(&file, FallocateFlags::empty(), length, needed - length).map_err(|error| {
+        StoreError::Open(format!(
+            "{} has {length} octets of {needed} and cannot be made longer: {error}",
+            data.display()
+        ))
+    })
 }

@@ -1,5 +1,6 @@
 //! The index: the only part of the store that knows LMDB.
 
+pub(crate) mod birth;
 pub mod codec;
 pub mod env;
 pub mod keys;

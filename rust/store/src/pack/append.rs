@@ -85,7 +85,7 @@ impl Appender {
             self.seal()?;
         }
         if self.active.is_none() {
-            self.active = Some(self.create().map_err(AppendError::Write)?);
+            self.active = Some(self.create()?);
         }
         let Some(active) = self.active.as_mut() else {
             return Ok(());
@@ -112,8 +112,8 @@ impl Appender {
         Ok(())
     }
 
-    fn create(&self) -> io::Result<Active> {
-        failpoints::pass("pack-create")?;
+    fn create(&self) -> Result<Active, AppendError> {
+        failpoints::pass("pack-create").map_err(AppendError::Write)?;
         let pack = self.hub.new_pack();
         let path = pack_path(&self.packs, pack);
         let file = OpenOptions::new()
@@ -121,10 +121,12 @@ impl Appender {
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(&path)?;
-        let made = file.write_all_at(&encode_file_header(pack), 0).and_then(|()| {
+            .open(&path)
+            .map_err(AppendError::Write)?;
+        let header = file.write_all_at(&encode_file_header(pack), 0);
+        let made = header.map_err(AppendError::Write).and_then(|()| {
             if self.sync {
-                sync_folder(&self.packs.join(pack.writer().to_string()))?;
+                sync_folder(&self.packs.join(pack.writer().to_string())).map_err(AppendError::Sync)?;
             }
             Ok(())
         });

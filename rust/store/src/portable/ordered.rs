@@ -95,7 +95,7 @@ impl Drop for Ordered {
 impl Gate {
     fn run(&self, work: &Receiver<Work>) {
         while let Ok((number, queued, sink)) = work.recv() {
-            let prepared = prepare_queued(queued, sink, &self.packs, &self.completions);
+            let prepared = prepare_queued(queued, sink, &self.packs, &self.shared, &self.completions);
             let mut state = self.state.lock();
             state.waiting.insert(number, prepared);
             // Under the lock, or two threads could push in the wrong order.

@@ -191,6 +191,10 @@ impl Writer {
         }
         let purged = match self.unlink_dead_packs(waiting) {
             Ok(purged) => purged,
+            Err(StoreError::Failed(reason)) => {
+                self.shared.fail(reason);
+                return;
+            }
             Err(error) => {
                 // The purge step is tried again with the next batch.
                 waiting.retain(|queued| !matches!(queued.op, Op::Purge));

@@ -40,6 +40,13 @@ impl Rig {
         }
     }
 
+    pub fn of(volume: Volume) -> Self {
+        Self {
+            volume,
+            finished: HashMap::new(),
+        }
+    }
+
     pub fn wait(&mut self, ticket: Result<Ticket>) -> Result<Outcome> {
         let ticket = ticket?;
         let started = Instant::now();

@@ -1,0 +1,199 @@
+//! The store read back whole and judged: each account must be as the answered steps left it, or as the one step that
+//! was under way would have left it, and such a step has happened for all its accounts or for none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::model::{Account, Accounts, Mailbox, Message, apply};
+use super::perform::{Answer, queue_items, state_of};
+use super::steps::{QUEUE, Step, prefix_of};
+use crate::write_support::{Rig, body, number_of};
+
+/// What was answered of a history, and what was under way.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    pub answered: Accounts,
+    /// Begun, not answered, or answered by a fault.
+    pub open: BTreeMap<String, Step>,
+}
+
+impl History {
+    /// A step begins; `key` names it among those that are open.
+    pub fn begin(&mut self, key: &str, step: &Step) {
+        let parts = step.takes_part();
+        for (other, of) in &self.open {
+            assert!(
+                of.takes_part().is_disjoint(&parts),
+                "{key} meets {other}, which is open"
+            );
+        }
+        self.open.insert(key.to_owned(), step.clone());
+    }
+
+    /// A step is answered; an answer that the dictionary would not have given is a fault of the store.
+    pub fn answer(&mut self, key: &str, answer: &Answer) {
+        if matches!(answer, Answer::Failed(_)) {
+            return;
+        }
+        let step = self.open.remove(key).unwrap_or_else(|| panic!("{key} was never begun"));
+        if *answer == Answer::Full {
+            return;
+        }
+        let expected = match apply(&mut self.answered, &step) {
+            Ok(()) => Answer::Done,
+            Err(refusal) => Answer::Refused(refusal),
+        };
+        assert_eq!(*answer, expected, "the answer to {step}");
+    }
+
+    /// The fault, when the store is not as it must be. Open steps that turn out to have happened are taken into
+    /// `answered`, the others are forgotten.
+    pub fn settle(&mut self, found: &Accounts) -> Result<(), String> {
+        let mut expected = self.answered.clone();
+        for step in std::mem::take(&mut self.open).into_values() {
+            let mut after = self.answered.clone();
+            // What would have been refused changes nothing.
+            let _ = apply(&mut after, &step);
+            let mut verdicts = BTreeSet::new();
+            for account in step.takes_part() {
+                let [before, later, now] = [&self.answered, &after, found].map(|all| of(all, account));
+                if before != later && (now == before || now == later) {
+                    verdicts.insert(now == later);
+                }
+                if now == later {
+                    expected.insert(account, later);
+                }
+            }
+            if verdicts.len() > 1 {
+                return Err(format!("half of a step has happened: {step}"));
+            }
+        }
+        let all: BTreeSet<u32> = expected.keys().chain(found.keys()).copied().collect();
+        for account in all {
+            let (wanted, now) = (of(&expected, account), of(found, account));
+            if wanted != now {
+                return Err(format!("account {account}: {}", difference(&wanted, &now)));
+            }
+        }
+        self.answered = expected;
+        Ok(())
+    }
+}
+
+fn of(accounts: &Accounts, account: u32) -> Account {
+    accounts.get(&account).cloned().unwrap_or_default()
+}
+
+/// The first difference in words.
+fn difference(wanted: &Account, found: &Account) -> String {
+    let (names, there) = (
+        wanted.mailboxes.keys().collect::<BTreeSet<_>>(),
+        found.mailboxes.keys().collect::<BTreeSet<_>>(),
+    );
+    if names != there {
+        return format!("mailboxes must be {names:?}, are {there:?}");
+    }
+    for (name, mailbox) in &wanted.mailboxes {
+        let Some(other) = found.mailboxes.get(name).filter(|other| *other != mailbox) else {
+            continue;
+        };
+        if mailbox.uid_next != other.uid_next {
+            return format!("{name}: UIDNEXT must be {}, is {}", mailbox.uid_next, other.uid_next);
+        }
+        let uids: BTreeSet<u32> = mailbox.messages.keys().chain(other.messages.keys()).copied().collect();
+        for uid in uids {
+            let (one, two) = (mailbox.messages.get(&uid), other.messages.get(&uid));
+            if one != two {
+                return format!("{name}, UID {uid}: must be {one:?}, is {two:?}");
+            }
+        }
+    }
+    if wanted.subscribed != found.subscribed {
+        return format!(
+            "subscriptions must be {:?}, are {:?}",
+            wanted.subscribed, found.subscribed
+        );
+    }
+    format!("the queue must be {:?}, is {:?}", wanted.queue, found.queue)
+}
+
+/// Everything that the volume holds; the octets of every message are compared on the way.
+pub fn read_back(rig: &Rig) -> Accounts {
+    let numbers: Vec<u32> = {
+        let context = rig.volume.context();
+        let txn = context.begin().unwrap();
+        let rows = context.tables.accounts.iter(&txn).unwrap();
+        rows.map(|row| u32::from_be_bytes(row.unwrap().0.try_into().unwrap()))
+            .collect()
+    };
+    let mut found: Accounts = numbers
+        .into_iter()
+        .map(|account| (account, account_of(rig, account)))
+        .collect();
+    let mut queue = BTreeMap::new();
+    for (id, record) in queue_items(&rig.volume).unwrap() {
+        let context = rig.volume.context();
+        let contents = context.record(record.blob).unwrap().read_all().unwrap();
+        let number = number_of(&contents);
+        assert_eq!(contents, body(number, contents.len()), "queue item {id}");
+        assert_eq!(record.state, state_of(number, record.due), "queue item {id}");
+        if record.prefix != 0 {
+            let prefix = context.record(record.prefix).unwrap().read_all().unwrap();
+            assert_eq!(prefix, prefix_of(QUEUE), "queue item {id}");
+        }
+        let before = queue.insert(number, (contents.len(), record.due));
+        assert_eq!(before, None, "message {number} is queued twice");
+    }
+    if !queue.is_empty() {
+        found.entry(QUEUE).or_default().queue = queue;
+    }
+    found
+}
+
+fn account_of(rig: &Rig, account: u32) -> Account {
+    let (context, mut found) = (rig.volume.context(), Account::default());
+    let keywords = {
+        let txn = context.begin().unwrap();
+        context.tables.account_keywords(&txn, account).unwrap()
+    };
+    for (name, id, subscribed) in rig.names(account) {
+        if subscribed {
+            found.subscribed.insert(name.clone());
+        }
+        if id == 0 {
+            continue;
+        }
+        let record = {
+            let txn = context.begin().unwrap();
+            context.tables.mailbox(&txn, account, id).unwrap().unwrap()
+        };
+        assert_eq!(record.name, name);
+        let mut mailbox = Mailbox {
+            uid_next: record.uid_next,
+            ..Mailbox::default()
+        };
+        for (uid, row) in rig.rows(id) {
+            let contents = context.record(row.blob).unwrap().read_all().unwrap();
+            let number = number_of(&contents);
+            assert_eq!(contents, body(number, contents.len()), "{account} {name} {uid}");
+            let prefix = (row.prefix != 0).then(|| {
+                let prefix = context.record(row.prefix).unwrap().read_all().unwrap();
+                assert_eq!(prefix, prefix_of(account), "{account} {name} {uid}");
+                account
+            });
+            let names = keywords.iter().filter(|(bit, _)| row.keywords >> bit & 1 == 1);
+            let message = Message {
+                number,
+                octets: contents.len(),
+                prefix,
+                flags: row.flags,
+                keywords: names
+                    .map(|(_, keyword)| String::from_utf8(keyword.clone()).unwrap())
+                    .collect(),
+                date: row.internal_date,
+            };
+            mailbox.messages.insert(uid, message);
+        }
+        found.mailboxes.insert(name, mailbox);
+    }
+    found
+}
