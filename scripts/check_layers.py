@@ -26,6 +26,7 @@ LAYERS = {
     "identity": 3,
     "mda": 3,
     "quota": 3,
+    "backup": 3,
     "context": 3,
     "smtp": 4,
     "relay": 4,

@@ -1054,3 +1054,107 @@ class mime:
     def bodystructure(message: bytes, extended: bool) -> bytes: ...
     @staticmethod
     def section(message: bytes, path: Sequence[int], text: str) -> bytes | None: ...
+
+# ---- long work of the store ----------------------------------------------------------------------------------------
+
+@final
+class StoreTask:
+    """A backup, an export, an import: work on a thread of its own, which opens the volume itself, beside other
+    processes. Not for a process that has the volume open. `map_size` as the volume's. Raises StoreError by `result`.
+
+    Whoever starts one calls `wait` until it is true, answers `question`s, then takes `result`.
+    """
+
+    @staticmethod
+    def backup(
+        store: str,
+        packs: str,
+        snapshot: str,
+        lists: Sequence[str],
+        *,
+        map_size: int,
+        copy: bool = False,
+        rate: int | None = None,
+    ) -> StoreTask:
+        """Index and list of packs into the folder `snapshot`, packs into `packs`; `lists` are those of whole snapshots.
+
+        Numbers: accounts, mailboxes, messages, octets, packs, pack_octets, packs_kept, packs_linked, octets_copied.
+        Texts: the volume's identity.
+        """
+    @staticmethod
+    def volume_of(store: str, *, map_size: int) -> str:
+        """A volume's identity. Opens it; blocks."""
+    @staticmethod
+    def verify_packs(list: str, packs: str) -> StoreTask:
+        """Every pack against its digest; `problems` counts the wrong ones, notes name them."""
+    @staticmethod
+    def check_snapshot(index: str, list: str, packs: str, scratch: str, full: bool) -> StoreTask:
+        """The store's check over a snapshot; `scratch` is an empty folder. Numbers of the report; texts: its problems."""
+    @staticmethod
+    def digest(path: str) -> StoreTask:
+        """BLAKE3 of a file. Numbers: octets. Texts: the digest."""
+    @staticmethod
+    def restore_packs(list: str, source: str, target: str) -> StoreTask:
+        """Copies packs and compares them; `problems` counts the damaged ones, which are copied all the same."""
+    @staticmethod
+    def export(
+        store: str,
+        path: str | None,
+        *,
+        begin: Sequence[tuple[str, str]],
+        front: Sequence[tuple[str, Sequence[tuple[str, str]]]],
+        accounts: Sequence[tuple[int, Sequence[tuple[str, str]]]],
+        unknown_accounts: bool,
+        mailbox: str | None = None,
+        queue: bool = True,
+        retained: bool = True,
+        map_size: int,
+        snapshot_packs: str | None = None,
+    ) -> StoreTask:
+        """The neutral stream to a file, or to standard output. With `snapshot_packs`, `store` is a snapshot's index.
+
+        Numbers: accounts, mailboxes, messages, retained, queue, bodies, octets, damaged.
+        """
+    @staticmethod
+    def import_(
+        store: str,
+        path: str | None,
+        *,
+        map_size: int,
+        prefix: str = "",
+        queue: bool = False,
+        retained: bool = True,
+    ) -> StoreTask:
+        """The neutral stream from a file, or from standard input. Asks for domains, aliases, accounts.
+
+        Numbers: as `export`, and present (were there already), passed (not wanted).
+        """
+    @staticmethod
+    def restore_accounts(
+        store: str,
+        index: str,
+        packs: str,
+        accounts: Sequence[tuple[int, Sequence[tuple[str, str]]]],
+        *,
+        map_size: int,
+        mailbox: str | None = None,
+        prefix: str = "",
+        retained: bool = False,
+    ) -> StoreTask:
+        """Accounts of a snapshot into a volume: `export` and `import_` in one."""
+    def wait(self, seconds: float) -> bool:
+        """True when it has ended or asks; blocks for so long at most."""
+    def progress(self) -> tuple[int, int, int]:
+        """(done, octets, total; 0: unknown)."""
+    @property
+    def problems(self) -> int: ...
+    def notes(self) -> list[str]:
+        """Takes the lines about problems told since."""
+    def question(self) -> list[tuple[str, str]] | None:
+        """A record that is the directory's affair: ("Kind", kind), then its fields."""
+    def answer(self, account: int | None) -> None:
+        """Where the mail of the account goes; None: nowhere, or the record is no account."""
+    def cancel(self) -> None:
+        """Ends it at its next step."""
+    def result(self) -> tuple[dict[str, int], list[str]]:
+        """Joins the thread; numbers and texts."""

@@ -16,6 +16,7 @@ INTERRUPTED: Final = 130
 _COMMANDS: Final = {
     "account": ("directory", "account"),
     "alias": ("directory", "alias"),
+    "backup": ("backup", "backup"),
     "config": ("server", "config_group"),
     "domain": ("directory", "domain"),
     "init": ("init", "init"),
@@ -24,6 +25,7 @@ _COMMANDS: Final = {
     "queue": ("store", "queue"),
     "quickstart": ("server", "quickstart"),
     "quota": ("quota", "quota"),
+    "restore": ("backup", "restore"),
     "serve": ("server", "serve"),
     "status": ("server", "status"),
     "store": ("store", "store"),
@@ -31,6 +33,7 @@ _COMMANDS: Final = {
 _HELP: Final = {
     "account": "Accounts: add, list, remove, passwd, import.",
     "alias": "Aliases: add, list, remove.",
+    "backup": "Save everything into a folder; list and verify what was saved.",
     "config": "Check the configuration; print its reference.",
     "domain": "Domains: add, list, remove.",
     "init": "Make a new data directory.",
@@ -39,9 +42,10 @@ _HELP: Final = {
     "queue": "Mail that waits for other servers: list, retry, remove.",
     "quickstart": "Start a server to play with, and show mail moving.",
     "quota": "What accounts and domains may hold: show, set.",
+    "restore": "Put back everything, an account or a mailbox out of a backup.",
     "serve": "Run the server in the foreground.",
     "status": "What the server is doing.",
-    "store": "The mail store: check, compact, rebuild, stat.",
+    "store": "The mail store: check, compact, export, import, rebuild, stat.",
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from . import transfer
 from .common import as_json, chosen, complain, directory_argument, directory_option, octets, span, table
 
 _json = click.option("--json", "json_", is_flag=True, help="As JSON.")
@@ -108,6 +109,10 @@ def store_stat(directory: str | None, directory_option: str | None, json_: bool)
         as_json(facts)
     else:
         table([(name, str(value)) for name, value in sorted(facts.items())])
+
+
+store.add_command(transfer.store_export)
+store.add_command(transfer.store_import)
 
 
 @click.group()

@@ -7,6 +7,7 @@ refused edit leaves its batch whole. It never awaits and never leaves its thread
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -91,6 +92,18 @@ class StateEnvironment:
         if not future.done():
             raise StateFailed(f"a write of the directory has taken more than {WRITE_LIMIT_SECONDS:g} s")
         return future.result()
+
+    def copy(self, folder: Path) -> None:
+        """A compacted copy as `folder`/data.mdb, consistent and on disk when it returns; mode 0600. Blocks."""
+        path = folder / "data.mdb"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            self._environment.copyfd(descriptor, compact=True)
+            os.fsync(descriptor)
+        except lmdb.Error as error:
+            raise StateFailed(f"{path}: {error}") from None
+        finally:
+            os.close(descriptor)
 
     def clear_dead_readers(self) -> int:
         """Frees the reader slots of processes that have died."""

@@ -15,6 +15,7 @@ mod pop3;
 mod signal;
 mod smtp;
 mod store;
+mod task;
 mod tls;
 mod wire;
 
@@ -37,6 +38,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     lines::register(module)?;
     imap_client::register(module)?;
     store::register(module)?;
+    task::register(module)?;
     smtp::register(module)?;
     Ok(())
 }

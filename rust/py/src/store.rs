@@ -23,7 +23,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use self::values::exception;
+pub(crate) use self::values::exception;
 use self::view::{FetchCursor, MailboxView};
 use crate::enter::{instant, long};
 use crate::errors::{LocalMisuse, Refused, StoreFailed};

@@ -8,6 +8,7 @@
 //! once. Everything here that may wait runs on threads of the store and answers by ticket ([`volume::Volume`]).
 
 mod apply;
+pub mod backup;
 pub mod card;
 pub mod check;
 pub mod compaction;
@@ -23,6 +24,7 @@ mod lineup;
 pub mod listing;
 pub mod ops;
 pub mod pack;
+pub mod portable;
 mod prepare;
 pub mod reader;
 pub mod rebuild;

@@ -37,8 +37,12 @@ pub(crate) struct Place {
 impl Lineup {
     /// A place for an operation that has an order; `None` for the others.
     pub(crate) fn join(&self, op: &Op) -> Option<Place> {
-        let Op::Import { account, mailbox, .. } = op else {
-            return None;
+        let (account, mailbox) = match op {
+            Op::Import { account, mailbox, .. } => (account, mailbox),
+            Op::Restore(restore) => (&restore.account, &restore.mailbox),
+            // It raises UIDNEXT, which those before it must not meet.
+            Op::AdoptMailbox { account, name, .. } => (account, name),
+            _ => return None,
         };
         let key = (*account, mailbox.clone());
         let mut lines = self.lines.lock();

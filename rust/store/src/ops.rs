@@ -121,6 +121,31 @@ pub struct RetainedChoice {
     pub uids: Vec<(Uid, Uid)>,
 }
 
+/// A message out of a backup or an export, as it was. Its body is given beside the op, or is a blob that is there.
+#[derive(Clone, Debug, Default)]
+pub struct Restore {
+    /// Whose; the account is there.
+    pub account: AccountId,
+    /// Where to; the mailbox is there, unless the message goes to those that are retained.
+    pub mailbox: String,
+    /// The UID that it had; when it is below UIDNEXT, or `None`, the next one.
+    pub uid: Option<Uid>,
+    /// Flags.
+    pub flags: FlagSet,
+    /// Unix seconds.
+    pub internal_date: i64,
+    /// Minutes east of UTC.
+    pub internal_zone: i16,
+    /// When it came into its mailbox, Unix seconds; 0: now.
+    pub saved: u32,
+    /// Trace headers ending in CRLF, or nothing; at most 16 KiB.
+    pub prefix: Vec<u8>,
+    /// A blob that holds the same body; looked at when none is given beside the op.
+    pub body: Option<BlobId>,
+    /// It had been expunged at this Unix second and is retained.
+    pub expunged: Option<u64>,
+}
+
 /// A write. Ranges of UIDs are ascending and disjoint; UIDs without a message are passed over.
 #[derive(Clone, Debug)]
 pub enum Op {
@@ -158,6 +183,16 @@ pub enum Op {
         /// Refused with `OverQuota` beyond a limit; else limits do not count.
         quota: bool,
     },
+    /// Makes an account with INBOX alone, for mailboxes that come from elsewhere, if it is unknown; answers
+    /// [`Outcome::None`].
+    AdoptAccount {
+        /// Whose.
+        account: AccountId,
+    },
+    /// Puts a message of a backup back; answers [`Outcome::Restored`].
+    ///
+    /// `NotFound` without the mailbox or the blob, `AlreadyExists` when it is retained already.
+    Restore(Restore),
     /// Makes a mailbox that comes from elsewhere, or takes the one of that name; answers [`Outcome::Mailbox`].
     AdoptMailbox {
         /// Whose; an unknown account is made.
@@ -359,6 +394,22 @@ pub enum Op {
 }
 
 impl Op {
+    /// Trace headers that the operation brings along.
+    pub(crate) fn prefixes(&self) -> impl Iterator<Item = &Vec<u8>> {
+        let (submit, restore) = match self {
+            Self::Submit(submit) => (Some(submit), None),
+            Self::Restore(restore) => (None, Some(&restore.prefix)),
+            _ => (None, None),
+        };
+        submit
+            .into_iter()
+            .flat_map(|submit| {
+                let of_deliveries = submit.deliveries.iter().map(|delivery| &delivery.prefix);
+                of_deliveries.chain(submit.enqueue.iter().map(|item| &item.prefix))
+            })
+            .chain(restore)
+    }
+
     /// True when the operation frees space: such ones go first when space is short, and pass `min_free`.
     #[must_use]
     pub fn frees_space(&self) -> bool {
@@ -366,6 +417,7 @@ impl Op {
             Self::Submit(submit) => submit.deliveries.is_empty() && submit.enqueue.is_empty(),
             Self::Append { .. }
             | Self::Import { .. }
+            | Self::Restore(_)
             | Self::AdoptMailbox { .. }
             | Self::Copy { remove: false, .. }
             | Self::CreateMailbox { .. } => false,
@@ -469,6 +521,8 @@ pub enum Outcome {
     Submitted(Vec<Option<StoredMessage>>, Vec<QueueId>),
     /// Where the message went.
     Stored(StoredMessage),
+    /// The blob that holds the body of a restored message.
+    Restored(BlobId),
     /// The mailbox.
     Mailbox(MailboxInfo),
     /// Flags of the messages named, ascending by UID.
@@ -493,6 +547,7 @@ impl std::fmt::Debug for Outcome {
             Self::None => formatter.write_str("None"),
             Self::Submitted(messages, queue) => write!(formatter, "Submitted({messages:?}, {queue:?})"),
             Self::Stored(message) => write!(formatter, "Stored({message:?})"),
+            Self::Restored(blob) => write!(formatter, "Restored({blob})"),
             Self::Mailbox(mailbox) => write!(formatter, "Mailbox({mailbox:?})"),
             Self::Flags(flags) => write!(formatter, "Flags({flags:?})"),
             Self::Copied(copied) => write!(formatter, "Copied({copied:?})"),

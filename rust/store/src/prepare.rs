@@ -224,6 +224,16 @@ pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Re
                 submit.internal_date.unwrap_or(now),
             )
         }
+        Op::Restore(restore) => {
+            // A rebuild must not take what was expunged for mail.
+            let is_mail = restore.expunged.is_none();
+            let recipient = is_mail.then_some((restore.account, restore.mailbox.as_str()));
+            let hint = Hint::new(recipient, restore.internal_date);
+            if !restore.prefix.is_empty() {
+                prepared.prefixes.push(encode_prefix(&restore.prefix, &hint));
+            }
+            hint
+        }
         Op::Append {
             account,
             mailbox,

@@ -282,21 +282,18 @@ impl Volume {
             return Err(StoreError::Failed(reason));
         }
         let mut prefixes = 0;
-        if let Op::Submit(submit) = &op {
-            let of_deliveries = submit.deliveries.iter().map(|delivery| &delivery.prefix);
-            for prefix in of_deliveries.chain(submit.enqueue.iter().map(|item| &item.prefix)) {
-                if prefix.len() > PREFIX_OCTETS_MAX {
-                    return Err(StoreError::Refused("the trace headers are too long".to_owned()));
-                }
-                prefixes += prefix.len();
+        for prefix in op.prefixes() {
+            if prefix.len() > PREFIX_OCTETS_MAX {
+                return Err(StoreError::Refused("the trace headers are too long".to_owned()));
             }
+            prefixes += prefix.len();
         }
         let octets = sink.as_ref().map_or(0, Sink::memory_octets) + prefixes;
         let load = self.loads.take(octets as u64)?;
         let ticket = self.completions.issue();
         let mut queued = Queued::new(Some(ticket), op, follow, load);
-        let accepted = if sink.is_some() || prefixes > 0 {
-            queued.place = self.lineup.join(&queued.op);
+        queued.place = self.lineup.join(&queued.op);
+        let accepted = if sink.is_some() || prefixes > 0 || queued.place.is_some() {
             self.prepare.send((queued, sink)).is_ok()
         } else {
             self.shared.push(queued)
@@ -593,6 +590,17 @@ fn check_format(environment: &Env<WithoutTls>, tables: &Tables) -> Result<u32> {
         ));
     }
     Ok(format)
+}
+
+/// The format that an index says it has; `None` when that is unreadable.
+pub(crate) fn stored_format(environment: &Env<WithoutTls>, txn: &heed::RoTxn<'_, WithoutTls>) -> Result<Option<u32>> {
+    let Some(meta) = environment.open_database::<heed::types::Bytes, heed::types::Bytes>(txn, Some("meta"))? else {
+        return Ok(None);
+    };
+    Ok(meta
+        .get(txn, b"format")?
+        .and_then(|octets| octets.try_into().ok())
+        .map(u32::from_le_bytes))
 }
 
 /// Takes a writer number, makes its folder and holds its lock. The caller holds the volume's open lock.

@@ -207,7 +207,7 @@ pub(crate) fn result(py: Python<'_>, handle: &Handle, result: Result<Outcome, Fa
 
 fn object(py: Python<'_>, handle: &Handle, outcome: Outcome) -> PyResult<Py<PyAny>> {
     Ok(match outcome {
-        Outcome::None | Outcome::Recent(..) | Outcome::Flags(_) => py.None(),
+        Outcome::None | Outcome::Recent(..) | Outcome::Flags(_) | Outcome::Restored(_) => py.None(),
         Outcome::Submitted(messages, queue) => {
             let messages: Vec<Option<StoredMessage>> = messages
                 .into_iter()

@@ -20,6 +20,7 @@ mod message;
 mod purge;
 mod queue;
 mod quota;
+mod restore;
 mod retain;
 mod submit;
 
@@ -190,6 +191,8 @@ impl<'e, 't> Batch<'e, 't> {
                 };
                 self.import(*account, mailbox, &former, prepared)
             }
+            Op::AdoptAccount { account } => self.adopt_account(*account),
+            Op::Restore(restore) => self.restore(restore, prepared),
             Op::AdoptMailbox {
                 account,
                 name,

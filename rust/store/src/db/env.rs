@@ -89,6 +89,41 @@ pub fn open(path: &Path, map_size: usize, sync: bool) -> Result<Env<WithoutTls>>
     }
 }
 
+/// Opens a copy of an index that nobody writes to, for reading alone: without a lock file, so that its folder stays as
+/// it is, even on a medium that cannot be written.
+pub fn open_copy(path: &Path) -> Result<Env<WithoutTls>> {
+    /// The map is the file, in steps of this.
+    const STEP: usize = 1 << 20;
+    let octets = std::fs::metadata(path.join("data.mdb"))?.len();
+    let map_size = usize::try_from(octets)
+        .unwrap_or(usize::MAX - STEP)
+        .next_multiple_of(STEP)
+        .max(STEP);
+    let mut options = EnvOpenOptions::new().read_txn_without_tls();
+    options.map_size(map_size).max_dbs(TABLES_MAX);
+    // SAFETY: without locks nobody may write while the environment is open. The copy was finished before it got its
+    // name; writers open the volume's own index, never this one.
+    unsafe { options.flags(EnvFlags::READ_ONLY | EnvFlags::NO_LOCK) };
+    // SAFETY: as above: the file is never changed once it is there.
+    match unsafe { options.open(path) } {
+        Err(heed::Error::Mdb(heed::MdbError::VersionMismatch | heed::MdbError::Invalid)) => Err(StoreError::Open(
+            format!("{} is not an index of this release", path.join("data.mdb").display()),
+        )),
+        Err(error) => Err(error.into()),
+        Ok(env) => {
+            // Reading a page beyond the end of the file would kill the process by SIGBUS.
+            let needed = (env.info().last_page_number as u64 + 1) * u64::from(env.stat().page_size);
+            if octets < needed {
+                return Err(StoreError::Open(format!(
+                    "{} was cut: it has {octets} octets of {needed}",
+                    path.join("data.mdb").display()
+                )));
+            }
+            Ok(env)
+        }
+    }
+}
+
 /// Makes the file as long as its pages reach. It may be shorter by a few free pages at its end, which LMDB does not
 /// write; one that was cut by an accident is shorter by others. Reading a page beyond the end would kill the process by
 /// SIGBUS; a page of zeros is an error of LMDB's.

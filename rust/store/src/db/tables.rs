@@ -71,7 +71,18 @@ impl std::fmt::Debug for Tables {
 impl Tables {
     /// Opens all tables, creating what is missing, in one write transaction (lmdb.md 4.25).
     pub fn create(env: &Env<WithoutTls>, txn: &mut RwTxn<'_>) -> Result<Self> {
-        let mut table = |name: &str| -> Result<Table> { Ok(env.create_database(txn, Some(name))?) };
+        Self::each(|name| Ok(env.create_database(txn, Some(name))?))
+    }
+
+    /// Opens the tables of an index that is only read. The caller commits the transaction, or the handles are void.
+    pub fn open(env: &Env<WithoutTls>, txn: &RoTxn<'_, WithoutTls>) -> Result<Self> {
+        Self::each(|name| {
+            env.open_database(txn, Some(name))?
+                .ok_or_else(|| StoreError::Open(format!("its index has no table {name}")))
+        })
+    }
+
+    fn each(mut table: impl FnMut(&str) -> Result<Table>) -> Result<Self> {
         Ok(Self {
             meta: table("meta")?,
             accounts: table("accounts")?,
