@@ -11,6 +11,7 @@ use rustix::fs::FlockOperation;
 
 use super::state::{Mailbox, Message, State};
 use super::{Contents, Rebuilt, Scan};
+use crate::apply::CHECKPOINT;
 use crate::card;
 use crate::db::keys;
 use crate::db::records::{
@@ -416,6 +417,7 @@ impl<'b> Builder<'b> {
             let mut name = mailbox.row.name.clone();
             if names.contains_key(&(account, name.clone())) {
                 name = format!("{name}-{id}");
+                self.is_doubtful = true;
             }
             names.insert((account, name.clone()), *id);
             let row = MailboxRecord {
@@ -576,6 +578,11 @@ impl<'b> Builder<'b> {
         self.put(self.tables.meta, b"counters", &counters.encode())?;
         self.put(self.tables.meta, b"format", &FORMAT.to_le_bytes())?;
         self.put(self.tables.meta, b"features", &0_u64.to_le_bytes())?;
+        if self.is_doubtful {
+            // What was found, and the mailboxes made for it, no journal knows: it is told, or a second rebuild would
+            // lose what comes to be after this one.
+            self.put(self.tables.meta, CHECKPOINT, &[0])?;
+        }
         let identity = db::identity();
         self.put(self.tables.meta, b"volume", &identity)
     }
