@@ -8,6 +8,7 @@ use crate::db::records::{MessageRecord, RetainedRecord, flag};
 use crate::db::tables::damaged;
 use crate::error::{Result, StoreError};
 use crate::ids::{AccountId, MailboxId, Uid};
+use crate::journal::Entry;
 use crate::ops::{Outcome, RetainedChoice};
 
 /// Messages that one transaction recovers, expires or lets go; what is left follows in the next.
@@ -139,7 +140,20 @@ impl Batch<'_, '_> {
             record.flags &= !flag::DELETED;
             record.saved = self.seconds();
             self.tables.retained.delete(&mut self.txn, &row.key)?;
+            self.tell_recovered(&row.key)?;
             self.add_message(account, mailbox, record)?;
+        }
+        Ok(())
+    }
+
+    /// Tells that a message is not retained any more. What a restore has put here may have the numbers of another
+    /// message, which lives.
+    fn tell_recovered(&mut self, key: &[u8]) -> Result<()> {
+        let numbers = keys::u32_at(key, 12).zip(keys::u32_at(key, 16));
+        let (mailbox, uid) = numbers.ok_or_else(|| damaged("retained", format!("{key:?}")))?;
+        if self.tables.message(&self.txn, mailbox, uid)?.is_none() {
+            let at = u64::from(self.seconds());
+            self.tell(&Entry::Expunged(mailbox, vec![(uid, uid)], false, at));
         }
         Ok(())
     }
