@@ -25,7 +25,7 @@ struct Found {
 }
 
 impl Batch<'_, '_> {
-    /// Keeps an expunged message, and its references to blobs, if anything is retained at all; else gives the
+    /// Keeps an expunged message of the mailbox `name`, and its references to blobs; without a name gives the
     /// references back.
     pub(super) fn retain_or_release(
         &mut self,
@@ -35,7 +35,7 @@ impl Batch<'_, '_> {
         record: &MessageRecord,
         name: &str,
     ) -> Result<()> {
-        if self.retention == 0 || name.is_empty() {
+        if name.is_empty() {
             self.release_blob(record.blob)?;
             return self.release_blob(record.prefix);
         }
