@@ -65,9 +65,9 @@ def access_apart(directory: Path) -> Iterator[Asker]:
     theirs.close()
     try:
         with ours:
-            door = _Apart(config, ours)
-            door.request(READY)
-            yield door
+            apart = _Apart(config, ours)
+            apart.request(READY)
+            yield apart
     finally:
         os.waitpid(child, 0)
 
