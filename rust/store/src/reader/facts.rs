@@ -42,6 +42,7 @@ pub fn facts(view: Arc<MailboxView>, after: Uid, limit: usize) -> ReadJob {
         let mut found = Vec::new();
         let mut blobs = Vec::new();
         each_row(&context.tables, &txn, view.mailbox, wanted, |uid, row| {
+            let row = row?;
             let mut flags: Vec<String> = [
                 (flag::SEEN, "\\Seen"),
                 (flag::ANSWERED, "\\Answered"),
