@@ -100,7 +100,11 @@ impl Stream {
     /// Appends what the next piece says; `last` when there is none behind it.
     pub fn push(&mut self, piece: &[u8], last: bool, out: &mut String) {
         if matches!(self.kind, Kind::Utf16) && !piece.is_empty() {
-            let encoding = if piece.starts_with(&[0xff, 0xfe]) { UTF_16LE } else { UTF_16BE };
+            let encoding = if piece.starts_with(&[0xff, 0xfe]) {
+                UTF_16LE
+            } else {
+                UTF_16BE
+            };
             self.kind = decoder(encoding.new_decoder_with_bom_removal());
         }
         match &mut self.kind {
@@ -111,7 +115,9 @@ impl Stream {
                 let mut octets = std::mem::take(&mut self.held);
                 octets.extend_from_slice(piece);
                 match std::str::from_utf8(&octets) {
-                    Err(fault) if !last && fault.error_len().is_none() => self.held = octets.split_off(fault.valid_up_to()),
+                    Err(fault) if !last && fault.error_len().is_none() => {
+                        self.held = octets.split_off(fault.valid_up_to())
+                    }
                     _ => {}
                 }
                 let label: &[u8] = if std::str::from_utf8(&octets).is_ok() {

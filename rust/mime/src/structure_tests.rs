@@ -357,7 +357,8 @@ fn a_source_that_breaks_off_ends_the_reading() {
 
 #[test]
 fn headers_are_cut_at_their_limits() {
-    let message = b"Subject: long\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nA: b\r\n\r\nx\r\n--b--\r\n";
+    let message =
+        b"Subject: long\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nA: b\r\n\r\nx\r\n--b--\r\n";
     let structure = parse(message);
     let cut = structure.headers(&mut &message[..], 13, 100);
     assert!(!cut.is_whole);

@@ -43,12 +43,7 @@ pub fn searchable_body(mut message: &[u8], structure: &Structure, sink: &mut dyn
 
 /// As [`searchable`], or without `with_headers` [`searchable_body`], until `sink` answers false. Reads only what may be
 /// text, and never more than a piece at a time.
-pub fn search(
-    message: &mut dyn Octets,
-    structure: &Structure,
-    with_headers: bool,
-    sink: &mut dyn FnMut(&str) -> bool,
-) {
+pub fn search(message: &mut dyn Octets, structure: &Structure, with_headers: bool, sink: &mut dyn FnMut(&str) -> bool) {
     let parts = structure.parts();
     let mut index = 0;
     let mut is_embedded = false;
@@ -292,16 +287,25 @@ Content-Transfer-Encoding: base64\r\n\r\nU3ViamVjdDogZW5jCgplbmNvZGVk\r\n--b--\r
     fn large_text_is_found_across_the_borders_of_pieces() {
         let needle = "gr\u{fc}n und b\u{fc}ndig";
         for shift in [0, 1, 9, 18, 4000] {
-            for start in ["Subject: x\r\n\r\n", "Content-Type: text/html; charset=utf-8\r\n\r\n", "X: "] {
+            for start in [
+                "Subject: x\r\n\r\n",
+                "Content-Type: text/html; charset=utf-8\r\n\r\n",
+                "X: ",
+            ] {
                 let header = if start.ends_with("\r\n\r\n") { start.len() } else { 0 };
                 let mut message = start.as_bytes().to_vec();
                 message.resize(header + PIECE_OCTETS - shift, b'a');
                 message.extend_from_slice(needle.as_bytes());
                 message.resize(header + 2 * PIECE_OCTETS + 7, b'z');
-                assert_eq!(holds(&message, &[needle, "no such"]), [true, false], "{start:?} {shift}");
+                assert_eq!(
+                    holds(&message, &[needle, "no such"]),
+                    [true, false],
+                    "{start:?} {shift}"
+                );
             }
         }
-        let mut encoded = b"Content-Transfer-Encoding: base64\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n".to_vec();
+        let mut encoded =
+            b"Content-Transfer-Encoding: base64\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n".to_vec();
         let mut text = vec![b'a'; PIECE_OCTETS / 4 * 3 - 9];
         text.extend_from_slice(needle.as_bytes());
         text.resize(PIECE_OCTETS, b'z');

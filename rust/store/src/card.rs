@@ -241,7 +241,11 @@ fn build_of(message: &[u8], structure: &Structure, is_whole: bool) -> Vec<u8> {
     let (references, cut) = kept_references(&ancestors);
     let root = references.first().copied().unwrap_or(own);
     let hashes: Vec<u8> = references.iter().flat_map(|hash| hash.to_le_bytes()).collect();
-    let blocks = if is_whole { fields::build(header) } else { Default::default() };
+    let blocks = if is_whole {
+        fields::build(header)
+    } else {
+        Default::default()
+    };
     let (mut envelope, mut body, mut bodystructure) = (Vec::new(), Vec::new(), Vec::new());
     ironpost_mime::envelope(header, &mut envelope);
     ironpost_mime::bodystructure(message, structure, false, &mut body);

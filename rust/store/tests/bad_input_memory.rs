@@ -125,7 +125,8 @@ fn whole(path: &[u32]) -> FetchAttribute {
 fn a_hundred_and_fifty_megabytes_cost_memory_by_the_piece() {
     let mut rig = Rig::new();
     rig.deliver(b"Subject: warm\r\n\r\nx\r\n");
-    let multipart = b"Subject: large\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n";
+    let multipart =
+        b"Subject: large\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n";
     let (octets, digest) = bounded("delivering", || deliver(&rig, multipart));
     // All of it is header: there is no empty line.
     bounded("delivering what is no mail", || deliver(&rig, b"Subject: none\r\nX: "));
@@ -135,10 +136,14 @@ fn a_hundred_and_fifty_megabytes_cost_memory_by_the_piece() {
         let cursor = Arc::new(FetchCursor::new(Arc::clone(&view), &sequence(number), false, &[item]));
         let mut start: Option<usize> = None;
         while !cursor.is_done() {
-            match rig.wait(rig.volume.read(reader::fetch(Arc::clone(&cursor), 262_144))).unwrap() {
+            match rig
+                .wait(rig.volume.read(reader::fetch(Arc::clone(&cursor), 262_144)))
+                .unwrap()
+            {
                 Outcome::Bytes(octets) => {
                     // Without the line that announces the literal.
-                    let from = *start.get_or_insert_with(|| octets.iter().position(|&octet| octet == b'\n').unwrap() + 1);
+                    let from =
+                        *start.get_or_insert_with(|| octets.iter().position(|&octet| octet == b'\n').unwrap() + 1);
                     read.write_all(octets.get(from..).unwrap_or_default()).unwrap();
                     start = Some(0);
                 }
@@ -173,7 +178,11 @@ fn a_hundred_and_fifty_megabytes_cost_memory_by_the_piece() {
             },
         )
     });
-    assert!(binary.octets > 30 << 20 && binary.octets < 90 << 20, "{}", binary.octets);
+    assert!(
+        binary.octets > 30 << 20 && binary.octets < 90 << 20,
+        "{}",
+        binary.octets
+    );
     for item in [FetchAttribute::Envelope, FetchAttribute::BodyStructure] {
         bounded("card", || fetch("2:3", item.clone()));
     }
@@ -190,10 +199,14 @@ fn a_hundred_and_fifty_megabytes_cost_memory_by_the_piece() {
         spelling: Spelling::Body,
     };
     bounded("fields of a header without end", || fetch("3", fields));
-    let found = bounded("searching text", || rig.search(&view, SearchKey::Text("the very last needle".to_owned())));
+    let found = bounded("searching text", || {
+        rig.search(&view, SearchKey::Text("the very last needle".to_owned()))
+    });
     // In the multipart it stands in base64.
     assert_eq!(found, "3");
-    let found = bounded("searching a body", || rig.search(&view, SearchKey::Body("line000001999999".to_owned())));
+    let found = bounded("searching a body", || {
+        rig.search(&view, SearchKey::Body("line000001999999".to_owned()))
+    });
     assert_eq!(found, "2");
     let job = reader::top_octets(Arc::clone(&view), 2, u32::MAX);
     match bounded("TOP", || rig.wait(rig.volume.read(job)).unwrap()) {
@@ -207,7 +220,9 @@ fn a_hundred_and_fifty_megabytes_cost_memory_by_the_piece() {
         }],
         ..Plan::default()
     };
-    bounded("exporting", || export(rig.volume.context(), Counter::default(), &plan, &Progress::default()).unwrap());
+    bounded("exporting", || {
+        export(rig.volume.context(), Counter::default(), &plan, &Progress::default()).unwrap()
+    });
     bounded("checking", || match rig.wait(rig.volume.check(true)).unwrap() {
         Outcome::Check(report) => assert_eq!(report.problems, Vec::<String>::new()),
         other => panic!("{other:?}"),

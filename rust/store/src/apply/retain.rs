@@ -87,9 +87,10 @@ impl Batch<'_, '_> {
         }
         self.require_room(account, more)?;
         // A refusal from here on comes in the middle of the writing: the transaction has to go.
-        self.recover_found(account, &found, into.as_deref()).map_err(|error| match error {
-            ApplyError::Rejected(error) | ApplyError::Broken(error) => ApplyError::Broken(error),
-        })?;
+        self.recover_found(account, &found, into.as_deref())
+            .map_err(|error| match error {
+                ApplyError::Rejected(error) | ApplyError::Broken(error) => ApplyError::Broken(error),
+            })?;
         Ok(Outcome::Count(found.len() as u64))
     }
 

@@ -13,6 +13,9 @@ use crate::pack::format::FRAME_OCTETS;
 /// An encoded part up to this is decoded as a whole.
 pub(crate) const AT_ONCE_OCTETS_MAX: u64 = 1 << 20;
 
+/// Octets decoded at once at least.
+const STEP_OCTETS_MIN: u64 = 4096;
+
 /// What is still to be sent of a decoded part.
 #[derive(Debug)]
 pub struct Decoding {
@@ -34,7 +37,7 @@ pub(crate) fn decoded_octets(
 ) -> Result<u64> {
     let mut all = Decoding::new(encoded, encoding, 0..u64::MAX);
     let (mut octets, mut piece) = (0, Vec::new());
-    while all.decode(access, content, &mut piece)? {
+    while all.decode(access, content, FRAME_OCTETS as u64, &mut piece)? {
         octets += piece.len() as u64;
         piece.clear();
     }
@@ -57,13 +60,21 @@ impl Decoding {
         self.left
     }
 
-    /// Appends at least `room` of the octets owed, unless it ends before; a frame's worth more at most.
-    pub(crate) fn write(&mut self, access: &Access<'_>, content: &mut Content, room: u64, out: &mut Vec<u8>) -> Result<()> {
+    /// Appends about `room` of the octets owed, unless it ends before.
+    pub(crate) fn write(
+        &mut self,
+        access: &Access<'_>,
+        content: &mut Content,
+        room: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         let mut piece = Vec::new();
         let mut written = 0;
         while self.left > 0 && written < room {
             piece.clear();
-            let more = self.decode(access, content, &mut piece)?;
+            // No encoding makes octets more, so that what is decoded at once fits.
+            let step = (room - written).clamp(STEP_OCTETS_MIN, FRAME_OCTETS as u64);
+            let more = self.decode(access, content, step, &mut piece)?;
             let skipped = self.skip.min(piece.len() as u64);
             self.skip -= skipped;
             let wanted = &piece[skipped as usize..];
@@ -78,9 +89,9 @@ impl Decoding {
         Ok(())
     }
 
-    /// Decodes up to a frame; false when that was the last.
-    fn decode(&mut self, access: &Access<'_>, content: &mut Content, out: &mut Vec<u8>) -> Result<bool> {
-        let end = self.encoded.end.min(self.encoded.start + FRAME_OCTETS as u64);
+    /// Decodes so many octets; false when those were the last.
+    fn decode(&mut self, access: &Access<'_>, content: &mut Content, step: u64, out: &mut Vec<u8>) -> Result<bool> {
+        let end = self.encoded.end.min(self.encoded.start + step);
         let mut encoded = Vec::new();
         content.read(access, self.encoded.start..end, &mut encoded)?;
         self.decoder.push(&encoded, out);

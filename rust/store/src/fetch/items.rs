@@ -7,8 +7,8 @@ use ironpost_mime::{TransferEncoding, headers, transfer};
 use ironpost_proto::imap::fetch_att::{FetchAttribute, Partial, SectionText};
 use ironpost_proto::imap::quoting::{write_literal, write_number};
 
-use super::internal_date::write_internal_date;
 use super::decoding::{AT_ONCE_OCTETS_MAX, Decoding, decoded_octets};
+use super::internal_date::write_internal_date;
 use super::message::{Access, Content, Facts, HEADER_OCTETS_MAX};
 use super::section::{Place, place, window, write_binary_name, write_binary_size_name, write_name};
 use crate::error::{Result, StoreError};

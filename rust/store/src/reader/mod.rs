@@ -295,7 +295,9 @@ pub fn list_mailboxes(account: AccountId) -> ReadJob {
         for row in context.tables.names.prefix_iter(&txn, &keys::account(account))? {
             let (_, value) = row?;
             // A damaged one must not hide the others; whoever asks for it by its name is told.
-            let Some(name) = NameRecord::decode(value) else { continue };
+            let Some(name) = NameRecord::decode(value) else {
+                continue;
+            };
             let record = match name.mailbox {
                 0 => None,
                 id => match context.tables.mailbox(&txn, account, id) {
@@ -468,7 +470,11 @@ fn info(
 ) -> Result<MailboxInfo> {
     let record = record.unwrap_or_default();
     let recent = if record.recent_from < record.uid_next {
-        recent(tables, txn, id, record.recent_from)?
+        match recent(tables, txn, id, record.recent_from) {
+            // Opening the mailbox tells of the damage; a list of mailboxes is not to fail for it.
+            Err(StoreError::Corrupt(_)) => 0,
+            other => other?,
+        }
     } else {
         0
     };

@@ -214,7 +214,8 @@ impl<'t> Message<'_, 't> {
         if self.header.is_none() {
             let end = self.content.prefix_octets() + self.content.structure(self.access)?.header_len() as u64;
             let mut header = Vec::new();
-            self.content.read(self.access, 0..end.min(HEADER_OCTETS_MAX), &mut header)?;
+            self.content
+                .read(self.access, 0..end.min(HEADER_OCTETS_MAX), &mut header)?;
             self.header = Some(header);
         }
         Ok(self.header.as_deref().unwrap_or_default())

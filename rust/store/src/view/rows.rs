@@ -95,7 +95,10 @@ pub fn each_row(
                     skipped = 0;
                     let record = MessageRecord::decode(value);
                     let record = record.as_ref();
-                    if !take(uid, record.ok_or_else(|| damaged("messages", format!("{mailbox}:{uid}"))))? {
+                    if !take(
+                        uid,
+                        record.ok_or_else(|| damaged("messages", format!("{mailbox}:{uid}"))),
+                    )? {
                         return Ok(());
                     }
                 }

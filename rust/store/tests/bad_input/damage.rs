@@ -37,14 +37,12 @@ fn filled() -> (Rig, Arc<MailboxView>) {
         let prefix = format!("Received: for {number}\r\n");
         rig.deliver_to("INBOX", prefix.as_bytes(), &body(number), &[], 1_700_000_000);
     }
-    for name in ["Archive", "Other"] {
-        rig.wait(rig.volume.write(Op::CreateMailbox {
-            account: ACCOUNT,
-            name: name.to_owned(),
-            special_use: String::new(),
-        }))
-        .unwrap();
-    }
+    rig.wait(rig.volume.write(Op::CreateMailbox {
+        account: ACCOUNT,
+        name: "Other".to_owned(),
+        special_use: String::new(),
+    }))
+    .unwrap();
     let view = rig.open("INBOX", true);
     (rig, view)
 }
@@ -67,7 +65,8 @@ fn others_are_answered(rig: &Rig, view: &Arc<MailboxView>, what: &str) {
     let mut expected = Vec::new();
     for number in (1..=MESSAGES).filter(|&number| number != VICTIM) {
         let stored = [format!("Received: for {number}\r\n").as_bytes(), &body(number)].concat();
-        expected.extend_from_slice(format!("* {number} FETCH (UID {number} BODY[] {{{}}}\r\n", stored.len()).as_bytes());
+        expected
+            .extend_from_slice(format!("* {number} FETCH (UID {number} BODY[] {{{}}}\r\n", stored.len()).as_bytes());
         expected.extend_from_slice(&stored);
         expected.extend_from_slice(b")\r\n");
     }
@@ -163,7 +162,10 @@ fn a_damaged_record_is_an_error_of_its_message_alone() {
         }))
         .unwrap();
         let named = problems(&rig);
-        assert!(named.iter().any(|problem| problem.starts_with("blob ")), "{region}: {named:?}");
+        assert!(
+            named.iter().any(|problem| problem.starts_with("blob ")),
+            "{region}: {named:?}"
+        );
         // Expunging both copies rids the store of it.
         for mailbox in [view.mailbox, rig.open("Other", true).mailbox] {
             rig.wait(rig.volume.write(Op::ExpungeUids {
@@ -222,7 +224,9 @@ fn with_spoilt_row(table: &str, key: impl Fn(&Rig, &MailboxView) -> Vec<u8>, gon
     };
     rig.volume.close();
     spoil(rig.folder.path(), table, |of, _| {
-        (of == key).then_some(()).and_then(|()| if gone { Some(None) } else { garbage() })
+        (of == key)
+            .then_some(())
+            .and_then(|()| if gone { Some(None) } else { garbage() })
     });
     rig.volume = Volume::open(rig.folder.path(), &options).unwrap();
     look(&rig);
@@ -238,7 +242,9 @@ fn a_damaged_row_of_a_message_is_its_own_error() {
         mail_still_moves(rig, &view, "hot row");
         let named = problems(rig);
         assert!(
-            named.iter().any(|problem| problem.contains(&format!("{}:{VICTIM}", view.mailbox))),
+            named
+                .iter()
+                .any(|problem| problem.contains(&format!("{}:{VICTIM}", view.mailbox))),
             "{named:?}"
         );
         // A COPY that needs the row is refused as a whole, and changes nothing.
@@ -250,7 +256,10 @@ fn a_damaged_row_of_a_message_is_its_own_error() {
             remove: true,
         };
         assert!(matches!(rig.wait(rig.volume.write(all)), Err(StoreError::Corrupt(_))));
-        assert_eq!(rig.fetch_text(&rig.open("Other", true), "1:*", &[FetchAttribute::Uid]), "");
+        assert_eq!(
+            rig.fetch_text(&rig.open("Other", true), "1:*", &[FetchAttribute::Uid]),
+            ""
+        );
         assert!(rig.volume.failed().is_none());
         rig.deliver(b"after it\r\n");
     });
@@ -282,7 +291,13 @@ fn a_mailbox_with_a_damaged_row_can_be_deleted() {
         assert!(rig.volume.failed().is_none());
         // What is left of it is a reference too many.
         let named = problems(rig);
-        assert!(!named.is_empty() && named.iter().all(|one| one.starts_with("blob ") || one.contains("account")), "{named:?}");
+        assert!(
+            !named.is_empty()
+                && named
+                    .iter()
+                    .all(|one| one.starts_with("blob ") || one.contains("account")),
+            "{named:?}"
+        );
     });
 }
 

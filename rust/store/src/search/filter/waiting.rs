@@ -88,7 +88,9 @@ pub(super) fn list(
         'mailboxes: for row in tables.mailboxes.prefix_iter(&txn, &keys::account(account))? {
             let mailbox = keys::u32_at(row?.0, 4).ok_or_else(|| damaged("mailboxes", account))?;
             for row in tables.messages.prefix_iter(&txn, &mailbox.to_be_bytes())? {
-                let Some(row) = MessageRecord::decode(row?.1) else { continue };
+                let Some(row) = MessageRecord::decode(row?.1) else {
+                    continue;
+                };
                 add(&row, &mut listed.waiting);
                 if listed.waiting.len() >= most {
                     (listed.covered, listed.whole) = (manifest.covered, false);
