@@ -3,6 +3,7 @@ is damaged answers an error for itself alone."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import random
@@ -35,7 +36,10 @@ MESSAGES: dict[str, bytes] = {
     ),
     "ten thousand parts": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
     + b"".join(b"--b\r\nContent-Type: text/plain; name=n%d\r\n\r\npart %d\r\n" % (n, n) for n in range(10_000)),
-    "many references": HEAD + b"References:" + b"".join(b"\r\n <%d@x.test>" % n for n in range(10_000)) + b"\r\n\r\nx\r\n",
+    "many references": HEAD
+    + b"References:"
+    + b"".join(b"\r\n <%d@x.test>" % n for n in range(10_000))
+    + b"\r\n\r\nx\r\n",
 }
 # What holds NUL or lone CRs and LFs: for the doors that promise nothing about lines.
 BINARY: dict[str, bytes] = {
@@ -214,7 +218,9 @@ def test_import(running: Server, user: str, tmp_path: Path) -> None:
     messages = {**MESSAGES, "NULs": BINARY["NULs"], "bare CRs": BINARY["bare CRs"]}
     for number, octets in enumerate(messages.values()):
         (tmp_path / "box" / "cur" / f"{number:03}:2,").write_bytes(octets)
-    done = ironpost("mailbox", "import", f"{user}@{DOMAIN}", str(tmp_path / "box"), "--dir", str(running.folder), "--json")
+    done = ironpost(
+        "mailbox", "import", f"{user}@{DOMAIN}", str(tmp_path / "box"), "--dir", str(running.folder), "--json"
+    )
     assert json.loads(done.stdout)["stored"] == len(messages)
     with Imap(running, user) as client:
         client.do("SELECT INBOX")
@@ -232,7 +238,7 @@ def test_a_large_header_is_refused_by_name_or_stored(running: Server, user: str)
         client.command(f"RCPT TO:<{user}@{DOMAIN}>".encode())
         client.send(b"BDAT %d LAST\r\n" % len(header) + header)
         answer = client.reply()[-1]
-    assert answer.startswith(b"552") and b"header" in answer, answer
+    assert answer == b"552 5.3.4 Header section is larger than 1048576 octets"
     long = b"X-Long: " + b"a" * (8 << 20) + b"\r\nSubject: s\r\n\r\nb\r\n"
     many = b"To: " + b"".join(b"u%d@x.test,\r\n " % n for n in range(100_000)) + b"\r\n\r\nb\r\n"
     named = b"Message-ID: <" + b"a" * (1 << 20) + b"@x>\r\n\r\nb\r\n"
@@ -334,8 +340,6 @@ def modified_utf7(name: str) -> bytes:
             continue
         if run:
             encoded = run.encode("utf-16-be")
-            import base64
-
             out += b"&" + base64.b64encode(encoded).rstrip(b"=").replace(b"/", b",") + b"-"
             run = ""
         out += b"&-" if char == "&" else char.encode()
@@ -359,9 +363,9 @@ NAMES = [
     "{5}",
     "(x)",
     "NIL",
-    "é",
-    "é",
-    "É",
+    "\u00e9",
+    "e\u0301",
+    "\u00c9",
     "日本語/台北",
     "\U0001f600",
     "\U0010fffd",
@@ -383,7 +387,8 @@ def test_names(running: Server, user: str) -> None:
             client.do(b"STATUS " + literal(name) + b" (MESSAGES)")
             client.do(b"SUBSCRIBE " + literal(name))
             listed = client.do(b'LIST "" ' + literal(name.replace("%", "*")))
-            assert any(modified_utf7(name).replace(b"\\", b"\\\\").replace(b'"', b'\\"') in line or modified_utf7(name) in line for line in listed), name
+            quoted = modified_utf7(name).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+            assert any(quoted in line or modified_utf7(name) in line for line in listed), (name, listed)
         client.do(b"CREATE inbox", "NO")
         client.do(b"CREATE iNbOx/Child")
         client.do(b"CREATE INBOX/Child", "NO")
@@ -393,7 +398,15 @@ def test_names(running: Server, user: str) -> None:
             client.do(b"RENAME " + literal(name) + b" elsewhere")
             client.do(b"RENAME elsewhere " + literal(name))
             client.do(b"DELETE " + literal(name))
-        for bad in (b'""', b'"/"', b'"a//b"', b'"x\x7fy"', b'"' + b"x" * 1001 + b'"', literal("/".join(["l"] * 65)), b'"&AAA-"'):
+        for bad in (
+            b'""',
+            b'"/"',
+            b'"a//b"',
+            b'"x\x7fy"',
+            b'"' + b"x" * 1001 + b'"',
+            literal("/".join(["l"] * 65)),
+            b'"&AAA-"',
+        ):
             client.send(b"t CREATE " + bad + b"\r\n")
             answer = client.answer()[1]
             assert answer.startswith((b"t NO", b"t BAD")), (bad, answer)
@@ -421,7 +434,7 @@ def test_a_damaged_record(tmp_path: Path) -> None:
         assert server.stop() == 0
         spoil(server, b"UNIQUE-3")
         server.start()
-        workers = server.workers()
+        workers, folder = server.workers(), str(server.folder)
         with Imap(server, "bob") as client:
             client.do("SELECT INBOX")
             lines = client.do("FETCH 1:* (UID BODY.PEEK[])", "NO")
@@ -440,13 +453,23 @@ def test_a_damaged_record(tmp_path: Path) -> None:
             assert b"UNIQUE-2" in client.message("RETR 1")
             assert client.say("RETR 2").startswith(b"-ERR")
             assert b"UNIQUE-4" in client.message("RETR 3")
-        done = ironpost("mailbox", "export", f"bob@{DOMAIN}", str(tmp_path / "out"), "--dir", str(server.folder), check=False)
+        done = ironpost(
+            "mailbox",
+            "export",
+            f"bob@{DOMAIN}",
+            str(tmp_path / "out"),
+            "--format",
+            "maildir",
+            "--dir",
+            folder,
+            check=False,
+        )
         exported = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
         for number in (2, 4, 5):
             assert b"UNIQUE-%d" % number in exported, (done.stdout, done.stderr)
         assert done.returncode == 1, (done.stdout, done.stderr)
-        saved = ironpost("backup", str(tmp_path / "backup"), "--dir", str(server.folder), check=False)
-        assert "Traceback" not in saved.stderr
+        saved = ironpost("backup", str(tmp_path / "backup"), "--dir", folder, check=False)
+        assert "Traceback" not in saved.stderr, saved.stderr
         with Imap(server, "bob") as client:
             client.do("SELECT INBOX")
             client.do("STORE 2 +FLAGS (\\Deleted)")
@@ -457,6 +480,7 @@ def test_a_damaged_record(tmp_path: Path) -> None:
         assert server.stop() == 0
         checked = ironpost("store", "check", str(server.folder), "--full", "--json", check=False)
         problems = json.loads(checked.stdout)["problems"]
-        assert problems and all(problem.startswith("blob ") for problem in problems), problems
+        assert problems
+        assert all(problem.startswith("blob ") for problem in problems), problems
     finally:
         server.kill()

@@ -18,8 +18,9 @@ use crate::transfer::{self, Decoder, TransferEncoding};
 
 /// Octets of a header section or part that are decoded at once; a larger one is given out in pieces of that size.
 pub const PIECE_OCTETS: usize = 4 << 20;
-/// Octets of text that such a piece has in common with the one before it: a match up to this length is in one of them.
-pub const OVERLAP_OCTETS: usize = 8 << 10;
+/// Octets of text that such a piece has in common with the one before it: a match up to this length, that of an IMAP command,
+/// is in one of them.
+pub const OVERLAP_OCTETS: usize = 64 << 10;
 
 /// Gives out decoded header texts and text parts as UTF-8, piece by piece (SEARCH TEXT, RFC 9051 §6.4.4).
 ///

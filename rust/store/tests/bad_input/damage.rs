@@ -179,6 +179,36 @@ fn a_damaged_record_is_an_error_of_its_message_alone() {
     }
 }
 
+#[test]
+fn what_was_announced_of_a_large_damaged_body_is_sent_by_the_piece() {
+    let rig = Rig::new();
+    let large = body(1).repeat(500);
+    rig.deliver(&large);
+    rig.deliver(b"Subject: next\r\n\r\nx\r\n");
+    let view = rig.open("INBOX", true);
+    let pack = {
+        let context = rig.volume.context();
+        let txn = context.begin().unwrap();
+        let row = context.tables.message(&txn, view.mailbox, 1).unwrap().unwrap();
+        context.tables.blob(&txn, row.blob).unwrap().unwrap().pack
+    };
+    let path = ironpost_store::pack::read::pack_path(&rig.folder.path().join("packs"), pack);
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.write_all_at(b"\0", 4096 + 700_000).unwrap();
+    // `fetch` sees that no stretch is much larger than its limit, though megabytes are owed.
+    let (out, stretches, end) = rig.fetch(&view, "1:*", false, &[text()], 100_000);
+    assert!(matches!(end, Err(StoreError::Corrupt(_))), "{end:?}");
+    assert!(stretches > 10, "{stretches}");
+    let start = format!("* 1 FETCH (BODY[] {{{}}}\r\n", large.len());
+    let rest = out.strip_prefix(start.as_bytes()).unwrap();
+    assert!(rest.starts_with(&large[..500_000]));
+    assert!(rest[800_000..large.len()].iter().all(|&octet| octet == b' '));
+    assert_eq!(
+        &rest[large.len()..],
+        b")\r\n* 2 FETCH (BODY[] {20}\r\nSubject: next\r\n\r\nx\r\n)\r\n"
+    );
+}
+
 /// The store's tables by name, opened a second time once the volume is closed.
 fn spoil(folder: &std::path::Path, table: &str, change: impl Fn(&[u8], &[u8]) -> Option<Option<Vec<u8>>>) {
     let mut options = EnvOpenOptions::new();
