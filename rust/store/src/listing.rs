@@ -64,6 +64,7 @@ pub fn rows(view: Arc<MailboxView>, after: Uid, limit: usize) -> ReadJob {
         let mut listed = Vec::new();
         let wanted = uids.iter().skip_while(|&uid| uid <= after);
         each_row(&context.tables, &txn, view.mailbox, wanted, |uid, row| {
+            let row = row?;
             listed.push(ListedMessage {
                 uid,
                 size: row.size,

@@ -31,7 +31,7 @@ impl Batch<'_, '_> {
         former: &Former<'_>,
         prepared: &Prepared,
     ) -> Applied<Outcome> {
-        let name = check_name(mailbox)?;
+        let name = &*check_name(mailbox)?;
         let Some(body) = &prepared.body else {
             return reject(StoreError::Refused("there is no message to import".to_owned()));
         };
@@ -74,7 +74,7 @@ impl Batch<'_, '_> {
         subscribed: Option<bool>,
         numbers: (Option<u32>, Option<Uid>),
     ) -> Applied<Outcome> {
-        let name = check_name(name)?;
+        let name = &*check_name(name)?;
         let special_use = check_use(special_use)?;
         let exists = self.account_exists(account)?;
         if !exists || self.mailbox_named(account, name)?.is_none() {

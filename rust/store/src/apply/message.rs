@@ -119,7 +119,7 @@ impl Batch<'_, '_> {
         internal_zone: i16,
         prepared: &Prepared,
     ) -> Applied<Outcome> {
-        let name = super::mailbox::check_name(mailbox)?;
+        let name = &*super::mailbox::check_name(mailbox)?;
         let Some(body) = &prepared.body else {
             return reject(StoreError::Refused("there is no message to append".to_owned()));
         };
@@ -273,7 +273,7 @@ impl Batch<'_, '_> {
         target: &str,
         remove: bool,
     ) -> Applied<Outcome> {
-        let target = super::mailbox::check_name(target)?;
+        let target = &*super::mailbox::check_name(target)?;
         self.require_mailbox(account, mailbox)?;
         let Some(target_id) = self.mailbox_named(account, target)? else {
             return reject(StoreError::NotFound(target.to_owned()));

@@ -81,16 +81,17 @@ impl Batch<'_, '_> {
         self.require_account(account)?;
         let into = into.map(check_name).transpose()?;
         let wanted = choice.mailbox.as_deref().map(check_name).transpose()?;
-        let found = self.retained_rows(account, choice, wanted)?;
+        let found = self.retained_rows(account, choice, wanted.as_deref())?;
         let mut more = Amount::default();
         for row in &found {
             more.add(Amount::one(row.record.message.size));
         }
         self.require_room(account, more)?;
         // A refusal from here on comes in the middle of the writing: the transaction has to go.
-        self.recover_found(account, &found, into).map_err(|error| match error {
-            ApplyError::Rejected(error) | ApplyError::Broken(error) => ApplyError::Broken(error),
-        })?;
+        self.recover_found(account, &found, into.as_deref())
+            .map_err(|error| match error {
+                ApplyError::Rejected(error) | ApplyError::Broken(error) => ApplyError::Broken(error),
+            })?;
         Ok(Outcome::Count(found.len() as u64))
     }
 

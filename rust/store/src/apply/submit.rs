@@ -53,7 +53,7 @@ impl Batch<'_, '_> {
                 }
                 let account = delivery.account;
                 self.ensure_account(account)?;
-                let name = super::mailbox::check_name(&delivery.mailbox)?;
+                let name = &*super::mailbox::check_name(&delivery.mailbox)?;
                 let mailbox = match self.mailbox_named(account, name)? {
                     Some(mailbox) => mailbox,
                     None => self.create_with_superiors(account, name, "", true)?,
@@ -111,7 +111,7 @@ impl Batch<'_, '_> {
         let mut pending_groups: HashMap<String, Amount> = HashMap::new();
         let mut fits = Vec::with_capacity(submit.deliveries.len());
         for (index, delivery) in submit.deliveries.iter().enumerate() {
-            let name = super::mailbox::check_name(&delivery.mailbox)?;
+            let name = &*super::mailbox::check_name(&delivery.mailbox)?;
             if self.account_exists(delivery.account)? {
                 match self.mailbox_named(delivery.account, name)? {
                     Some(mailbox) => self.require_uids(delivery.account, mailbox, submit.deliveries.len())?,

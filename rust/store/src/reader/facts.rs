@@ -42,6 +42,7 @@ pub fn facts(view: Arc<MailboxView>, after: Uid, limit: usize) -> ReadJob {
         let mut found = Vec::new();
         let mut blobs = Vec::new();
         each_row(&context.tables, &txn, view.mailbox, wanted, |uid, row| {
+            let row = row?;
             blobs.push((row.prefix == 0).then_some(row.blob));
             found.push(MessageFact {
                 uid,

@@ -28,6 +28,7 @@ use crate::opening::map_size_of;
 use crate::pack::format::RecordKind;
 use crate::pack::read::{StoredRecord, pack_path};
 use crate::pack::recover::lock_writer;
+use crate::pack::window;
 use crate::prepare::{Recipient, recipients, structure_and_card, sync_folder};
 use crate::volume::FORMAT;
 
@@ -544,7 +545,7 @@ impl<'b> Builder<'b> {
                     Ok(card) => card,
                     Err(error) => {
                         report.damaged.push(error.to_string());
-                        card::for_index(&structure_and_card(b"").1)
+                        card::for_index(&structure_and_card(&mut &b""[..]).1)
                     }
                 };
                 self.put(self.tables.cards, &keys::blob(contents.blob), &card)?;
@@ -574,7 +575,10 @@ impl<'b> Builder<'b> {
         if card::Card::decode(record.card()).is_some() {
             return Ok(card::for_index(record.card()));
         }
-        Ok(card::for_index(&structure_and_card(&record.read_all()?).1))
+        let mut message = window::of_record(&record);
+        let full_card = structure_and_card(&mut message).1;
+        message.finish()?;
+        Ok(card::for_index(&full_card))
     }
 
     fn counters(&mut self, state: &State) -> Result<()> {
