@@ -338,6 +338,10 @@ impl Compactor {
             match found {
                 Found::Record(at, header) if header.kind == RecordKind::Journal => journals.push((at, header.length)),
                 Found::Record(..) => {}
+                Found::Doubtful(at, header) => done.damaged.push(format!(
+                    "pack {}: {} octets at {at} follow damage and lead nowhere",
+                    candidate.pack, header.length
+                )),
                 Found::Damaged(at, octets) => done.damaged.push(format!(
                     "pack {}: {octets} octets at {at} are no record",
                     candidate.pack

@@ -289,6 +289,12 @@ pub(crate) fn encode_journal(transactions: &[u8]) -> PreparedRecord {
     encode(transactions, RecordKind::Journal, &[], &[], &hint)
 }
 
+/// The record of a body for nobody.
+#[cfg(test)]
+pub(crate) fn encode_body_of(message: &[u8]) -> PreparedRecord {
+    encode_body(message, &Hint::new([], 0))
+}
+
 fn encode_body(message: &[u8], hint: &Hint) -> PreparedRecord {
     let structure = Structure::parse(message, &Limits::default());
     let full_card = card::build(message, &structure);
