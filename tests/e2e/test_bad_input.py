@@ -8,11 +8,13 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.support.server import DOMAIN, PASSWORD, RawClient, Server, ironpost
+from tests.support.bare import Imap, Pop3
+from tests.support.server import DOMAIN, Server, ironpost
 
 NOISE = random.Random(7).randbytes(60_000)
 HEAD = b"Subject: x\r\nFrom: a@remote.test\r\n"
@@ -41,95 +43,12 @@ MESSAGES: dict[str, bytes] = {
     + b"".join(b"\r\n <%d@x.test>" % n for n in range(10_000))
     + b"\r\n\r\nx\r\n",
 }
-# What holds NUL or lone CRs and LFs: for the doors that promise nothing about lines.
 BINARY: dict[str, bytes] = {
     "NULs": b"\0" * 300_000,
     "ELF": b"\x7fELF\x02\x01\x01" + NOISE,
     "bare CRs": b"Subject: x\r\rbody\r\r\n\r\r\nx\r",
     "bare LFs": b"Subject: x\n\nbody\n",
 }
-
-
-class Imap(RawClient):
-    """Tagged commands over a bare connection; literals are hashed as they come."""
-
-    def __init__(self, server: Server, user: str) -> None:
-        super().__init__(server.port("imap"))
-        self.line()
-        self.do(f'LOGIN {user}@{DOMAIN} "{PASSWORD}"')
-
-    def do(self, command: str | bytes, expect: str = "OK") -> list[bytes]:
-        """Runs a command; its untagged lines and the tagged answer, which must begin with `expect`."""
-        octets = command if isinstance(command, bytes) else command.encode()
-        self.send(b"t " + octets + b"\r\n")
-        lines, answer = self.answer()
-        assert answer.startswith(f"t {expect}".encode()), (octets[:80], answer, lines[-2:])
-        return [*lines, answer]
-
-    def answer(self) -> tuple[list[bytes], bytes]:
-        """Untagged lines, each with its literals in it, and the tagged line."""
-        lines: list[bytes] = []
-        while True:
-            line = self.line()
-            assert line, "the connection broke off"
-            if line.startswith(b"t "):
-                return lines, line.rstrip(b"\r\n")
-            while line.endswith(b"}\r\n"):
-                length = int(line[line.rindex(b"{") + 1 : -3])
-                line += self.file.read(length)
-                line += self.line()
-            lines.append(line.rstrip(b"\r\n"))
-
-    def body(self, number: int, item: str = "BODY.PEEK[]") -> bytes:
-        """One literal or quoted string of one message."""
-        self.send(f"t FETCH {number} {item}\r\n".encode())
-        line = self.line()
-        assert line.startswith(f"* {number} FETCH (".encode()), line
-        octets = b""
-        if line.endswith(b"}\r\n"):
-            octets = self.file.read(int(line[line.rindex(b"{") + 1 : -3]))
-            assert self.line() == b")\r\n"
-        assert self.line().startswith(b"t OK")
-        return octets
-
-    def append(self, octets: bytes, *, literal8: bool = False, expect: str = "OK") -> bytes:
-        """APPEND to INBOX."""
-        prefix = b"~" if literal8 else b""
-        self.send(b"t APPEND INBOX " + prefix + b"{%d}\r\n" % len(octets))
-        answer = self.line()
-        if answer.startswith(b"+"):
-            self.send(octets + b"\r\n")
-            answer = self.answer()[1]
-        assert answer.startswith(f"t {expect}".encode()), answer
-        return answer
-
-
-class Pop3(RawClient):
-    """POP3 without the line limits of client libraries."""
-
-    def __init__(self, server: Server, user: str) -> None:
-        super().__init__(server.port("pop3"))
-        self.line()
-        assert self.say(f"USER {user}@{DOMAIN}").startswith(b"+OK")
-        assert self.say(f"PASS {PASSWORD}").startswith(b"+OK")
-
-    def say(self, command: str) -> bytes:
-        self.send(command.encode() + b"\r\n")
-        return self.line()
-
-    def message(self, command: str) -> bytes:
-        """The octets of a multi-line answer, unstuffed, each line ended."""
-        answer = self.say(command)
-        assert answer.startswith(b"+OK"), answer
-        octets = bytearray()
-        at_start = True
-        while True:
-            line = self.file.readline(1 << 20)
-            assert line
-            if at_start and line == b".\r\n":
-                return bytes(octets)
-            octets += line[1:] if at_start and line.startswith(b".") else line
-            at_start = line.endswith(b"\r\n")
 
 
 def by_bdat(server: Server, user: str, octets: bytes) -> None:
@@ -156,14 +75,9 @@ def by_data(server: Server, user: str, octets: bytes, service: str = "smtp") -> 
         assert answer.startswith(b"250"), answer
 
 
-def by_append(server: Server, user: str, octets: bytes) -> None:
+def by_append(server: Server, user: str, octets: bytes, *, literal8: bool = False) -> None:
     with Imap(server, user) as client:
-        client.append(octets)
-
-
-def by_append8(server: Server, user: str, octets: bytes) -> None:
-    with Imap(server, user) as client:
-        client.append(octets, literal8=True)
+        client.append(octets, literal8=literal8)
 
 
 def compare(server: Server, user: str, expected: dict[str, bytes]) -> None:
@@ -187,7 +101,7 @@ def compare(server: Server, user: str, expected: dict[str, bytes]) -> None:
             client.message(f"TOP {number} 3")
 
 
-@pytest.mark.parametrize("door", [by_bdat, by_append, by_append8])
+@pytest.mark.parametrize("door", [by_bdat, by_append, partial(by_append, literal8=True)])
 def test_octets_come_back(running: Server, user: str, door: Callable[[Server, str, bytes], None]) -> None:
     for octets in MESSAGES.values():
         door(running, user, octets)
@@ -204,7 +118,7 @@ def test_lines_come_back(running: Server, user: str, service: str) -> None:
 
 def test_binary_by_literal8(running: Server, user: str) -> None:
     for octets in BINARY.values():
-        by_append8(running, user, octets)
+        by_append(running, user, octets, literal8=True)
     with Imap(running, user) as client:
         client.do("SELECT INBOX")
         for number, (name, octets) in enumerate(BINARY.items(), 1):
@@ -274,7 +188,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def peak(server: Server) -> int:
     """The most resident memory that any worker has had."""
-    found = []
+    found: list[int] = []
     for worker in server.workers():
         lines = Path(f"/proc/{worker}/status").read_text().splitlines()
         found.extend(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
