@@ -60,8 +60,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
     let largest = arguments.number("messages", 100_000, 1_000_000)?;
     let most = arguments.number("accounts", 10_000, 10_000)?;
     let bodies: Vec<Vec<u8>> = (0..64).map(|number| letter(OCTETS, number)).collect();
-    mailbox(arguments, largest, &bodies)?;
-    accounts(arguments, most, &bodies)
+    if !arguments.has("only-accounts") {
+        mailbox(arguments, largest, &bodies)?;
+    }
+    if !arguments.has("only-mailbox") {
+        accounts(arguments, most, &bodies)?;
+    }
+    Ok(())
 }
 
 fn mailbox(arguments: &Arguments, largest: u64, bodies: &[Vec<u8>]) -> Result<(), Fault> {

@@ -31,7 +31,7 @@ static MEMORY: memory::Counting = memory::Counting;
 const USAGE: &str = "usage: ironpost-bench-store FIGURE [--quick] [--folder DIR] ...
   append    durable appends beside their floor   --seconds N (of a turn) --octets N --rounds N
   writes    only the store's appends, for strace and callgrind   --messages N --outstanding N --octets N
-  flat      cost by the size of a mailbox and the number of accounts   --messages N (of the largest mailbox)
+  flat      cost by the size of a mailbox and the number of accounts   --messages N (of the largest mailbox) --accounts N --only-mailbox --only-accounts
   open      the first look at a large mailbox, cold and warm   --messages N
   recover   opening after SIGKILL under load   --messages N
   portable  neutral export and import   --messages N --octets N

@@ -89,3 +89,16 @@ impl Io {
         }
     }
 }
+
+/// Seconds that threads of this process with that name have been ready to run without a core: what a busy machine adds.
+pub(crate) fn waited(thread: &str) -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let waits = threads.filter_map(|entry| {
+        let folder = entry.path();
+        let name = std::fs::read_to_string(folder.join("comm")).ok()?;
+        let stat = std::fs::read_to_string(folder.join("schedstat")).ok()?;
+        let wait: f64 = stat.split(' ').nth(1)?.parse().ok()?;
+        (name.trim() == thread).then_some(wait / 1e9)
+    });
+    waits.sum()
+}
