@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use ironpost_store::db::records::flag;
 use ironpost_store::ops::{FlagMode, FlagSet};
 use ironpost_store::view::MailboxView;
 use ironpost_store::{Op, Options, Volume};
@@ -92,12 +93,14 @@ fn mailbox(arguments: &Arguments, largest: u64, bodies: &[Vec<u8>]) -> Result<()
         "octets",
         "flag µs",
         "octets",
+        "flag alone µs",
+        "octets",
         "expunge 100: µs/message",
         "octets",
         "view µs",
         "view ns/message",
     ])?;
-    let mut found: Vec<[f64; 4]> = Vec::new();
+    let mut found: Vec<[f64; 5]> = Vec::new();
     let mut size = 1000;
     let mut state = 88_172_645_463_325_252;
     while size <= largest {
@@ -116,22 +119,15 @@ fn mailbox(arguments: &Arguments, largest: u64, bodies: &[Vec<u8>]) -> Result<()
         let flags = cost(ROUNDS, FLAGS, |number| {
             flow(&volume, FLAGS, OUTSTANDING, |_| {
                 let uid = (uids.start + shuffled(&mut state, uids.end - uids.start)) as u32;
-                let op = Op::StoreFlags {
-                    account,
-                    mailbox,
-                    uids: vec![(uid, uid)],
-                    mode: if number % 2 == 0 {
-                        FlagMode::Add
-                    } else {
-                        FlagMode::Remove
-                    },
-                    flags: FlagSet {
-                        system: ironpost_store::db::records::flag::FLAGGED,
-                        keywords: Vec::new(),
-                    },
-                };
-                Ok((op, None))
+                Ok((flagged(account, mailbox, uid, number), None))
             })
+        })?;
+        let alone = cost(ROUNDS, FLAGS / 4, |number| {
+            for _ in 0..FLAGS / 4 {
+                let uid = (uids.start + shuffled(&mut state, uids.end - uids.start)) as u32;
+                one(&volume, flagged(account, mailbox, uid, number))?;
+            }
+            Ok(())
         })?;
         let mut first = uids.start as u32;
         let expunge = cost(ROUNDS, EXPUNGES.min(size / 1000) * u64::from(EXPUNGED), |_| {
@@ -161,16 +157,21 @@ fn mailbox(arguments: &Arguments, largest: u64, bodies: &[Vec<u8>]) -> Result<()
             format!("{:.0}", append.written),
             format!("{:.1}", flags.micros),
             format!("{:.0}", flags.written),
+            format!("{:.1}", alone.micros),
+            format!("{:.0}", alone.written),
             format!("{:.2}", expunge.micros),
             format!("{:.0}", expunge.written),
             format!("{view:.0}"),
             format!("{of_message:.2}"),
         ])?;
-        found.push([append.micros, flags.micros, expunge.micros, of_message]);
+        found.push([append.micros, flags.micros, alone.micros, expunge.micros, of_message]);
         size *= 10;
     }
     volume.close();
-    for (place, name) in ["append", "flag", "expunge", "view"].iter().enumerate() {
+    for (place, name) in ["append", "flag, 50 at a time", "flag, alone", "expunge", "view"]
+        .iter()
+        .enumerate()
+    {
         let costs = || found.iter().map(|costs| costs[place]);
         let first = costs().next().unwrap_or(f64::NAN);
         let ratio = costs().fold(0.0, f64::max) / first;
@@ -182,6 +183,24 @@ fn mailbox(arguments: &Arguments, largest: u64, bodies: &[Vec<u8>]) -> Result<()
         )?;
     }
     Ok(())
+}
+
+/// Sets or takes \\Flagged, in turn.
+fn flagged(account: u32, mailbox: u32, uid: u32, round: u64) -> Op {
+    Op::StoreFlags {
+        account,
+        mailbox,
+        uids: vec![(uid, uid)],
+        mode: if round.is_multiple_of(2) {
+            FlagMode::Add
+        } else {
+            FlagMode::Remove
+        },
+        flags: FlagSet {
+            system: flag::FLAGGED,
+            keywords: Vec::new(),
+        },
+    }
 }
 
 /// UIDs of the mailbox, about.
