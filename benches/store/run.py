@@ -93,8 +93,8 @@ def counts(quick: bool, folder: Path) -> str:
         more_batches = batches[1] - batches[0]
         before, after = syncs(few_trace), syncs(many_trace)
         lines.append(
-            f"{WRITERS} writers; {low} messages took {batches[0]} batches, {high} took {batches[1]}: the difference is counted, "
-            "so that start and end of the process fall out.\n"
+            f"{WRITERS} writers; {low} messages took {batches[0]} batches, {high} took {batches[1]}: the difference is "
+            "counted, so that start and end of the process fall out.\n"
         )
         lines += ["| synced | times | a batch |", "|---|---|---|"]
         for what in sorted(after):
