@@ -136,11 +136,13 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--only", choices=tuple(TITLES), action="append", help="only these figures")
     parser.add_argument("--alone", action="store_true", help="without Dovecot")
+    parser.add_argument("--built", action="store_true", help="take the program that is there, build nothing")
     parser.add_argument("--shared", action="store_true", help="say on the page that others used the machine")
     parser.add_argument("--scratch", type=Path, help="folder on the disk to be measured")
     arguments = parser.parse_args()
     figures: list[str] = arguments.only or [name for name in TITLES if not (arguments.alone and name == "peers")]
-    subprocess.run(["cargo", "build", "--release", "-q", "-p", "ironpost-bench-store"], cwd=ROOT, check=True)
+    if not arguments.built:
+        subprocess.run(["cargo", "build", "--release", "-q", "-p", "ironpost-bench-store"], cwd=ROOT, check=True)
     parent: Path = arguments.scratch or ROOT / ".cache"
     parent.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(datetime.UTC)
