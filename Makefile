@@ -56,11 +56,14 @@ soak: export IRONPOST_MODEL_SEED = $(SOAK_SEED)
 soak: export IRONPOST_STOP_ROUNDS = 50
 soak: export IRONPOST_STOP_SEED = $(SOAK_SEED)
 soak: export PROPTEST_CASES = 2000
+soak: export IRONPOST_CHURN_DAYS = 30
+soak: export IRONPOST_CHURN_DELIVERIES = 2000
 soak: build
 	@echo "soak: seed $(SOAK_SEED)"
 	$(SOAK_RUST) --test write_crash --test write_model --test damage
 	$(SOAK_RUST) --test processes -- --nocapture
 	$(SOAK_RUST) --test power_loss -- --nocapture
+	$(SOAK_RUST) --test churn -- --nocapture
 	scripts/setup.sh test
 	timeout $(SOAK_SECONDS) $(VENV)/bin/pytest tests/crash -n 0
 
@@ -76,6 +79,7 @@ lint: build
 
 bench: build
 	scripts/setup.sh bench
+	$(PY) benches/store/run.py --quick
 	$(PY) benches/run.py
 
 fuzz: $(VENV)/.tools

@@ -317,6 +317,53 @@ fn the_step_of_a_volume_and_its_figures() {
 }
 
 #[test]
+fn a_large_segment_of_messages_that_are_gone_goes() {
+    // Too large to be joined with others, as after months of mail.
+    let limits = Limits {
+        segment_octets: 1,
+        ..small()
+    };
+    let rig = Rig::new();
+    let deliver = |from: u32, until: u32| {
+        for number in from..until {
+            rig.deliver(format!("Subject: s{number}\r\n\r\nsome text {number} {}\r\n", number * 7919).as_bytes());
+        }
+    };
+    let expunge = |uids: Vec<(u32, u32)>| {
+        let view = rig.open("INBOX", true);
+        let op = Op::ExpungeUids {
+            account: ACCOUNT,
+            mailbox: view.mailbox,
+            uids,
+        };
+        rig.wait(rig.volume.write(op)).unwrap();
+    };
+    deliver(0, 40);
+    build_all(&rig, &limits);
+    let first = segments(&rig);
+    // A few that are gone are no reason to write it anew.
+    expunge(vec![(1, 5)]);
+    deliver(40, 41);
+    build_all(&rig, &limits);
+    assert!(first.iter().all(|path| path.exists()));
+    // Most of them are.
+    expunge(vec![(6, 35)]);
+    deliver(41, 42);
+    build_all(&rig, &limits);
+    assert!(first.iter().all(|path| !path.exists()));
+    assert_eq!(rig.volume.metrics()["search_documents"], 7);
+    let view = rig.open("INBOX", true);
+    let found = find(rig.volume.context(), &view, &SearchKey::Text("some text 37".to_owned()));
+    assert_eq!(found, "38");
+    // All of them.
+    expunge(vec![(1, 41)]);
+    deliver(42, 43);
+    build_all(&rig, &limits);
+    assert_eq!(rig.volume.metrics()["search_documents"], 2);
+    rig.finish();
+}
+
+#[test]
 fn nothing_is_built_on_a_full_disk() {
     let rig = Rig::new();
     rig.deliver(b"Subject: s\r\n\r\ntext\r\n");

@@ -6,6 +6,8 @@ use super::records::flag;
 
 /// Words of a set.
 const WORDS: usize = UIDS_PER_CHUNK as usize / 64;
+/// More runs than these, of four octets each, are not shorter than plain bits.
+const RUNS_MAX: usize = WORDS * 2 - 1;
 /// Codec version, the row's first octet.
 const VERSION: u8 = 1;
 
@@ -60,23 +62,51 @@ impl BitSet {
         })
     }
 
-    /// Runs of adjacent members as (first, last).
+    /// Adds all positions from the first to the last, which is below 4,096: by words, since every batch reads and writes
+    /// the sets of the mailboxes that it touches.
+    fn fill(&mut self, first: u32, last: u32) {
+        let (from, until) = (first as usize / 64, last as usize / 64);
+        for (index, word) in self.0.iter_mut().enumerate().take(until + 1).skip(from) {
+            let above = if index == from { !0 << (first % 64) } else { !0 };
+            let below = if index == until { !0 >> (63 - last % 64) } else { !0 };
+            *word |= above & below;
+        }
+    }
+
+    /// Runs of adjacent members as (first, last), as many as are shorter than plain bits and one more.
     fn runs(&self) -> Vec<(u16, u16)> {
-        let mut runs: Vec<(u16, u16)> = Vec::new();
-        for position in self.iter() {
-            let position = position as u16;
-            match runs.last_mut() {
-                Some(run) if run.1 + 1 == position => run.1 = position,
-                _ => runs.push((position, position)),
+        let mut runs = Vec::new();
+        let mut open = None;
+        for (index, &word) in self.0.iter().enumerate() {
+            let base = index as u32 * 64;
+            let mut at = 0;
+            while at < 64 {
+                let rest = word >> at;
+                if let Some(first) = open {
+                    at += rest.trailing_ones();
+                    if at < 64 {
+                        runs.push((first, (base + at - 1) as u16));
+                        open = None;
+                    }
+                } else if rest == 0 {
+                    break;
+                } else {
+                    at += rest.trailing_zeros();
+                    open = Some((base + at) as u16);
+                }
+            }
+            if runs.len() > RUNS_MAX {
+                return runs;
             }
         }
+        runs.extend(open.map(|first| (first, (UIDS_PER_CHUNK - 1) as u16)));
         runs
     }
 
     /// A length in octets: 0 empty, 512 plain bits, else 4 octets for each run.
     fn encode(&self, out: &mut Vec<u8>) {
         let runs = self.runs();
-        if runs.len() * 4 < WORDS * 8 {
+        if runs.len() <= RUNS_MAX {
             out.extend_from_slice(&((runs.len() * 4) as u16).to_le_bytes());
             for (first, last) in runs {
                 out.extend_from_slice(&first.to_le_bytes());
@@ -108,9 +138,7 @@ impl BitSet {
             if last >= UIDS_PER_CHUNK || first > last {
                 return None;
             }
-            for position in first..=last {
-                set.set(position, true);
-            }
+            set.fill(first, last);
         }
         Some(set)
     }
@@ -186,5 +214,79 @@ mod tests {
             }
         }
         assert_eq!(UidChunk::default().encode(), [1, 0, 0, 0, 0, 0, 0]);
+    }
+    /// The plain bits or the runs of a set, made position by position.
+    fn plainly(set: &BitSet) -> Vec<u8> {
+        let mut runs: Vec<(u16, u16)> = Vec::new();
+        for position in (0..4096).filter(|position| set.contains(*position)) {
+            let position = position as u16;
+            match runs.last_mut() {
+                Some(run) if run.1 + 1 == position => run.1 = position,
+                _ => runs.push((position, position)),
+            }
+        }
+        let body: Vec<u8> = if runs.len() * 4 < 512 {
+            let numbers = runs.iter().flat_map(|(first, last)| [*first, *last]);
+            numbers.flat_map(u16::to_le_bytes).collect()
+        } else {
+            set.0.iter().flat_map(|word| word.to_le_bytes()).collect()
+        };
+        [&(body.len() as u16).to_le_bytes()[..], &body].concat()
+    }
+
+    #[test]
+    fn words_and_positions_agree() {
+        let ranges: [&[(u32, u32)]; 12] = [
+            &[],
+            &[(0, 0)],
+            &[(4095, 4095)],
+            &[(0, 4095)],
+            &[(0, 63)],
+            &[(64, 127)],
+            &[(63, 64)],
+            &[(1, 62), (64, 64), (66, 190), (192, 4094)],
+            &[(0, 62), (64, 4095)],
+            &[(127, 128), (4032, 4095)],
+            &[(5, 5), (7, 9), (63, 63), (65, 65)],
+            &[(0, 2047), (2049, 4095)],
+        ];
+        for ranges in ranges {
+            let (mut filled, mut set) = (BitSet::default(), BitSet::default());
+            for &(first, last) in ranges {
+                filled.fill(first, last);
+                for position in first..=last {
+                    set.set(position, true);
+                }
+            }
+            assert_eq!(filled, set, "{ranges:?}");
+            let mut encoded = Vec::new();
+            set.encode(&mut encoded);
+            assert_eq!(encoded, plainly(&set), "{ranges:?}");
+            assert_eq!(BitSet::decode(&mut Reader(&encoded)), Some(set), "{ranges:?}");
+        }
+        // From few and long runs to many and short ones, across the bound between both forms.
+        let mut state = 88_172_645_463_325_252_u64;
+        for density in 1..64 {
+            let mut set = BitSet::default();
+            for position in 0..4096 {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                set.set(position, state % 64 < density);
+            }
+            let mut encoded = Vec::new();
+            set.encode(&mut encoded);
+            assert_eq!(encoded, plainly(&set), "{density}");
+            assert_eq!(BitSet::decode(&mut Reader(&encoded)), Some(set), "{density}");
+        }
+        for runs in [126, 127, 128, 129] {
+            let mut set = BitSet::default();
+            for run in 0..runs {
+                set.set(run * 3, true);
+            }
+            let mut encoded = Vec::new();
+            set.encode(&mut encoded);
+            assert_eq!(encoded, plainly(&set), "{runs}");
+        }
     }
 }

@@ -31,6 +31,9 @@ use crate::ids::{AccountId, ModSeq};
 use crate::jobs::ReadContext;
 use crate::search::document::{body_pieces, prefix_text};
 
+/// Documents of a segment that are looked at to tell whether it is mostly of the past.
+const SAMPLED: usize = 64;
+
 /// What bounds a step. The defaults keep it below about 64 MiB and a few seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -294,7 +297,10 @@ impl Builder<'_> {
             done.merged = self.merge(account, &folder, &mut manifest)?;
         }
         done.more = !self.index.is_stopped()
-            && (!whole || done.merged > 0 || !merge::candidates(&manifest, self.limits).is_empty());
+            && (!whole
+                || done.merged > 0
+                || !merge::candidates(&manifest, self.limits).is_empty()
+                || self.mostly_gone(account, &manifest)?.is_some());
         let mut seen = Seen::of(&manifest);
         if !whole {
             seen.waiting = (listed.waiting.len() as u64).saturating_sub(done.documents);
@@ -444,9 +450,33 @@ impl Builder<'_> {
         Ok(gone(document.blob)? || (document.prefix != 0 && gone(document.prefix)?))
     }
 
-    /// Merges some segments if there are enough; how many.
+    /// The first segment of whose documents at least half are gone, by a sample: written anew alone, so that space comes
+    /// back however large it is.
+    fn mostly_gone(&self, account: AccountId, manifest: &Manifest) -> Result<Option<u64>> {
+        let txn = self.context.begin()?;
+        for entry in &manifest.segments {
+            let Ok(segment) = self.index.segment(account, entry.number) else {
+                continue;
+            };
+            let documents = segment.documents();
+            let (mut looked_at, mut gone) = (0, 0);
+            for document in documents.iter().step_by(documents.len().div_ceil(SAMPLED).max(1)) {
+                looked_at += 1;
+                gone += usize::from(self.is_gone(&txn, document)?);
+            }
+            if looked_at > 0 && gone * 2 >= looked_at {
+                return Ok(Some(entry.number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Merges some segments if there are enough, or writes one anew that is mostly of the past; how many.
     fn merge(&self, account: AccountId, folder: &Path, manifest: &mut Manifest) -> Result<u64> {
-        let chosen = merge::candidates(manifest, self.limits);
+        let mut chosen = merge::candidates(manifest, self.limits);
+        if chosen.is_empty() {
+            chosen.extend(self.mostly_gone(account, manifest)?);
+        }
         let mut segments = Vec::new();
         for number in &chosen {
             match self.index.segment(account, *number) {
