@@ -30,6 +30,7 @@ import trio
 from ironpost import _core
 from ironpost.store.client import StoreClient
 
+ROOT = Path(__file__).resolve().parents[2]
 MESSAGE_OCTETS = 10_000
 ACCOUNT = 1
 COMPLETIONS = 256
@@ -56,7 +57,11 @@ def fetch_items(text: str) -> Any:
     """Parsed FETCH attributes, as a session has them."""
     wire = _core.ImapServer()
     wire.greet("OK", "", "ready")
+    login = b"a LOGIN u p\r\n"
+    wire.receive(login, len(login))
+    wire.next_event()
     wire.authenticated()
+    wire.respond("a", "OK", "", "done")
     wire.selected(True)
     command = f"a FETCH 1 {text}\r\n".encode()
     wire.receive(command, len(command))
@@ -423,7 +428,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=["wakeup", "cold", []])
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--dir", type=Path, default=Path.cwd(), help="a folder on a disk")
+    parser.add_argument("--dir", type=Path, default=ROOT / "target", help="a folder on a disk")
     arguments = parser.parse_args()
     if _core.build_profile != "release":
         raise SystemExit("build with --release to measure")

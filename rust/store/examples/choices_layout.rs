@@ -1,5 +1,5 @@
 //! Where the octets of a message go: `choices_layout [--quick] [append] [churn] [open] [inline] [threshold] [codec]`
-//! (docs/decisions/0010 to 0015).
+//! (docs/decisions/0009, 0010, 0012 and 0013).
 //!
 //! The store itself stands beside bare layouts that do nothing but write what must be written: packs with rows in LMDB,
 //! everything in LMDB, a file for each message with rows in LMDB. All get the same messages, in batches of 50; the layouts
@@ -59,6 +59,8 @@ struct Mail {
     random: Random,
     number: u64,
     fixed: Option<usize>,
+    /// One in twenty has some megabytes.
+    attachments: bool,
 }
 
 impl Mail {
@@ -67,14 +69,16 @@ impl Mail {
             random: Random(1),
             number: 0,
             fixed: Some(octets),
+            attachments: false,
         }
     }
 
-    fn mixed() -> Self {
+    fn mixed(attachments: bool) -> Self {
         Self {
             random: Random(2),
             number: 0,
             fixed: None,
+            attachments,
         }
     }
 
@@ -82,6 +86,9 @@ impl Mail {
         (0..count)
             .map(|_| {
                 self.number += 1;
+                if self.attachments && self.random.below(20) == 0 {
+                    return attachment(1_000_000 + self.random.below(3_000_000), self.number);
+                }
                 let octets = self.fixed.unwrap_or_else(|| mail_size(&mut self.random));
                 message(octets, self.number)
             })
@@ -172,38 +179,44 @@ fn read_some(layout: &mut dyn Layout, ids: &[u64], count: usize) -> Done<f64> {
     Ok(began.elapsed().as_secs_f64() * 1e6 / count as f64)
 }
 
-/// Replaces a twentieth of the messages again and again, as an account does over the months.
 fn churn(quick: bool) -> Done {
     let (messages, rounds) = if quick { (1_000, 3) } else { (20_000, 20) };
+    let text = "about 600 to 200,000 octets, mean near 10 KB";
+    replace(messages, rounds, false, text)?;
+    let (messages, rounds) = if quick { (200, 3) } else { (2_000, 20) };
+    replace(messages, rounds, true, "as before, but one in twenty has 1 to 4 MB")
+}
+
+/// Replaces a twentieth of the messages again and again, as accounts do over the months; then removes nine in ten.
+fn replace(messages: usize, rounds: usize, attachments: bool, sizes: &str) -> Done {
     let replaced = messages / 20;
     say(&format!(
-        "{messages} messages of mixed sizes (about 600 to 200,000 octets, mean near 10 KB), {rounds} times {replaced} of \
-         them at random removed and as many new ones added; the store seals and compacts after each round\n"
+        "{messages} messages of mixed sizes ({sizes}), {rounds} times {replaced} of them at random removed and as many new \
+         ones added, then nine in ten removed; the store seals and compacts after each round\n"
     ))?;
     say(
-        "| layout | first fill messages/s | adding, first 3 rounds | last 3 rounds | remove ms/1000 | upkeep ms/round | MB \
-         after fill | MB after churn | growth | files | read warm µs after |\n|---|---|---|---|---|---|---|---|---|---|---|",
+        "| layout | first fill messages/s | adding, first 5 rounds | last 5 rounds | slowest batch ms | remove ms/1000 | upkeep \
+         ms/round | MB after fill | MB after churn | MB after removal | files | read warm µs after churn |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|",
     )?;
     for kind in KINDS.iter().filter(|kind| **kind != "bare packs") {
         let place = folder()?;
         let mut layout = make(kind, place.path())?;
-        let mut mail = Mail::mixed();
-        let (mut ids, fill) = add(layout.as_mut(), &mut mail, messages)?;
+        let mut mail = Mail::mixed(attachments);
+        let mut slowest = 0.0_f64;
+        let (mut ids, fill) = add(layout.as_mut(), &mut mail, messages, &mut slowest)?;
         layout.upkeep()?;
         let full = disk(place.path())?.0;
         let mut random = Random(9);
         let (mut adding, mut removing, mut upkeep) = (Vec::new(), Duration::ZERO, Duration::ZERO);
         for _ in 0..rounds {
-            let mut gone = Vec::with_capacity(replaced);
-            for _ in 0..replaced {
-                gone.push(ids.swap_remove(random.below(ids.len())));
-            }
+            let gone = some_of(&mut ids, replaced, &mut random);
             let began = Instant::now();
             for part in gone.chunks(BATCH) {
                 layout.remove(part)?;
             }
             removing += began.elapsed();
-            let (new, speed) = add(layout.as_mut(), &mut mail, replaced)?;
+            let (new, speed) = add(layout.as_mut(), &mut mail, replaced, &mut slowest)?;
             ids.extend(new);
             adding.push(speed);
             let began = Instant::now();
@@ -211,30 +224,43 @@ fn churn(quick: bool) -> Done {
             upkeep += began.elapsed();
         }
         let warm = read_some(layout.as_mut(), &ids, replaced)?;
-        drop(layout);
         let (after, files) = disk(place.path())?;
+        for part in some_of(&mut ids, messages * 9 / 10, &mut random).chunks(BATCH) {
+            layout.remove(part)?;
+        }
+        layout.upkeep()?;
+        drop(layout);
+        let left = disk(place.path())?.0;
         say(&format!(
-            "| {kind} | {fill:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} | {:.2} | {files} | {warm:.1} |",
-            median(adding.iter().take(3).copied().collect()),
-            median(adding.iter().rev().take(3).copied().collect()),
+            "| {kind} | {fill:.0} | {:.0} | {:.0} | {slowest:.0} | {:.0} | {:.0} | {:.1} | {:.1} | {:.1} | {files} | {warm:.1} |",
+            median(adding.iter().take(5).copied().collect()),
+            median(adding.iter().rev().take(5).copied().collect()),
             removing.as_secs_f64() * 1e6 / (rounds * replaced) as f64,
             upkeep.as_secs_f64() * 1e3 / rounds as f64,
             full as f64 / 1e6,
             after as f64 / 1e6,
-            after as f64 / full as f64,
+            left as f64 / 1e6,
         ))?;
     }
-    Ok(())
+    say("")
+}
+
+/// Takes so many out at random.
+fn some_of(ids: &mut Vec<u64>, count: usize, random: &mut Random) -> Vec<u64> {
+    (0..count.min(ids.len()))
+        .map(|_| ids.swap_remove(random.below(ids.len())))
+        .collect()
 }
 
 /// Adds messages in batches; their numbers, and how many a second.
-fn add(layout: &mut dyn Layout, mail: &mut Mail, count: usize) -> Done<(Vec<u64>, f64)> {
+fn add(layout: &mut dyn Layout, mail: &mut Mail, count: usize, slowest: &mut f64) -> Done<(Vec<u64>, f64)> {
     let (mut ids, mut spent) = (Vec::with_capacity(count), Duration::ZERO);
     for _ in 0..count / BATCH {
         let batch = mail.batch(BATCH);
         let began = Instant::now();
         ids.extend(layout.append(&batch)?);
         spent += began.elapsed();
+        *slowest = slowest.max(began.elapsed().as_secs_f64() * 1e3);
     }
     let speed = ids.len() as f64 / spent.as_secs_f64();
     Ok((ids, speed))

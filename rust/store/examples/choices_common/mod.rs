@@ -108,9 +108,9 @@ pub fn mail_size(random: &mut Random) -> usize {
     (6_000.0 * (normal * 0.95).exp()).clamp(600.0, 200_000.0) as usize
 }
 
-/// A folder that goes when dropped, below `CHOICES_DIR` or the present folder; refused on tmpfs.
+/// A folder that goes when dropped, below `CHOICES_DIR` or cargo's `target`; refused on tmpfs.
 pub fn folder() -> Done<tempfile::TempDir> {
-    let base = std::env::var_os("CHOICES_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let base = std::env::var_os("CHOICES_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     if rustix::fs::statfs(&base)?.f_type as u64 == TMPFS {
         return Err("that is tmpfs; name a folder on a disk by CHOICES_DIR".into());
     }
@@ -224,8 +224,11 @@ pub fn say_conditions() -> Done {
 /// A sink that holds the message.
 pub fn sink_of(volume: &Volume, message: &[u8]) -> Done<Sink> {
     let mut sink = volume.sink(message.len() as u64);
-    if sink.push(message) != message.len() {
-        return Err("the sink is full: larger messages than this program is made for".into());
+    for piece in message.chunks(128 * 1024) {
+        while sink.push(piece) == 0 {
+            // Full until the store's threads have written some of it.
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
     Ok(sink)
 }

@@ -1,5 +1,6 @@
 //! Reading packs: pread, checksum, decompress, ranges. A damaged record is told by name and harms no other.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::IoSliceMut;
@@ -346,11 +347,25 @@ impl StoredRecord {
             };
         }
         raw.resize(raw_len, 0);
-        match zstd::bulk::decompress_to_buffer(stored, raw.as_mut_slice()) {
+        match decompress(stored, raw.as_mut_slice()) {
             Ok(length) if length == raw_len => Ok(raw),
             _ => Err(bad("compressed frame")),
         }
     }
+}
+
+thread_local! {
+    /// Making one costs several times what a message of usual size costs to expand (docs/decisions/0011).
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        RefCell::new(zstd::bulk::Decompressor::new().ok());
+}
+
+/// Expands one frame; the length of what came out.
+fn decompress(stored: &[u8], raw: &mut [u8]) -> std::io::Result<usize> {
+    DECOMPRESSOR.with_borrow_mut(|decompressor| match decompressor {
+        Some(decompressor) => decompressor.decompress_to_buffer(stored, raw),
+        None => zstd::bulk::decompress_to_buffer(stored, raw),
+    })
 }
 
 /// Reads exactly; an end of file is a damaged pack, not a fault of the system.
