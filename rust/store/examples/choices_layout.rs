@@ -18,7 +18,7 @@ use choices_common::{
     Done, Random, attachment, deliver, disk, flag, folder, forget_pages, mail_size, median, message, percentile,
     processor, refuse_debug_build, say, say_conditions, written,
 };
-use choices_layouts::{KINDS, Layout, make};
+use choices_layouts::{APPENDED, KINDS, Layout, make};
 use ironpost_store::db::records::MessageRecord;
 use ironpost_store::{Options, Ticket, Volume};
 
@@ -110,9 +110,9 @@ struct Appended {
 
 fn append(quick: bool) -> Done {
     let (rounds, messages, reads) = if quick { (1, 500, 200) } else { (5, 5_000, 2_000) };
-    let mut found: Vec<Appended> = KINDS.iter().map(|_| Appended::default()).collect();
+    let mut found: Vec<Appended> = APPENDED.iter().map(|_| Appended::default()).collect();
     for _ in 0..rounds {
-        for (kind, found) in KINDS.iter().zip(&mut found) {
+        for (kind, found) in APPENDED.iter().zip(&mut found) {
             let place = folder()?;
             let mut layout = make(kind, place.path())?;
             let mut mail = Mail::fixed(10_000);
@@ -151,7 +151,7 @@ fn append(quick: bool) -> Done {
         "| layout | messages/s | batch p50 ms | p99 ms | octets written per octet | CPU µs/message | read warm µs | read \
          cold µs |\n|---|---|---|---|---|---|---|---|",
     )?;
-    for (kind, found) in KINDS.iter().zip(found) {
+    for (kind, found) in APPENDED.iter().zip(found) {
         say(&format!(
             "| {kind} | {:.0} | {:.1} | {:.1} | {:.2} | {:.0} | {:.1} | {:.0} |",
             median(found.per_second),

@@ -16,6 +16,8 @@ use crate::choices_common::{Done, deliver};
 
 /// Names of the layouts that stand in every table.
 pub(crate) const KINDS: [&str; 4] = ["store", "bare packs", "bodies in LMDB", "file per message"];
+/// What is appended to and read: these, and packs whose space ahead is written once as zeros.
+pub(crate) const APPENDED: [&str; 5] = [KINDS[0], KINDS[1], "bare packs, zeroed ahead", KINDS[2], KINDS[3]];
 /// Octets of a message's hot row.
 const ROW: [u8; 64] = [7; 64];
 /// Octets of a card, about as the store has them.
@@ -42,8 +44,9 @@ pub(crate) trait Layout {
 pub(crate) fn make(kind: &str, folder: &Path) -> Done<Box<dyn Layout>> {
     Ok(match kind {
         "store" => Box::new(Store::open(folder)?),
-        "bare packs" => Box::new(Packs::open(folder, false)?),
-        "small ones inline" => Box::new(Packs::open(folder, true)?),
+        "bare packs" => Box::new(Packs::open(folder, false, false)?),
+        "bare packs, zeroed ahead" => Box::new(Packs::open(folder, false, true)?),
+        "small ones inline" => Box::new(Packs::open(folder, true, false)?),
         "bodies in LMDB" => Box::new(Bodies::open(folder)?),
         "file per message" => Box::new(Files::open(folder)?),
         _ => return Err(format!("no layout {kind}").into()),
@@ -137,10 +140,12 @@ struct Packs {
     length: u64,
     allocated: u64,
     inline: bool,
+    /// Space ahead is written as zeros, so that a sync has no extents to convert.
+    zeroed: bool,
 }
 
 impl Packs {
-    fn open(folder: &Path, inline: bool) -> Done<Self> {
+    fn open(folder: &Path, inline: bool, zeroed: bool) -> Done<Self> {
         let path = folder.join("pack");
         let file = OpenOptions::new()
             .read(true)
@@ -155,6 +160,7 @@ impl Packs {
             allocated: 0,
             file,
             inline,
+            zeroed,
         })
     }
 }
@@ -176,13 +182,13 @@ impl Layout for Packs {
         if !octets.is_empty() {
             let end = self.length + octets.len() as u64;
             if end > self.allocated {
+                let from = self.length.max(self.allocated);
                 self.allocated = end.next_multiple_of(8 << 20);
-                rustix::fs::fallocate(
-                    &self.file,
-                    FallocateFlags::empty(),
-                    self.length,
-                    self.allocated - self.length,
-                )?;
+                rustix::fs::fallocate(&self.file, FallocateFlags::empty(), from, self.allocated - from)?;
+                if self.zeroed {
+                    self.file
+                        .write_all_at(&vec![0; (self.allocated - from) as usize], from)?;
+                }
             }
             self.file.write_all_at(&octets, self.length)?;
             rustix::fs::fdatasync(&self.file)?;
