@@ -22,6 +22,8 @@ use choices_layouts::{APPENDED, KINDS, Layout, make};
 use ironpost_store::db::records::MessageRecord;
 use ironpost_store::{Options, Ticket, Volume};
 
+/// A part of the program; the argument is `--quick`.
+type Part = fn(bool) -> Done;
 /// Messages of a batch: what 50 connections have under way.
 const BATCH: usize = 50;
 
@@ -34,7 +36,7 @@ fn main() -> Done {
         return fill_and_die(kind, Path::new(path), messages.parse()?);
     }
     let quick = flag("--quick");
-    let parts: [(&str, fn(bool) -> Done); 6] = [
+    let parts: [(&str, Part); 6] = [
         ("append", append),
         ("churn", churn),
         ("open", open),
