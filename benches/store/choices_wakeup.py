@@ -17,7 +17,6 @@ import resource
 import select
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
