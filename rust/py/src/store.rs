@@ -171,6 +171,7 @@ impl Store {
             sync,
             retention,
             search_index,
+            ..Options::default()
         };
         let volume = long(py, || Volume::open(Path::new(path), &options))?.map_err(|fault| exception(&fault))?;
         let volume = Arc::new(volume);

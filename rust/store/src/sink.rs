@@ -21,8 +21,8 @@ use crate::ops::Outcome;
 use crate::pack::format::{FILE_HEADER, FRAME_OCTETS, Frame, SINGLE_DATA_OFFSET};
 use crate::prepare::{MESSAGE_OCTETS_MAX, StreamedFile};
 
-/// A body up to this stays in memory and goes to the shared pack.
-pub(crate) const MEMORY_OCTETS_MAX: usize = 256 * 1024;
+/// Usual bound of a body that stays in memory and goes to the shared pack.
+pub(crate) const SHARED_BODY: usize = 256 * 1024;
 /// Octets that all sinks hold in memory at most, about; beyond it new octets go to files at once.
 const ALL_SINKS_OCTETS_MAX: usize = 256 << 20;
 /// Octets of a streamed body that may wait for the disk; beyond it the sink is full.
@@ -37,6 +37,8 @@ pub(crate) struct SinkHub {
     /// `packs/<writer>`, where files are begun.
     folder: PathBuf,
     writer: WriterId,
+    /// A body up to this stays in memory and goes to the shared pack.
+    shared_body: usize,
     /// Numbers of this writer's pack files.
     next_pack: AtomicU32,
     memory: AtomicUsize,
@@ -59,10 +61,16 @@ impl std::fmt::Debug for SinkHub {
 }
 
 impl SinkHub {
-    pub(crate) fn start(folder: PathBuf, writer: WriterId, completions: Arc<Completions>) -> Result<Arc<Self>> {
+    pub(crate) fn start(
+        folder: PathBuf,
+        writer: WriterId,
+        shared_body: usize,
+        completions: Arc<Completions>,
+    ) -> Result<Arc<Self>> {
         let hub = Arc::new(Self {
             folder,
             writer,
+            shared_body,
             next_pack: AtomicU32::new(1),
             memory: AtomicUsize::new(0),
             completions,
@@ -350,7 +358,7 @@ impl Drop for SpoolFile {
 
 impl Sink {
     pub(crate) fn new(hub: Arc<SinkHub>, size_hint: u64) -> Self {
-        let room = usize::try_from(size_hint).unwrap_or(0).min(MEMORY_OCTETS_MAX);
+        let room = usize::try_from(size_hint).unwrap_or(0).min(hub.shared_body);
         Self {
             hub,
             size: 0,
@@ -508,7 +516,7 @@ impl Sink {
             streamed,
             keep: std::cell::Cell::new(false),
         };
-        if file.streamed.raw_len > MEMORY_OCTETS_MAX as u64 {
+        if file.streamed.raw_len > self.hub.shared_body as u64 {
             return Ok(Gathered::File(file));
         }
         // Spilt early for want of memory, yet small: it goes to the shared pack like others of its size.
@@ -534,7 +542,7 @@ impl BodySink for Sink {
         }
         self.size += octets.len() as u64;
         let crowded = self.hub.memory() + octets.len() > ALL_SINKS_OCTETS_MAX;
-        if self.spool.is_none() && (self.memory.len() + octets.len() > MEMORY_OCTETS_MAX || crowded) {
+        if self.spool.is_none() && (self.memory.len() + octets.len() > self.hub.shared_body || crowded) {
             self.spill();
         }
         self.count_memory(octets.len());

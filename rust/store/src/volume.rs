@@ -36,7 +36,7 @@ use crate::prepare::{PREFIX_OCTETS_MAX, sync_folder};
 use crate::preparer::Preparer;
 use crate::search::filter::index::SearchIndex;
 use crate::search::indexer::Indexer;
-use crate::sink::{Sink, SinkHub};
+use crate::sink::{SHARED_BODY, Sink, SinkHub};
 use crate::writer::{Loads, Queued, Writer, WriterShared};
 
 /// Format of a volume of this release; newer ones are refused.
@@ -59,6 +59,8 @@ pub struct Options {
     pub retention: u32,
     /// Text searches use the search index, and it may be built; false: each reads all messages.
     pub search_index: bool,
+    /// A body up to so many octets is gathered in memory and goes to the shared pack; a larger one has a pack of its own.
+    pub shared_body: usize,
 }
 
 impl Default for Options {
@@ -70,6 +72,7 @@ impl Default for Options {
             sync: true,
             retention: 0,
             search_index: true,
+            shared_body: SHARED_BODY,
         }
     }
 }
@@ -174,7 +177,12 @@ impl Volume {
             Arc::clone(&completions),
             options.readers,
         )?);
-        let hub = SinkHub::start(packs.join(number.to_string()), number, Arc::clone(&completions))?;
+        let hub = SinkHub::start(
+            packs.join(number.to_string()),
+            number,
+            options.shared_body,
+            Arc::clone(&completions),
+        )?;
         let shared = Arc::new(WriterShared::default());
         let loads = Arc::new(Loads::default());
         let epoch = Instant::now();

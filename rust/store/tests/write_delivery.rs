@@ -6,7 +6,7 @@ mod write_support;
 use ironpost_proto::body::BodySink;
 use ironpost_store::db::records::flag;
 use ironpost_store::ops::{Enqueue, FlagMode, FlagSet, Requeue, Submit};
-use ironpost_store::{Op, Outcome, StoreError};
+use ironpost_store::{Op, Options, Outcome, StoreError};
 use write_support::{Rig, body, delivery, quick};
 
 #[test]
@@ -482,5 +482,24 @@ fn dirty_pairs_name_what_changed() {
     })
     .unwrap();
     assert_eq!(rig.volume.take_dirty(), []);
+    rig.finish();
+}
+
+#[test]
+fn a_body_shares_a_pack_up_to_the_bound_of_the_volume() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        shared_body: 2_000,
+        ..quick()
+    };
+    let mut rig = Rig::open(folder.path(), &options);
+    for _ in 0..3 {
+        rig.deliver(1, "INBOX", &vec![b'x'; 2_000]).unwrap();
+    }
+    assert_eq!(rig.assert_clean().packs, 1);
+    for _ in 0..3 {
+        rig.deliver(1, "INBOX", &vec![b'x'; 2_001]).unwrap();
+    }
+    assert_eq!(rig.assert_clean().packs, 4);
     rig.finish();
 }
