@@ -973,9 +973,9 @@ class Store:
     def fingerprints(self, view: MailboxView, uids: Sequence[int]) -> int:
         # -> ticket: list[bytes | None], as Fingerprint gives them; None: gone or damaged
         ...
-    def read_top(
+    def top_octets(
         self, view: MailboxView, uid: int, lines: int
-    ) -> int: ...  # -> ticket: bytes: header, blank line, n lines
+    ) -> int: ...  # -> ticket: int: octets of header, blank line and n lines, to be read by read_message
 
     # -- queue
     def queue_due(self, now: float, limit: int) -> int: ...  # -> ticket: list[QueueItem] by due time, due <= now

@@ -70,6 +70,7 @@ fn candidates(context: &ReadContext, view: &MailboxView, needle: &str) -> Result
     let uids = view.told().uids.clone();
     let mut left = 0;
     each_row(&context.tables, &txn, view.mailbox, uids.iter(), |_, row| {
+        let row = row?;
         let document = Document {
             blob: row.blob,
             prefix: row.prefix,
@@ -101,6 +102,7 @@ fn sort_keys(context: &ReadContext, view: &MailboxView) -> Result<usize, Fault> 
     let mut sum = 0_u64;
     let uids = view.told().uids.clone();
     each_row(&context.tables, &txn, view.mailbox, uids.iter(), |_, row| {
+        let row = row?;
         let card = cards.get(row.blob)?;
         if let Some(card) = card.and_then(Card::decode)
             && let Some(extras) = card.extras

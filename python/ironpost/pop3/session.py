@@ -260,16 +260,30 @@ class Session:
         )
 
     async def retr(self, number: int) -> None:
-        """RETR, in chunks: a slow client holds one of them."""
+        """RETR."""
+        if not self._present(number):
+            return
+        uid, size = self.messages[number - 1]
+        await self._send(uid, size, f"{size} octets")
+
+    async def top(self, number: int, lines: int) -> None:
+        """TOP."""
         if not self._present(number):
             return
         assert self.view is not None
-        uid, size = self.messages[number - 1]
+        uid = self.messages[number - 1][0]
+        size = await self._first(self.store.core.top_octets(self.view, uid, lines))
+        if size is not None:
+            await self._send(uid, size, "top of message follows")
+
+    async def _send(self, uid: int, size: int, text: str) -> None:
+        """Answers with the first `size` octets of a message, in chunks: a slow client holds one of them."""
+        assert self.view is not None
         core = self.store.core
-        chunk = await self._read_first(core.read_message(self.view, uid, 0, _CHUNK_OCTETS))
+        chunk = await self._first(core.read_message(self.view, uid, 0, min(size, _CHUNK_OCTETS)))
         if chunk is None:
             return
-        self.wire.begin_message(f"{size} octets")
+        self.wire.begin_message(text)
         offset = 0
         while chunk:
             self.wire.message(chunk)
@@ -278,8 +292,9 @@ class Session:
                 await self.stream.drain(self.wire, timeouts.POP3_WRITE)
             if offset >= size:
                 break
+            length = min(size - offset, _CHUNK_OCTETS)
             try:
-                chunk = await self.store.call(core.read_message(self.view, uid, offset, _CHUNK_OCTETS))
+                chunk = await self.store.call(core.read_message(self.view, uid, offset, length))
             except _core.StoreError as error:
                 # The answer has begun: ending it properly would pass off a part as the whole.
                 self.log.error("pop3 message broke off", uid=uid, error=str(error))
@@ -288,25 +303,13 @@ class Session:
                 return
         self.wire.end_message()
 
-    async def top(self, number: int, lines: int) -> None:
-        """TOP."""
-        if not self._present(number):
-            return
-        assert self.view is not None
-        chunk = await self._read_first(self.store.core.read_top(self.view, self.messages[number - 1][0], lines))
-        if chunk is None:
-            return
-        self.wire.begin_message("top of message follows")
-        self.wire.message(chunk)
-        self.wire.end_message()
-
-    async def _read_first(self, ticket: int) -> bytes | None:
+    async def _first(self, ticket: int) -> Any:
+        """What the first look at a message gives; `None` once the client has been told that it cannot be read."""
         try:
-            octets: bytes = await self.store.call(ticket)
+            return await self.store.call(ticket)
         except _core.NotFound:
             self.wire.err("the message has been removed by another session")
             return None
-        return octets
 
     async def dele(self, number: int) -> None:
         """DELE: only noted; QUIT carries it out."""

@@ -1,4 +1,5 @@
 //! Every rule by an example, and every way to cut the input.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use proptest::prelude::*;
 

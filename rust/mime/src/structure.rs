@@ -5,9 +5,10 @@
 //! a part follow it.
 use std::ops::Range;
 
-use memchr::{memchr_iter, memmem};
+use memchr::memmem;
 
-use crate::headers::{self, is_empty_line, is_white, line_end, without_line_end};
+use crate::headers::{self, is_empty_line, is_white};
+use crate::octets::{Octets, append, count_lines, line_end, slice, without_line_end};
 use crate::params::{self, ContentType};
 use crate::transfer::TransferEncoding;
 
@@ -76,7 +77,15 @@ impl Structure {
     /// message/rfc822 is looked into whatever its Content-Transfer-Encoding says: an encoded one is illegal
     /// (RFC 2046 §5.2.1), yet BODYSTRUCTURE has no other form for it than that of an embedded message.
     #[must_use]
-    pub fn parse(message: &[u8], limits: &Limits) -> Self {
+    pub fn parse(mut message: &[u8], limits: &Limits) -> Self {
+        Self::read(&mut message, limits)
+    }
+
+    /// As [`Self::parse`], of a message that need not be in memory: what is kept of it is bounded by the limits.
+    ///
+    /// When the source fails on the way the table is of no use; the source knows.
+    #[must_use]
+    pub fn read<O: Octets + ?Sized>(message: &mut O, limits: &Limits) -> Self {
         let mut parser = Parser {
             message,
             limits,
@@ -85,9 +94,33 @@ impl Structure {
             open: Vec::new(),
             counted_to: 0,
             counted: 0,
+            dashes: memmem::Finder::new(LINE_WITH_DASHES),
+            spare: Vec::new(),
         };
         parser.run();
         Self { parts: parser.parts }
+    }
+
+    /// The header sections alone, with the table that describes them: ENVELOPE, BODY and BODYSTRUCTURE are made of these
+    /// as of the message itself. Of a section the first `section_max` octets are taken, of all `all_max`.
+    pub fn headers<O: Octets + ?Sized>(&self, message: &mut O, section_max: usize, all_max: usize) -> Headers {
+        let mut headers = Headers {
+            octets: Vec::new(),
+            structure: self.clone(),
+            is_whole: true,
+        };
+        for part in &mut headers.structure.parts {
+            let start = headers.octets.len();
+            let length = part.header.len().min(section_max).min(all_max.saturating_sub(start));
+            headers.is_whole &= length == part.header.len();
+            append(
+                message,
+                part.header.start..part.header.start + length,
+                &mut headers.octets,
+            );
+            part.header = start..headers.octets.len();
+        }
+        headers
     }
 
     /// Octets of the message's header section, the empty line included.
@@ -119,6 +152,17 @@ impl Structure {
     pub(crate) fn root(&self) -> &Part {
         &self.parts[0]
     }
+}
+
+/// The header sections of a message one after another ([`Structure::headers`]).
+#[derive(Debug)]
+pub struct Headers {
+    /// Their octets.
+    pub octets: Vec<u8>,
+    /// The message's table, whose header ranges are those of `octets`; the ranges of bodies stay as they were.
+    pub structure: Structure,
+    /// False when a limit has cut one.
+    pub is_whole: bool,
 }
 
 /// What the Content fields of a header section say.
@@ -156,8 +200,11 @@ struct Open {
     is_digest: bool,
 }
 
-struct Parser<'a> {
-    message: &'a [u8],
+/// The beginning of a boundary line, with the end of the line before it.
+const LINE_WITH_DASHES: &[u8] = b"\n--";
+
+struct Parser<'a, O: Octets + ?Sized> {
+    message: &'a mut O,
     limits: &'a Limits,
     parts: Vec<Part>,
     /// Parts that have begun and not ended, each within the one before it.
@@ -166,6 +213,9 @@ struct Parser<'a> {
     /// LF octets before `counted_to`; positions are asked for in rising order, but for a line end.
     counted_to: usize,
     counted: usize,
+    dashes: memmem::Finder<'static>,
+    /// For octets that are not at hand in one piece.
+    spare: Vec<u8>,
 }
 
 /// What comes next.
@@ -175,7 +225,7 @@ enum State {
     Hit(Hit),
 }
 
-impl Parser<'_> {
+impl<O: Octets + ?Sized> Parser<'_, O> {
     fn run(&mut self) {
         self.begin(0, false);
         let mut state = State::Header(0);
@@ -194,7 +244,7 @@ impl Parser<'_> {
                 }
             };
         }
-        let end = self.message.len();
+        let end = self.message.size();
         self.finish(0, end);
     }
 
@@ -202,9 +252,9 @@ impl Parser<'_> {
     fn lines_before(&mut self, at: usize) -> usize {
         if at < self.counted_to {
             // Only ever back over the one line end that a boundary takes.
-            return self.counted - memchr_iter(b'\n', &self.message[at..self.counted_to]).count();
+            return self.counted - count_lines(self.message, at..self.counted_to);
         }
-        self.counted += memchr_iter(b'\n', &self.message[self.counted_to..at]).count();
+        self.counted += count_lines(self.message, self.counted_to..at);
         self.counted_to = at;
         self.counted
     }
@@ -301,72 +351,106 @@ impl Parser<'_> {
     }
 
     /// Reads header lines up to the empty line, a boundary line or the end of the message.
-    fn read_header(&self, start: usize) -> (Content, HeaderEnd) {
+    fn read_header(&mut self, start: usize) -> (Content, HeaderEnd) {
         let mut content = Content::default();
+        let size = self.message.size();
         let limit = start.saturating_add(self.limits.header_octets_max);
         let mut at = start;
-        while at < self.message.len() {
+        while at < size {
             if let Some(hit) = self.boundary_at(at) {
                 return (content, HeaderEnd::Boundary(hit));
             }
             let mut end = line_end(self.message, at);
-            if is_empty_line(&self.message[at..end]) {
+            let line = self.message.at(at);
+            if is_empty_line(&line[..line.len().min(end - at)]) {
                 return (content, HeaderEnd::Body(end));
             }
-            while self.message.get(end).is_some_and(|&octet| is_white(octet)) {
+            let may_be_content = line
+                .first()
+                .is_some_and(|octet| matches!(octet, b'c' | b'C' | b'm' | b'M'));
+            while self.message.at(end).first().is_some_and(|&octet| is_white(octet)) {
                 end = line_end(self.message, end);
             }
-            if at < limit && matches!(self.message[at], b'c' | b'C' | b'm' | b'M') {
-                content.take(&self.message[at..end]);
+            if at < limit && may_be_content {
+                content.take(slice(self.message, at..end.min(limit), &mut self.spare));
             }
             at = end;
         }
-        (content, HeaderEnd::Body(self.message.len()))
+        (content, HeaderEnd::Body(size))
     }
 
     /// The position before the line end that precedes a line.
-    fn before_line_end(&self, line: usize) -> usize {
-        without_line_end(&self.message[..line]).len()
+    fn before_line_end(&mut self, line: usize) -> usize {
+        without_line_end(self.message, 0, line)
     }
 
     /// Looks for the next boundary line from the start of a line on.
-    fn find_boundary(&self, at: usize) -> Option<Hit> {
+    fn find_boundary(&mut self, at: usize) -> Option<Hit> {
         if self.open.is_empty() {
             return None;
         }
-        if let Some(hit) = self.boundary_at(at) {
-            return Some(hit);
+        let mut hit = self.boundary_at(at);
+        let mut from = at;
+        while hit.is_none() {
+            let line = self.find_dashes(from)?;
+            hit = self.boundary_at(line);
+            from = line;
         }
-        memmem::find_iter(self.message.get(at..)?, b"\n--").find_map(|offset| self.boundary_at(at + offset + 1))
+        hit
+    }
+
+    /// The next line that begins with `--`, of those after the one that holds a position.
+    fn find_dashes(&mut self, mut from: usize) -> Option<usize> {
+        /// A match may begin in one piece and end in the next.
+        const SEAM: usize = LINE_WITH_DASHES.len() - 1;
+        loop {
+            let piece = self.message.at(from);
+            if piece.len() <= SEAM {
+                return None;
+            }
+            if let Some(offset) = self.dashes.find(piece) {
+                return Some(from + offset + 1);
+            }
+            from += piece.len() - SEAM;
+        }
     }
 
     /// The boundary line that begins here, if one does.
     ///
     /// RFC 2046 §5.1.1 compares only the beginning of the line; where several open boundaries match the longest is
     /// meant, among equals the innermost. A line that is exactly one of them, closing dashes aside, is that one.
-    fn boundary_at(&self, line: usize) -> Option<Hit> {
-        if self.open.is_empty() || !self.message.get(line..)?.starts_with(b"--") {
+    fn boundary_at(&mut self, line: usize) -> Option<Hit> {
+        if self.open.is_empty() || !self.message.at(line).starts_with(b"--") {
             return None;
         }
         let after = line_end(self.message, line);
         crate::work::note(after - line);
-        let text = without_line_end(&self.message[line + 2..after]);
-        let stem = text.strip_suffix(b"--").unwrap_or(text);
+        let start = line + 2;
+        let length = without_line_end(self.message, start, after) - start;
+        // The longest boundary and closing dashes are all that is looked at, however long the line is.
+        let longest = self.open.iter().map(|open| open.boundary.len()).max().unwrap_or(0);
+        let shown = length.min(longest + 2);
+        let text = slice(self.message, start..start + shown, &mut self.spare);
+        let stem = if shown == length {
+            text.strip_suffix(b"--").unwrap_or(text).len()
+        } else {
+            length
+        };
         let mut best: Option<(usize, usize)> = None;
         for (index, open) in self.open.iter().enumerate().rev() {
-            let length = open.boundary.len();
+            let octets = open.boundary.len();
             crate::work::note(1);
-            if best.is_none_or(|(_, longest)| length > longest) && text.starts_with(&open.boundary) {
-                best = Some((index, length));
-                if length == text.len() || length == stem.len() {
+            if best.is_none_or(|(_, longest)| octets > longest) && text.starts_with(&open.boundary) {
+                best = Some((index, octets));
+                if octets == length || octets == stem {
                     break;
                 }
             }
         }
-        let (open, length) = best?;
+        let (open, octets) = best?;
         Some(Hit {
             open,
-            is_closing: text[length..].starts_with(b"--"),
+            is_closing: text[octets..].starts_with(b"--"),
             line,
             after,
         })
@@ -388,7 +472,7 @@ impl Parser<'_> {
         }
         self.open.truncate(hit.open + usize::from(!hit.is_closing));
         // A boundary line that the message ends in opens nothing: a part begins on the line after it.
-        if hit.is_closing || !self.message[hit.line..hit.after].ends_with(b"\n") {
+        if hit.is_closing || self.message.at(hit.after - 1).first() != Some(&b'\n') {
             return State::Body(hit.after);
         }
         self.begin(hit.after, true);

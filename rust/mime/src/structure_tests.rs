@@ -2,13 +2,33 @@
 use ironpost_proto::imap::fetch_att::{Section, SectionText};
 
 use super::*;
+use crate::octets::tests::Narrow;
 
 fn parse(message: &[u8]) -> Structure {
     let structure = Structure::parse(message, &Limits::default());
+    for width in [16, 17, 64] {
+        let mut narrow = Narrow {
+            message,
+            width,
+            broken_at: usize::MAX,
+        };
+        assert_eq!(Structure::read(&mut narrow, &Limits::default()), structure);
+        headers_suffice(message, &structure, &mut narrow);
+    }
     let mut table = Vec::new();
     structure.encode(&mut table);
     assert_eq!(Structure::decode(&table).unwrap(), structure);
     structure
+}
+
+/// BODYSTRUCTURE, made of the header sections alone, is that of the message.
+fn headers_suffice(message: &[u8], structure: &Structure, source: &mut Narrow<'_>) {
+    let headers = structure.headers(source, usize::MAX, usize::MAX);
+    assert!(headers.is_whole);
+    let (mut whole, mut alone) = (Vec::new(), Vec::new());
+    crate::bodystructure(message, structure, true, &mut whole);
+    crate::bodystructure(&headers.octets, &headers.structure, true, &mut alone);
+    assert_eq!(alone, whole);
 }
 
 /// The octets of a section written as `1.2.MIME`.
@@ -318,4 +338,32 @@ fn a_deep_tree_can_be_stored_and_shown() {
     let mut table = Vec::new();
     structure.encode(&mut table);
     assert_eq!(Structure::decode(&table).unwrap(), structure);
+}
+
+#[test]
+fn a_source_that_breaks_off_ends_the_reading() {
+    let message = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b\r\n\r\ny\r\n--b--\r\n";
+    for broken_at in 0..message.len() {
+        let mut narrow = Narrow {
+            message,
+            width: 16,
+            broken_at,
+        };
+        // It ends, and every range is within the message.
+        let structure = Structure::read(&mut narrow, &Limits::default());
+        assert_eq!(structure.message_len(), message.len());
+    }
+}
+
+#[test]
+fn headers_are_cut_at_their_limits() {
+    let message =
+        b"Subject: long\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nA: b\r\n\r\nx\r\n--b--\r\n";
+    let structure = parse(message);
+    let cut = structure.headers(&mut &message[..], 13, 100);
+    assert!(!cut.is_whole);
+    assert_eq!(cut.octets, b"Subject: longA: b\r\n\r\n");
+    assert_eq!(cut.structure.parts()[1].header, 13..21);
+    let cut = structure.headers(&mut &message[..], 13, 15);
+    assert_eq!(cut.octets, b"Subject: longA:");
 }

@@ -569,9 +569,9 @@ impl Store {
         self.read(listing::fingerprints(Arc::clone(view.inner()), uids))
     }
 
-    fn read_top(&self, view: &MailboxView, uid: u32, lines: u64) -> PyResult<Ticket> {
+    fn top_octets(&self, view: &MailboxView, uid: u32, lines: u64) -> PyResult<Ticket> {
         let lines = u32::try_from(lines).unwrap_or(u32::MAX);
-        self.read(reader::read_top(Arc::clone(view.inner()), uid, lines))
+        self.read(reader::top_octets(Arc::clone(view.inner()), uid, lines))
     }
 
     // -- queue

@@ -3,7 +3,7 @@
 //! The full card stands in the pack record; `cards` holds as much of it as fits below LMDB's overflow limit
 //! (lmdb.md 4.7). What had to be left out says so, and is read from the pack.
 
-use ironpost_mime::{Structure, address_list, date, encoded_word, headers, subject, threading};
+use ironpost_mime::{Headers, Structure, address_list, date, encoded_word, headers, subject, threading};
 
 use crate::db::codec::{Reader, put_short_bytes};
 
@@ -211,6 +211,17 @@ fn long_bytes<'a>(reader: &mut Reader<'a>) -> Option<Option<&'a [u8]>> {
 /// The full card of a message.
 #[must_use]
 pub fn build(message: &[u8], structure: &Structure) -> Vec<u8> {
+    build_of(message, structure, true)
+}
+
+/// The full card of a message of which only the header sections are at hand. When they are not whole the card leaves
+/// out what SEARCH finds in it, so that the header is read.
+#[must_use]
+pub fn of_headers(headers: &Headers) -> Vec<u8> {
+    build_of(&headers.octets, &headers.structure, headers.is_whole)
+}
+
+fn build_of(message: &[u8], structure: &Structure, is_whole: bool) -> Vec<u8> {
     let header = &message[..structure.header_len().min(message.len())];
     let subject = headers::first(header, b"Subject").map(subject::base_subject);
     let (from, display_from) = address_keys(header, b"From");
@@ -230,7 +241,11 @@ pub fn build(message: &[u8], structure: &Structure) -> Vec<u8> {
     let (references, cut) = kept_references(&ancestors);
     let root = references.first().copied().unwrap_or(own);
     let hashes: Vec<u8> = references.iter().flat_map(|hash| hash.to_le_bytes()).collect();
-    let blocks = fields::build(header);
+    let blocks = if is_whole {
+        fields::build(header)
+    } else {
+        Default::default()
+    };
     let (mut envelope, mut body, mut bodystructure) = (Vec::new(), Vec::new(), Vec::new());
     ironpost_mime::envelope(header, &mut envelope);
     ironpost_mime::bodystructure(message, structure, false, &mut body);

@@ -179,7 +179,7 @@ impl Compactor {
                 small.push(Candidate { pack, row });
             }
         }
-        dead.sort_by_key(|candidate| std::cmp::Reverse(candidate.row.synced - candidate.row.live));
+        dead.sort_by_key(|candidate| std::cmp::Reverse(candidate.row.synced.saturating_sub(candidate.row.live)));
         if small.len() >= self.rules.small_count.max(2) {
             // Neighbours by the numbers of their blobs, so that the range that a pack covers stays short.
             small.sort_by_key(|candidate| candidate.row.first_blob);
@@ -255,7 +255,7 @@ impl Compactor {
             // What cannot be read stays where it is: somebody may mend it from a backup.
             return Ok(());
         }
-        if !self.tell_again(candidate, &journals, retained)? {
+        if !self.tell_again(candidate, &journals, retained, done)? {
             return Ok(());
         }
         self.write(Op::Retire { pack: candidate.pack }, Vec::new())?;
@@ -338,6 +338,10 @@ impl Compactor {
             match found {
                 Found::Record(at, header) if header.kind == RecordKind::Journal => journals.push((at, header.length)),
                 Found::Record(..) => {}
+                Found::Doubtful(at, header) => done.damaged.push(format!(
+                    "pack {}: {} octets at {at} follow damage and lead nowhere",
+                    candidate.pack, header.length
+                )),
                 Found::Damaged(at, octets) => done.damaged.push(format!(
                     "pack {}: {octets} octets at {at} are no record",
                     candidate.pack
@@ -348,12 +352,26 @@ impl Compactor {
         Ok(journals)
     }
 
-    /// Tells journal records again; false when stopped in the middle.
-    fn tell_again(&self, candidate: &Candidate, journals: &[(u64, u32)], retained: &Arc<RetainedSet>) -> Result<bool> {
+    /// Tells journal records again; false when stopped in the middle, or when some of it cannot be understood: damaged, or
+    /// of a later release.
+    fn tell_again(
+        &self,
+        candidate: &Candidate,
+        journals: &[(u64, u32)],
+        retained: &Arc<RetainedSet>,
+        done: &mut Compacted,
+    ) -> Result<bool> {
         let file = self.context.packs.file(candidate.pack)?;
         for &(at, length) in journals {
             let record = StoredRecord::open(Arc::clone(&file), candidate.pack, at, length)?;
             let contents = record.read_all()?;
+            if !crate::journal::is_whole(&contents) {
+                done.damaged.push(format!(
+                    "pack {}: the journal at {at} is not understood",
+                    candidate.pack
+                ));
+                return Ok(false);
+            }
             for (_, entries) in transactions(&contents) {
                 for piece in crate::journal::pieces(entries, STEP_JOURNAL) {
                     if self.stop.load(Ordering::Relaxed) {

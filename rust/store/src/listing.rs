@@ -64,6 +64,7 @@ pub fn rows(view: Arc<MailboxView>, after: Uid, limit: usize) -> ReadJob {
         let mut listed = Vec::new();
         let wanted = uids.iter().skip_while(|&uid| uid <= after);
         each_row(&context.tables, &txn, view.mailbox, wanted, |uid, row| {
+            let row = row?;
             listed.push(ListedMessage {
                 uid,
                 size: row.size,
@@ -77,7 +78,8 @@ pub fn rows(view: Arc<MailboxView>, after: Uid, limit: usize) -> ReadJob {
     })
 }
 
-fn flag_names(row: &MessageRecord, keywords: &[Arc<str>]) -> Vec<String> {
+/// System flags and keywords of a message.
+pub(crate) fn flag_names(row: &MessageRecord, keywords: &[Arc<str>]) -> Vec<String> {
     let system = [
         (flag::SEEN, "\\Seen"),
         (flag::ANSWERED, "\\Answered"),

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use ironpost_mime::{Limits, Structure};
+use ironpost_mime::{Limits, Octets, Structure};
 
 use crate::card;
 use crate::error::{Result, StoreError, is_no_space};
@@ -19,6 +19,7 @@ use crate::pack::format::{
     encode_file_header, encode_trailer,
 };
 use crate::pack::read::pack_path;
+use crate::pack::window::Window;
 use crate::sink::{Gathered, Sink};
 
 /// Octets of trace headers before a message at most.
@@ -260,11 +261,20 @@ pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Re
     Ok(prepared)
 }
 
-pub(crate) fn structure_and_card(message: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let structure = Structure::parse(message, &Limits::default());
+/// Octets of one header section that a card is made of; ENVELOPE, BODYSTRUCTURE and sort keys do not know what follows.
+pub(crate) const CARD_HEADER_OCTETS_MAX: usize = 4 << 20;
+/// Octets of all header sections of a message that its card is made of.
+pub(crate) const CARD_HEADERS_OCTETS_MAX: usize = 8 << 20;
+
+/// MIME table and full card of a message, which need not be in memory: of a large one only the header sections are kept,
+/// up to the limits above. Whether the source failed, it knows itself.
+pub(crate) fn structure_and_card(message: &mut dyn Octets) -> (Vec<u8>, Vec<u8>) {
+    let structure = Structure::read(message, &Limits::default());
     let mut table = Vec::new();
     structure.encode(&mut table);
-    (table, card::build(message, &structure))
+    let headers = structure.headers(message, CARD_HEADER_OCTETS_MAX, CARD_HEADERS_OCTETS_MAX);
+    let full_card = card::of_headers(&headers);
+    (table, full_card)
 }
 
 fn encode_prefix(prefix: &[u8], hint: &Hint) -> PreparedRecord {
@@ -279,9 +289,18 @@ pub(crate) fn encode_journal(transactions: &[u8]) -> PreparedRecord {
     encode(transactions, RecordKind::Journal, &[], &[], &hint)
 }
 
+/// The record of a body for nobody.
+#[cfg(test)]
+pub(crate) fn encode_body_of(message: &[u8]) -> PreparedRecord {
+    encode_body(message, &Hint::new([], 0))
+}
+
 fn encode_body(message: &[u8], hint: &Hint) -> PreparedRecord {
-    let (structure, full_card) = structure_and_card(message);
-    let mut record = encode(message, RecordKind::Body, &structure, &full_card, hint);
+    let structure = Structure::parse(message, &Limits::default());
+    let full_card = card::build(message, &structure);
+    let mut table = Vec::new();
+    structure.encode(&mut table);
+    let mut record = encode(message, RecordKind::Body, &table, &full_card, hint);
     record.card = card::for_index(&full_card);
     record
 }
@@ -396,11 +415,14 @@ fn complete_single(gathered: &crate::sink::SpoolFile, hint: &Hint, packs: &Path)
     let streamed = gathered.streamed();
     let raw_len = u32::try_from(streamed.raw_len)
         .map_err(|_| StoreError::Refused("the message is too long to be stored".to_owned()))?;
-    let mut message = vec![0; raw_len as usize];
     let data_at = (FILE_HEADER as u64) + u64::from(SINGLE_DATA_OFFSET);
-    streamed.file.read_exact_at(&mut message, data_at)?;
-    let (structure, full_card) = structure_and_card(&message);
-    drop(message);
+    let mut message = Window::new(streamed.raw_len, |range, out| {
+        let start = out.len();
+        out.resize(start + (range.end - range.start) as usize, 0);
+        Ok(streamed.file.read_exact_at(&mut out[start..], data_at + range.start)?)
+    });
+    let (structure, full_card) = structure_and_card(&mut message);
+    message.finish()?;
     let name = hint.octets.as_slice();
     let mut sections = Vec::new();
     for frame in &streamed.frames {

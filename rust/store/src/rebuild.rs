@@ -184,7 +184,14 @@ impl Scan {
                 Found::Damaged(at, octets) => {
                     damaged.push(format!("pack {pack}: {octets} octets at {at} are no record"));
                 }
-                Found::Record(at, header) => {
+                Found::Doubtful(at, header) if header.kind == RecordKind::Journal => {
+                    last = at + u64::from(header.length);
+                    damaged.push(format!(
+                        "pack {pack}: the journal at {at} follows damage and is not believed"
+                    ));
+                }
+                Found::Record(at, header) | Found::Doubtful(at, header) => {
+                    let is_certain = matches!(found, Found::Record(..));
                     last = at + u64::from(header.length);
                     if header.kind == RecordKind::Journal {
                         journal_octets += u64::from(header.length);
@@ -207,7 +214,7 @@ impl Scan {
                     } else {
                         let digest: Digest = std::array::from_fn(|index| header.digest[index]);
                         // A body with a pack of its own may be committed after those in packs with greater numbers.
-                        if header.sections_offset < header.data_offset {
+                        if is_certain && header.sections_offset < header.data_offset {
                             untold.push(digest);
                         }
                         let next = self.order.len() as BlobId + 1;
@@ -219,7 +226,8 @@ impl Scan {
                             length: header.length,
                             raw_len: header.raw_len,
                             kind: header.kind,
-                            untold: true,
+                            // What is doubtful is only put where the journal names it.
+                            untold: is_certain,
                         };
                         self.contents.entry(digest).or_insert_with(|| {
                             order.push(digest);

@@ -220,7 +220,17 @@ fn a_large_body_comes_in_pieces_and_whole() {
         }
     }
     assert!(read == whole);
-    let top = text(rig.wait(rig.volume.read(reader::read_top(view.clone(), 1, 2))).unwrap());
+    let octets = match rig
+        .wait(rig.volume.read(reader::top_octets(view.clone(), 1, 2)))
+        .unwrap()
+    {
+        ironpost_store::Outcome::Count(octets) => octets,
+        other => panic!("{other:?}"),
+    };
+    let top = text(
+        rig.wait(rig.volume.read(reader::read_message(view.clone(), 1, 0, octets)))
+            .unwrap(),
+    );
     let lines: Vec<&str> = top.split_inclusive("\r\n").collect();
     assert_eq!(lines.len(), 2 + 1 + 1 + 2);
     assert!(top.as_bytes() == &whole[..top.len()]);

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{Applied, Batch};
+use super::{Applied, Batch, ranges};
 use crate::db::keys;
 use crate::error::{Result, StoreError};
 use crate::ids::{BlobId, MailboxId, PackId, Uid};
@@ -56,7 +56,7 @@ impl Batch<'_, '_> {
             Entry::Mailbox(account, mailbox, _) => {
                 if self.tables.mailbox(&self.txn, account, mailbox)?.is_some() {
                     self.tell_mailbox(account, mailbox);
-                } else if retained.mailboxes.contains(&mailbox) {
+                } else if retained.mailboxes.contains(&mailbox) || self.is_doomed(mailbox)? {
                     // Deleted, yet the name is needed for what can be recovered. An entry that says so voids the rest.
                     self.tell(&entry);
                 } else {
@@ -97,8 +97,17 @@ impl Batch<'_, '_> {
                 }
                 _ => return Ok(false),
             },
-            // One entry with all UIDs that are there voids those of messages that are gone, in whatever pack they lie.
-            Entry::Expunged(mailbox, ..) | Entry::Uids(mailbox, ..) => self.tell_uids(mailbox),
+            // One entry with all UIDs that are there voids those of messages that are gone, in whatever pack they lie;
+            // what is retained is told before, for it is not among these UIDs either.
+            Entry::Expunged(mailbox, uids, was_retained, _) => {
+                if was_retained {
+                    for (at, uids) in retained.among(mailbox, &uids) {
+                        self.tell(&Entry::Expunged(mailbox, ranges(uids), true, at));
+                    }
+                }
+                self.tell_uids(mailbox);
+            }
+            Entry::Uids(mailbox, ..) => self.tell_uids(mailbox),
             Entry::Queued(id, ..) => match self.tables.queue_item(&self.txn, id)? {
                 Some(record) => {
                     let state = record.state.clone();
@@ -114,6 +123,15 @@ impl Batch<'_, '_> {
             }
         }
         Ok(true)
+    }
+
+    /// True when a deleted mailbox's messages are still to be purged or retained.
+    fn is_doomed(&self, mailbox: MailboxId) -> Result<bool> {
+        Ok(self
+            .tables
+            .doomed
+            .get(&self.txn, &keys::doomed_mailbox(mailbox))?
+            .is_some())
     }
 
     /// The journal of a pack has been told again, and is in other packs: the pack goes when no blob is left in it.

@@ -1,5 +1,7 @@
 //! Mailboxes: CREATE, DELETE, RENAME, SUBSCRIBE (RFC 9051 §6.3). The hierarchy separator is `/`.
 
+use std::borrow::Cow;
+
 use super::quota::Amount;
 use super::{Applied, Batch, OpenMailbox, reject};
 use crate::db::keys;
@@ -17,13 +19,15 @@ const NAME_LEVELS_MAX: usize = 64;
 const MAILBOXES_MAX: u32 = 10_000;
 const INBOX: &str = "INBOX";
 
-/// The name in its stored form: INBOX in upper case whatever its spelling, one separator at the end dropped (CREATE
-/// may have one, RFC 9051 §6.3.4). A rejection when it cannot be a name.
-pub(super) fn check_name(name: &str) -> Applied<&str> {
-    if name.eq_ignore_ascii_case(INBOX) {
-        return Ok(INBOX);
-    }
+/// The name in its stored form: INBOX, alone or as the first level, in upper case whatever its spelling (RFC 9051 §5.1),
+/// one separator at the end dropped (CREATE may have one, RFC 9051 §6.3.4). A rejection when it cannot be a name.
+pub(super) fn check_name(name: &str) -> Applied<Cow<'_, str>> {
     let name = name.strip_suffix('/').unwrap_or(name);
+    let first = name.split('/').next().unwrap_or_default();
+    if first != INBOX && first.eq_ignore_ascii_case(INBOX) {
+        let folded = format!("{INBOX}{}", &name[INBOX.len()..]);
+        return check_name(&folded).map(|name| Cow::Owned(name.into_owned()));
+    }
     let what = if name.is_empty() || name.split('/').any(str::is_empty) {
         "a mailbox name has an empty level"
     } else if name.len() > NAME_OCTETS_MAX {
@@ -33,7 +37,7 @@ pub(super) fn check_name(name: &str) -> Applied<&str> {
     } else if name.chars().any(char::is_control) {
         "a mailbox name has no control characters"
     } else {
-        return Ok(name);
+        return Ok(Cow::Borrowed(name));
     };
     reject(StoreError::Refused(what.to_owned()))
 }
@@ -195,7 +199,7 @@ impl Batch<'_, '_> {
     }
 
     pub(super) fn create_mailbox(&mut self, account: AccountId, name: &str, special_use: &str) -> Applied<Outcome> {
-        let name = check_name(name)?;
+        let name = &*check_name(name)?;
         let special_use = check_use(special_use)?;
         let exists = self.account_exists(account)?;
         if exists && self.mailbox_named(account, name)?.is_some() {
@@ -217,7 +221,7 @@ impl Batch<'_, '_> {
     }
 
     pub(super) fn delete_mailbox(&mut self, account: AccountId, name: &str) -> Applied<Outcome> {
-        let name = check_name(name)?;
+        let name = &*check_name(name)?;
         if name == INBOX {
             return reject(StoreError::Refused("INBOX cannot be deleted".to_owned()));
         }
@@ -248,7 +252,10 @@ impl Batch<'_, '_> {
     }
 
     /// Takes a mailbox's row away; its messages are purged, or with `retain` retained, in steps. They leave the quota at once.
+    ///
+    /// Which of the two is decided here: a process that retains nothing may carry the steps out.
     pub(super) fn doom_mailbox(&mut self, account: AccountId, mailbox: MailboxId, retain: bool) -> Result<()> {
+        let retain = retain && self.retention > 0;
         let record = self.known_mailbox(account, mailbox)?;
         let held = Amount {
             messages: u64::from(record.messages),
@@ -258,7 +265,7 @@ impl Batch<'_, '_> {
         self.count_out(account, held)?;
         self.mailboxes.remove(&mailbox);
         let at = u64::from(self.seconds());
-        self.tell(&Entry::MailboxGone(account, mailbox, retain && self.retention > 0, at));
+        self.tell(&Entry::MailboxGone(account, mailbox, retain, at));
         self.tables
             .mailboxes
             .delete(&mut self.txn, &keys::mailbox(account, mailbox))?;
@@ -271,7 +278,7 @@ impl Batch<'_, '_> {
     }
 
     pub(super) fn rename_mailbox(&mut self, account: AccountId, old: &str, new: &str) -> Applied<Outcome> {
-        let (old, new) = (check_name(old)?, check_name(new)?);
+        let (old, new) = (&*check_name(old)?, &*check_name(new)?);
         self.require_account(account)?;
         let Some(mailbox) = self.mailbox_named(account, old)? else {
             return reject(StoreError::NotFound(old.to_owned()));
@@ -342,7 +349,7 @@ impl Batch<'_, '_> {
     }
 
     pub(super) fn subscribe(&mut self, account: AccountId, name: &str, subscribed: bool) -> Applied<Outcome> {
-        let name = check_name(name)?;
+        let name = &*check_name(name)?;
         self.account_exists(account)?;
         self.ensure_account(account)?;
         let row = self.tables.name(&self.txn, account, name)?;

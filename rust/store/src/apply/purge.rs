@@ -72,8 +72,9 @@ impl Batch<'_, '_> {
             .take(step)
         {
             let (key, value) = row?;
-            let record = MessageRecord::decode(value).ok_or_else(|| damaged("messages", mailbox))?;
-            rows.push((key.to_vec(), record));
+            // One that is damaged goes too, or nothing would ever go again: the mailbox has no name any more. The blobs
+            // that it named keep a reference too many, which the check tells.
+            rows.push((key.to_vec(), MessageRecord::decode(value)));
         }
         let doomed = self.tables.doomed.get(&self.txn, &keys::doomed_mailbox(mailbox))?;
         let doomed = doomed
@@ -82,7 +83,9 @@ impl Batch<'_, '_> {
         for (key, record) in &rows {
             self.tables.messages.delete(&mut self.txn, key)?;
             let uid = keys::u32_at(key, 4).ok_or_else(|| damaged("messages", mailbox))?;
-            self.retain_or_release(doomed.account, mailbox, uid, record, &doomed.name)?;
+            if let Some(record) = record {
+                self.retain_or_release(doomed.account, mailbox, uid, record, &doomed.name)?;
+            }
         }
         if rows.len() < step {
             self.chunks.retain(|(of, _), _| *of != mailbox);

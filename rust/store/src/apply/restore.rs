@@ -24,7 +24,7 @@ impl Batch<'_, '_> {
     /// Limits of quotas do not count: what was taken before is taken back.
     pub(super) fn restore(&mut self, restore: &Restore, prepared: &Prepared) -> Applied<Outcome> {
         let account = restore.account;
-        let name = check_name(&restore.mailbox)?;
+        let name = &*check_name(&restore.mailbox)?;
         self.require_account(account)?;
         let mailbox = self.mailbox_named(account, name)?;
         let shared = match (&prepared.body, restore.body) {

@@ -8,6 +8,7 @@ use crate::db::records::{MessageRecord, RetainedRecord, flag};
 use crate::db::tables::damaged;
 use crate::error::{Result, StoreError};
 use crate::ids::{AccountId, MailboxId, Uid};
+use crate::journal::Entry;
 use crate::ops::{Outcome, RetainedChoice};
 
 /// Messages that one transaction recovers, expires or lets go; what is left follows in the next.
@@ -24,7 +25,7 @@ struct Found {
 }
 
 impl Batch<'_, '_> {
-    /// Keeps an expunged message, and its references to blobs, if anything is retained at all; else gives the
+    /// Keeps an expunged message of the mailbox `name`, and its references to blobs; without a name gives the
     /// references back.
     pub(super) fn retain_or_release(
         &mut self,
@@ -34,7 +35,7 @@ impl Batch<'_, '_> {
         record: &MessageRecord,
         name: &str,
     ) -> Result<()> {
-        if self.retention == 0 || name.is_empty() {
+        if name.is_empty() {
             self.release_blob(record.blob)?;
             return self.release_blob(record.prefix);
         }
@@ -80,16 +81,17 @@ impl Batch<'_, '_> {
         self.require_account(account)?;
         let into = into.map(check_name).transpose()?;
         let wanted = choice.mailbox.as_deref().map(check_name).transpose()?;
-        let found = self.retained_rows(account, choice, wanted)?;
+        let found = self.retained_rows(account, choice, wanted.as_deref())?;
         let mut more = Amount::default();
         for row in &found {
             more.add(Amount::one(row.record.message.size));
         }
         self.require_room(account, more)?;
         // A refusal from here on comes in the middle of the writing: the transaction has to go.
-        self.recover_found(account, &found, into).map_err(|error| match error {
-            ApplyError::Rejected(error) | ApplyError::Broken(error) => ApplyError::Broken(error),
-        })?;
+        self.recover_found(account, &found, into.as_deref())
+            .map_err(|error| match error {
+                ApplyError::Rejected(error) | ApplyError::Broken(error) => ApplyError::Broken(error),
+            })?;
         Ok(Outcome::Count(found.len() as u64))
     }
 
@@ -139,7 +141,20 @@ impl Batch<'_, '_> {
             record.flags &= !flag::DELETED;
             record.saved = self.seconds();
             self.tables.retained.delete(&mut self.txn, &row.key)?;
+            self.tell_recovered(&row.key)?;
             self.add_message(account, mailbox, record)?;
+        }
+        Ok(())
+    }
+
+    /// Tells that a message is not retained any more. What a restore has put here may have the numbers of another
+    /// message, which lives.
+    fn tell_recovered(&mut self, key: &[u8]) -> Result<()> {
+        let numbers = keys::u32_at(key, 12).zip(keys::u32_at(key, 16));
+        let (mailbox, uid) = numbers.ok_or_else(|| damaged("retained", format!("{key:?}")))?;
+        if self.tables.message(&self.txn, mailbox, uid)?.is_none() {
+            let at = u64::from(self.seconds());
+            self.tell(&Entry::Expunged(mailbox, vec![(uid, uid)], false, at));
         }
         Ok(())
     }

@@ -1,13 +1,14 @@
 //! A quick look at a few of everything: some mailboxes with all their rows, some blobs with their records. For each open
 //! after a crash, and for stores whose full check takes hours.
 
+use std::collections::HashSet;
 use std::ops::Bound;
 use std::time::SystemTime;
 
 use super::Sums;
 use crate::card::Card;
 use crate::db::keys;
-use crate::db::records::{BlobRecord, MailboxRecord, MessageRecord, flag};
+use crate::db::records::{BlobRecord, MailboxRecord, MessageRecord};
 use crate::db::tables::Table;
 use crate::db::uids::UidChunk;
 use crate::error::Result;
@@ -42,11 +43,13 @@ pub fn sample(context: &ReadContext) -> Result<CheckReport> {
         random ^= random << 17;
         random
     };
+    let mut seen = HashSet::new();
     for _ in 0..MAILBOXES {
-        mailbox(context, next(), &mut report)?;
+        mailbox(context, next(), &mut seen, &mut report)?;
     }
+    seen.clear();
     for _ in 0..BLOBS {
-        blob(context, next(), &mut report)?;
+        blob(context, next(), &mut seen, &mut report)?;
     }
     report.problems.sort();
     report.problems.dedup();
@@ -68,11 +71,14 @@ fn pick(context: &ReadContext, table: Table, chance: u64) -> Result<Option<(Vec<
 }
 
 /// All rows of one mailbox against its counters and its UID map.
-fn mailbox(context: &ReadContext, chance: u64, report: &mut CheckReport) -> Result<()> {
+fn mailbox(context: &ReadContext, chance: u64, seen: &mut HashSet<Vec<u8>>, report: &mut CheckReport) -> Result<()> {
     let tables = &context.tables;
     let Some((key, _)) = pick(context, tables.mailboxes, chance)? else {
         return Ok(());
     };
+    if !seen.insert(key.clone()) {
+        return Ok(());
+    }
     let txn = context.begin()?;
     // Read again within the transaction that reads its messages.
     let Some(value) = tables.mailboxes.get(&txn, &key)? else {
@@ -96,19 +102,13 @@ fn mailbox(context: &ReadContext, chance: u64, report: &mut CheckReport) -> Resu
             report.problems.push(format!("message {id}:{uid} is damaged"));
             continue;
         };
-        counted.messages += 1;
-        counted.unseen += u32::from(message.flags & flag::SEEN == 0);
-        counted.deleted += u32::from(message.flags & flag::DELETED != 0);
-        counted.size += u64::from(message.size);
+        counted.add(uid, &message);
         let number = uid / keys::UIDS_PER_CHUNK;
         if chunks.last().is_none_or(|(open, _)| *open != number) {
             chunks.push((number, UidChunk::default()));
         }
         if let Some((_, chunk)) = chunks.last_mut() {
-            let position = uid % keys::UIDS_PER_CHUNK;
-            chunk.present.set(position, true);
-            chunk.seen.set(position, message.flags & flag::SEEN != 0);
-            chunk.deleted.set(position, message.flags & flag::DELETED != 0);
+            chunk.put(uid % keys::UIDS_PER_CHUNK, message.flags);
         }
         if tables.blobs.get(&txn, &keys::blob(message.blob))?.is_none() {
             report
@@ -117,13 +117,7 @@ fn mailbox(context: &ReadContext, chance: u64, report: &mut CheckReport) -> Resu
         }
     }
     report.messages += u64::from(counted.messages);
-    let told = Sums {
-        messages: record.messages,
-        unseen: record.unseen,
-        deleted: record.deleted,
-        size: record.size,
-        ..Sums::default()
-    };
+    let told = counted.as_told_by(&record);
     if told != counted {
         report.problems.push(format!(
             "mailbox {id}: its counters say {told:?}, its messages {counted:?}"
@@ -148,11 +142,14 @@ fn mailbox(context: &ReadContext, chance: u64, report: &mut CheckReport) -> Resu
 }
 
 /// One blob, with its record and card.
-fn blob(context: &ReadContext, chance: u64, report: &mut CheckReport) -> Result<()> {
+fn blob(context: &ReadContext, chance: u64, seen: &mut HashSet<Vec<u8>>, report: &mut CheckReport) -> Result<()> {
     let tables = &context.tables;
     let Some((key, value)) = pick(context, tables.blobs, chance)? else {
         return Ok(());
     };
+    if !seen.insert(key.clone()) {
+        return Ok(());
+    }
     let id = keys::u64_at(&key, 0).unwrap_or(0);
     let Some(row) = BlobRecord::decode(&value) else {
         report.problems.push(format!("blob row {id} is damaged"));

@@ -12,6 +12,7 @@ use ironpost_proto::imap::fetch_att::FetchAttribute;
 use ironpost_proto::imap::sequence::SequenceSet;
 use parking_lot::Mutex;
 
+use super::decoding::Decoding;
 use super::items::{FetchPlan, Written, write_content, write_fact};
 use super::message::{Access, Content, Facts};
 use crate::error::{Result, StoreError};
@@ -64,6 +65,9 @@ struct Open {
 enum Owed {
     Octets(Range<u64>),
     Decoded(Vec<u8>, usize),
+    Decoding(Decoding),
+    /// So many octets that cannot be read, though they have been announced.
+    Lost(u64),
 }
 
 impl FetchCursor {
@@ -108,7 +112,7 @@ impl FetchCursor {
     ///
     /// # Errors
     /// After all other messages have been answered: Corrupt when one was damaged and left out, Refused with
-    /// [`super::items::UNKNOWN_ENCODING`] when BINARY met an unknown encoding. Index errors at once.
+    /// [`super::items::UNKNOWN_ENCODING`] when BINARY met an unknown encoding. Errors of the index as a whole at once.
     pub fn stretch(&self, access: &Access<'_>, limit: usize) -> Result<Vec<u8>> {
         let limit = limit.max(1);
         let started = Instant::now();
@@ -160,6 +164,13 @@ impl FetchCursor {
             self.wanted.iter_range(from, Uid::MAX),
             |uid, row| {
                 state.next = u64::from(uid) + 1;
+                let row = match row {
+                    Ok(row) => row,
+                    Err(fault) => {
+                        keep_first(&mut state.fault, fault);
+                        return Ok(true);
+                    }
+                };
                 let Some(number) = number_of.of(uid) else {
                     return Ok(true);
                 };
@@ -219,10 +230,15 @@ impl FetchCursor {
                 let owed = match &open.owed {
                     Some(Owed::Octets(range)) => range.end - range.start,
                     Some(Owed::Decoded(octets, from)) => (octets.len() - from) as u64,
+                    Some(Owed::Decoding(decoding)) => decoding.left(),
+                    Some(Owed::Lost(octets)) => *octets,
                     None => 0,
                 };
-                out.resize(out.len() + owed as usize, b' ');
-                out.extend_from_slice(b")\r\n");
+                open.owed = (owed > 0).then_some(Owed::Lost(owed));
+                open.item = usize::MAX;
+                if !matches!(self.advance(access, &mut open, keywords, limit, out), Ok(true)) {
+                    state.open = Some(open);
+                }
             }
         }
     }
@@ -255,6 +271,23 @@ impl FetchCursor {
                         range.start = piece.end;
                         !range.is_empty()
                     }
+                    Owed::Lost(octets) => {
+                        let piece = room.min(*octets);
+                        out.resize(out.len() + piece as usize, b' ');
+                        *octets -= piece;
+                        *octets > 0
+                    }
+                    Owed::Decoding(decoding) => {
+                        let before = out.len();
+                        let left = decoding.left();
+                        let written = decoding.write(access, &mut open.content, room, out);
+                        if written.is_err() {
+                            // What has been written counts: the literal's length is announced.
+                            debug_assert_eq!((out.len() - before) as u64, left - decoding.left());
+                            written?;
+                        }
+                        decoding.left() > 0
+                    }
                     Owed::Decoded(octets, from) => {
                         let piece = *from..octets.len().min(from.saturating_add(room as usize));
                         *from = piece.end;
@@ -281,6 +314,7 @@ impl FetchCursor {
                     Ok(Written::Whole) => None,
                     Ok(Written::Octets(range)) => Some(Owed::Octets(range)),
                     Ok(Written::Decoded(octets)) => Some(Owed::Decoded(octets, 0)),
+                    Ok(Written::Decoding(decoding)) => Some(Owed::Decoding(decoding)),
                     Err(fault) => {
                         out.truncate(start);
                         return Err(fault);

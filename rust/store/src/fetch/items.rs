@@ -7,8 +7,9 @@ use ironpost_mime::{TransferEncoding, headers, transfer};
 use ironpost_proto::imap::fetch_att::{FetchAttribute, Partial, SectionText};
 use ironpost_proto::imap::quoting::{write_literal, write_number};
 
+use super::decoding::{AT_ONCE_OCTETS_MAX, Decoding, decoded_octets};
 use super::internal_date::write_internal_date;
-use super::message::{Access, Content, Facts};
+use super::message::{Access, Content, Facts, HEADER_OCTETS_MAX};
 use super::section::{Place, place, window, write_binary_name, write_binary_size_name, write_name};
 use crate::error::{Result, StoreError};
 use crate::view::lines::write_flags;
@@ -33,6 +34,8 @@ pub enum Written {
     Octets(Range<u64>),
     /// Its literal has been announced; these octets, decoded, must follow.
     Decoded(Vec<u8>),
+    /// Its literal has been announced; what this gives must follow.
+    Decoding(Decoding),
 }
 
 impl FetchPlan {
@@ -155,7 +158,8 @@ pub fn write_content(
                 Place::Octets(range) => Ok(announce(window(range, *partial), out)),
                 Place::Fields(range) => {
                     let mut header = Vec::new();
-                    content.read(access, range, &mut header)?;
+                    let end = range.end.min(range.start + HEADER_OCTETS_MAX);
+                    content.read(access, range.start..end, &mut header)?;
                     let mut chosen = Vec::new();
                     if let SectionText::HeaderFields { names, not } = &section.text {
                         headers::select(&header, names, *not, &mut chosen);
@@ -177,6 +181,7 @@ pub fn write_content(
                 Decoded::Missing => 0,
                 Decoded::Plain(range) => range.end - range.start,
                 Decoded::Octets(octets) => octets.len() as u64,
+                Decoded::Large(_, _, octets) => octets,
             };
             write_number(out, octets);
             Ok(Written::Whole)
@@ -217,6 +222,8 @@ enum Decoded {
     /// It has none: these octets of the stored message.
     Plain(Range<u64>),
     Octets(Vec<u8>),
+    /// It is too large for memory: where it lies, how it is encoded, how many octets it decodes to.
+    Large(Range<u64>, TransferEncoding, u64),
 }
 
 fn decoded(access: &Access<'_>, content: &mut Content, path: &[u32]) -> Result<Decoded> {
@@ -231,6 +238,10 @@ fn decoded(access: &Access<'_>, content: &mut Content, path: &[u32]) -> Result<D
     match leaf.encoding {
         TransferEncoding::Identity => Ok(Decoded::Plain(range)),
         TransferEncoding::Unknown => Err(StoreError::Refused(UNKNOWN_ENCODING.to_owned())),
+        encoding if range.end - range.start > AT_ONCE_OCTETS_MAX => {
+            let octets = decoded_octets(access, content, range.clone(), encoding)?;
+            Ok(Decoded::Large(range, encoding, octets))
+        }
         encoding => {
             let mut encoded = Vec::new();
             content.read(access, range, &mut encoded)?;
@@ -261,6 +272,18 @@ fn binary(
                 out.push(b'~');
             }
             Ok(announce(range, out))
+        }
+        Decoded::Large(encoded, encoding, octets) => {
+            let range = window(0..octets, partial);
+            if range.is_empty() {
+                out.extend_from_slice(b"\"\"");
+                return Ok(Written::Whole);
+            }
+            // Not kept, so NUL cannot be ruled out.
+            out.extend_from_slice(b"~{");
+            write_number(out, range.end - range.start);
+            out.extend_from_slice(b"}\r\n");
+            Ok(Written::Decoding(Decoding::new(encoded, encoding, range)))
         }
         Decoded::Octets(mut octets) => {
             let range = window(0..octets.len() as u64, partial);

@@ -7,14 +7,19 @@ use ironpost_mime::{Limits, Structure};
 use crate::card::Card;
 use crate::db::keys;
 use crate::db::records::MessageRecord;
-use crate::db::tables::ReadTxn;
+use crate::db::tables::{ReadTxn, damaged};
 use crate::error::{Result, StoreError};
 use crate::ids::{BlobId, Uid};
 use crate::jobs::ReadContext;
 use crate::pack::read::StoredRecord;
+use crate::pack::window::{self, Window};
 
 /// A body up to this is read as a whole at its first use, since further sections of it are likely.
 const WHOLE_OCTETS_MAX: u64 = 128 * 1024;
+
+/// Octets of a header section that are read at once to look for fields in it (HEADER.FIELDS, SEARCH HEADER); what follows
+/// them is read by BODY[HEADER] alone.
+pub const HEADER_OCTETS_MAX: u64 = 16 << 20;
 
 /// What a job reads from.
 #[derive(Clone, Copy)]
@@ -160,6 +165,17 @@ impl Content {
         Ok(())
     }
 
+    /// The octets of the blob, for readers that go through them by steps.
+    pub(crate) fn blob_window<'c>(
+        &'c mut self,
+        access: &'c Access<'_>,
+    ) -> Window<impl FnMut(Range<u64>, &mut Vec<u8>) -> Result<()> + 'c> {
+        let prefix = self.prefix_octets;
+        Window::new(self.blob_octets, move |range, out| {
+            self.read(access, prefix + range.start..prefix + range.end, out)
+        })
+    }
+
     /// The part table of the blob.
     ///
     /// # Errors
@@ -175,9 +191,11 @@ impl Content {
                 Some(structure) => structure,
                 // A table of another release: the message is read anew.
                 None => {
-                    let mut blob = Vec::new();
-                    self.read(access, self.prefix_octets..self.octets(), &mut blob)?;
-                    Structure::parse(&blob, &Limits::default())
+                    let record = self.record.as_ref().ok_or_else(|| damaged("blobs", self.blob))?;
+                    let mut message = window::of_record(record);
+                    let structure = Structure::read(&mut message, &Limits::default());
+                    message.finish()?;
+                    structure
                 }
             };
             self.structure = Some(structure);

@@ -1,6 +1,7 @@
 //! FETCH: from hot row, card and pack to response octets, in stretches (RFC 9051 §6.4.5, §7.5.2).
 
 pub mod cursor;
+pub mod decoding;
 pub mod internal_date;
 pub mod items;
 pub mod message;

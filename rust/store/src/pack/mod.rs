@@ -6,3 +6,4 @@ pub mod format;
 pub mod read;
 pub(crate) mod recover;
 pub(crate) mod scan;
+pub(crate) mod window;

@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicBool;
 
 use ironpost_proto::imap::search_key::SearchProgram;
 
+use crate::apply::mailbox_info;
 use crate::db::keys;
 use crate::db::records::{AccountRecord, MailboxRecord, NameRecord, QueueRecord};
 use crate::db::tables::{ReadTxn, Tables, damaged};
@@ -231,7 +232,8 @@ pub fn messages(view: Arc<MailboxView>) -> ReadJob {
             for gone in uids.by_ref().take_while(|&before| before != uid) {
                 listed.push((gone, 0));
             }
-            listed.push((uid, row.size));
+            // Reading a message whose row is damaged tells so.
+            listed.push((uid, row.map_or(0, |row| row.size)));
             Ok(true)
         })?;
         listed.extend(uids.map(|gone| (gone, 0)));
@@ -252,9 +254,10 @@ pub fn read_message(view: Arc<MailboxView>, uid: Uid, offset: u64, length: u64) 
     })
 }
 
-/// Header, empty line and the first `lines` lines of the body (RFC 1939 §7, TOP); answers `Bytes`.
+/// Octets of header, empty line and the first `lines` lines of the body (RFC 1939 §7, TOP), to be read by
+/// [`read_message`]: what they are may be too much for memory. Answers `Count`.
 #[must_use]
-pub fn read_top(view: Arc<MailboxView>, uid: Uid, lines: u32) -> ReadJob {
+pub fn top_octets(view: Arc<MailboxView>, uid: Uid, lines: u32) -> ReadJob {
     /// Octets looked at in one step.
     const STEP_OCTETS: u64 = 64 * 1024;
     Box::new(move |context| {
@@ -262,30 +265,25 @@ pub fn read_top(view: Arc<MailboxView>, uid: Uid, lines: u32) -> ReadJob {
         let access = Access { context, txn: &txn };
         let mut content = content(context, &txn, view.mailbox, uid)?;
         let mut position = content.prefix_octets() + content.structure(&access)?.header_len() as u64;
-        let mut out = Vec::new();
-        content.read(&access, 0..position, &mut out)?;
+        let mut step = Vec::new();
         let mut left = lines;
         while left > 0 && position < content.octets() {
-            let before = out.len();
-            content.read(&access, position..position.saturating_add(STEP_OCTETS), &mut out)?;
-            let step = out.get(before..).unwrap_or_default();
+            step.clear();
+            content.read(&access, position..position.saturating_add(STEP_OCTETS), &mut step)?;
             if step.is_empty() {
                 break;
             }
-            position += step.len() as u64;
-            let mut end = None;
-            for line_end in memchr::memchr_iter(b'\n', step) {
+            let mut end = step.len();
+            for line_end in memchr::memchr_iter(b'\n', &step) {
                 left -= 1;
                 if left == 0 {
-                    end = Some(before + line_end + 1);
+                    end = line_end + 1;
                     break;
                 }
             }
-            if let Some(end) = end {
-                out.truncate(end);
-            }
+            position += end as u64;
         }
-        Ok(Outcome::Bytes(out))
+        Ok(Outcome::Count(position))
     })
 }
 
@@ -297,15 +295,17 @@ pub fn list_mailboxes(account: AccountId) -> ReadJob {
         let mut listed = Vec::new();
         for row in context.tables.names.prefix_iter(&txn, &keys::account(account))? {
             let (_, value) = row?;
-            let name = NameRecord::decode(value).ok_or_else(|| damaged("names", account))?;
+            // A damaged one must not hide the others; whoever asks for it by its name is told.
+            let Some(name) = NameRecord::decode(value) else {
+                continue;
+            };
             let record = match name.mailbox {
                 0 => None,
-                id => Some(
-                    context
-                        .tables
-                        .mailbox(&txn, account, id)?
-                        .ok_or_else(|| damaged("mailboxes", id))?,
-                ),
+                id => match context.tables.mailbox(&txn, account, id) {
+                    Ok(Some(record)) => Some(record),
+                    Ok(None) | Err(StoreError::Corrupt(_)) => continue,
+                    Err(error) => return Err(error),
+                },
             };
             listed.push(info(
                 &context.tables,
@@ -471,23 +471,17 @@ fn info(
 ) -> Result<MailboxInfo> {
     let record = record.unwrap_or_default();
     let recent = if record.recent_from < record.uid_next {
-        recent(tables, txn, id, record.recent_from)?
+        match recent(tables, txn, id, record.recent_from) {
+            // Opening the mailbox tells of the damage; a list of mailboxes is not to fail for it.
+            Err(StoreError::Corrupt(_)) => 0,
+            other => other?,
+        }
     } else {
         0
     };
     Ok(MailboxInfo {
-        id,
         name,
-        special_use: record.special_use,
-        subscribed,
-        uid_validity: record.uid_validity,
-        uid_next: record.uid_next,
-        messages: record.messages,
-        unseen: record.unseen,
-        deleted: record.deleted,
-        recent,
-        size: record.size,
-        highest_modseq: record.highest_modseq,
+        ..mailbox_info(id, &record, subscribed, recent)
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Both must see the same octets, or a search would miss what the filter rules out: this is the only place that decides.
 
-use ironpost_mime::{Structure, text};
+use ironpost_mime::{Octets, Structure, text};
 
 use super::needle::fold_onto;
 
@@ -16,23 +16,15 @@ pub(crate) fn prefix_text(prefix: &[u8], folded: &mut String) {
 ///
 /// `folded` is a buffer to be used again.
 pub(crate) fn body_pieces(
-    blob: &[u8],
+    blob: &mut dyn Octets,
     structure: &Structure,
     header: bool,
     folded: &mut String,
     mut take: impl FnMut(&str) -> bool,
 ) {
-    let mut wanted = true;
-    let mut look = |piece: &str| {
-        if wanted {
-            folded.clear();
-            fold_onto(piece, folded);
-            wanted = take(folded);
-        }
-    };
-    if header {
-        text::searchable(blob, structure, &mut look);
-    } else {
-        text::searchable_body(blob, structure, &mut look);
-    }
+    text::search(blob, structure, header, &mut |piece| {
+        folded.clear();
+        fold_onto(piece, folded);
+        take(folded)
+    });
 }

@@ -29,7 +29,7 @@ use crate::card::{self, fields};
 use crate::db::records::MessageRecord;
 use crate::error::{Result, StoreError};
 use crate::fetch::internal_date::calendar_day;
-use crate::fetch::message::{Access, Content};
+use crate::fetch::message::{Access, Content, HEADER_OCTETS_MAX};
 use crate::ids::Uid;
 use crate::jobs::ReadContext;
 use crate::view::MailboxView;
@@ -136,6 +136,8 @@ fn find(
             view.mailbox,
             candidates.iter_range(from, Uid::MAX),
             |uid, row| {
+                // A message that cannot be read is not found.
+                let Ok(row) = row else { return Ok(true) };
                 let place = filter.as_mut().and_then(|filter| {
                     filter.place(Document {
                         blob: row.blob,
@@ -151,6 +153,7 @@ fn find(
                     filter: filter.as_ref().zip(place),
                     content: Content::new(row),
                     header: None,
+                    cancelled,
                 };
                 let held = message.decided(&test).map_or_else(|| test.holds(&mut message), Ok);
                 match held {
@@ -187,6 +190,8 @@ struct Message<'a, 't> {
     filter: Option<(&'a Filter, Place)>,
     content: Content,
     header: Option<Vec<u8>>,
+    /// Nobody waits for the answer any more.
+    cancelled: &'a AtomicBool,
 }
 
 impl<'t> Message<'_, 't> {
@@ -209,7 +214,8 @@ impl<'t> Message<'_, 't> {
         if self.header.is_none() {
             let end = self.content.prefix_octets() + self.content.structure(self.access)?.header_len() as u64;
             let mut header = Vec::new();
-            self.content.read(self.access, 0..end, &mut header)?;
+            self.content
+                .read(self.access, 0..end.min(HEADER_OCTETS_MAX), &mut header)?;
             self.header = Some(header);
         }
         Ok(self.header.as_deref().unwrap_or_default())
@@ -279,18 +285,14 @@ impl Facts for Message<'_, '_> {
                 return Ok(true);
             }
         }
-        let mut blob = Vec::new();
-        self.content.read(
-            self.access,
-            self.content.prefix_octets()..self.content.octets(),
-            &mut blob,
-        )?;
-        let structure = self.content.structure(self.access)?;
+        let structure = self.content.structure(self.access)?.clone();
+        let mut blob = self.content.blob_window(self.access);
         let mut found = false;
-        document::body_pieces(&blob, structure, header, &mut folded, |piece| {
+        document::body_pieces(&mut blob, &structure, header, &mut folded, |piece| {
             found = needle.is_in_folded(piece);
-            !found
+            !found && !self.cancelled.load(Ordering::Relaxed)
         });
+        blob.finish()?;
         Ok(found)
     }
 }

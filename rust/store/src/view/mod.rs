@@ -299,6 +299,8 @@ impl MailboxView {
             flagged = present.intersection(&told.uids);
         }
         each_row(tables, txn, self.mailbox, flagged.iter(), |uid, row| {
+            // Whoever fetches a message whose row is damaged is told so; its flags are not.
+            let Ok(row) = row else { return Ok(true) };
             if !everything || (row.modseq > told.modseq && !told.is_own(row.modseq)) {
                 delta.flags.push(FlagsNow {
                     uid,

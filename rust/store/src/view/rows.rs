@@ -64,18 +64,19 @@ pub fn keyword_names(tables: &Tables, txn: &ReadTxn<'_>, account: AccountId) -> 
     Ok(names.into())
 }
 
-/// Calls `take` with each of the wanted messages that exists, ascending; stops when it answers false.
+/// Calls `take` with each of the wanted messages that exists, ascending; stops when it answers false. In place of a damaged
+/// row it gets the error: what becomes of the others is its choice.
 ///
 /// One pass of a cursor over the hot rows; a gap between wanted UIDs is crossed row by row when short.
 ///
 /// # Errors
-/// Corrupt for a damaged row, and whatever `take` raises.
+/// Whatever `take` raises.
 pub fn each_row(
     tables: &Tables,
     txn: &ReadTxn<'_>,
     mailbox: MailboxId,
     wanted: impl Iterator<Item = Uid>,
-    mut take: impl FnMut(Uid, &MessageRecord) -> Result<bool>,
+    mut take: impl FnMut(Uid, Result<&MessageRecord>) -> Result<bool>,
 ) -> Result<()> {
     let mut wanted = wanted.peekable();
     while let Some(&start) = wanted.peek() {
@@ -92,9 +93,12 @@ pub fn each_row(
                 Some(&next) if next == uid => {
                     wanted.next();
                     skipped = 0;
-                    let record =
-                        MessageRecord::decode(value).ok_or_else(|| damaged("messages", format!("{mailbox}:{uid}")))?;
-                    if !take(uid, &record)? {
+                    let record = MessageRecord::decode(value);
+                    let record = record.as_ref();
+                    if !take(
+                        uid,
+                        record.ok_or_else(|| damaged("messages", format!("{mailbox}:{uid}"))),
+                    )? {
                         return Ok(());
                     }
                 }

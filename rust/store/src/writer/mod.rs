@@ -269,6 +269,11 @@ impl Writer {
         let mut kept = Vec::new();
         for mut queued in waiting.drain(..) {
             counters.retries.fetch_add(1, Ordering::Relaxed);
+            if matches!(queued.op, Op::Retire { .. }) && !self.journal.is_empty() {
+                // What the pack told is in no other yet.
+                failed.push((queued, Err(StoreError::Full("the journal has no room".to_owned()))));
+                continue;
+            }
             let mut records: Vec<&mut PreparedRecord> = queued.prepared.shared_mut().collect();
             match self.appender.append(&mut records) {
                 Ok(()) => kept.push(queued),

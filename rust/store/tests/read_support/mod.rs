@@ -27,16 +27,21 @@ pub struct Rig {
     finished: Mutex<HashMap<Ticket, Result<Outcome>>>,
 }
 
+/// The volume in a folder.
+pub fn open(folder: &std::path::Path) -> Volume {
+    let options = Options {
+        map_size: 1 << 30,
+        min_free: 0,
+        sync: false,
+        ..Options::default()
+    };
+    Volume::open(folder, &options).unwrap()
+}
+
 impl Rig {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options {
-            map_size: 1 << 30,
-            min_free: 0,
-            sync: false,
-            ..Options::default()
-        };
-        let volume = Volume::open(folder.path(), &options).unwrap();
+        let volume = open(folder.path());
         Self {
             volume,
             folder,

@@ -439,7 +439,7 @@ impl Builder<'_> {
             true
         };
         take(&folded);
-        body_pieces(&blob, content.structure(&access)?, true, &mut folded, take);
+        body_pieces(&mut &blob[..], content.structure(&access)?, true, &mut folded, take);
         read.indexed = true;
         Ok(Some(read))
     }

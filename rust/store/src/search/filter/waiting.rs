@@ -76,7 +76,10 @@ pub(super) fn list(
             if change.kind == ChangeKind::Added {
                 let uids = change.uids.iter().flat_map(|(first, last)| *first..=*last);
                 each_row(tables, &txn, change.mailbox, uids, |_, row| {
-                    add(row, &mut listed.waiting);
+                    // Without its row nothing finds a message, so that it need not be indexed.
+                    if let Ok(row) = row {
+                        add(row, &mut listed.waiting);
+                    }
                     Ok(true)
                 })?;
             }
@@ -85,7 +88,9 @@ pub(super) fn list(
         'mailboxes: for row in tables.mailboxes.prefix_iter(&txn, &keys::account(account))? {
             let mailbox = keys::u32_at(row?.0, 4).ok_or_else(|| damaged("mailboxes", account))?;
             for row in tables.messages.prefix_iter(&txn, &mailbox.to_be_bytes())? {
-                let row = MessageRecord::decode(row?.1).ok_or_else(|| damaged("messages", mailbox))?;
+                let Some(row) = MessageRecord::decode(row?.1) else {
+                    continue;
+                };
                 add(&row, &mut listed.waiting);
                 if listed.waiting.len() >= most {
                     (listed.covered, listed.whole) = (manifest.covered, false);
