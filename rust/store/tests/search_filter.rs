@@ -338,18 +338,23 @@ fn a_large_segment_of_messages_that_are_gone_goes() {
         };
         rig.wait(rig.volume.write(op)).unwrap();
     };
+    let build = || {
+        // Otherwise a call may only end the round over the accounts that the last one began.
+        rig.volume.context().search.want(ACCOUNT);
+        build_all(&rig, &limits);
+    };
     deliver(0, 40);
-    build_all(&rig, &limits);
+    build();
     let first = segments(&rig);
     // A few that are gone are no reason to write it anew.
     expunge(vec![(1, 5)]);
     deliver(40, 41);
-    build_all(&rig, &limits);
+    build();
     assert!(first.iter().all(|path| path.exists()));
     // Most of them are.
     expunge(vec![(6, 35)]);
     deliver(41, 42);
-    build_all(&rig, &limits);
+    build();
     assert!(first.iter().all(|path| !path.exists()));
     assert_eq!(rig.volume.metrics()["search_documents"], 7);
     let view = rig.open("INBOX", true);
@@ -358,7 +363,7 @@ fn a_large_segment_of_messages_that_are_gone_goes() {
     // All of them.
     expunge(vec![(1, 41)]);
     deliver(42, 43);
-    build_all(&rig, &limits);
+    build();
     assert_eq!(rig.volume.metrics()["search_documents"], 2);
     rig.finish();
 }
