@@ -10,6 +10,7 @@ mod faults;
 mod follow;
 mod journal;
 mod power;
+mod rebuilt;
 mod shim;
 #[path = "../write_support/mod.rs"]
 mod write_support;
