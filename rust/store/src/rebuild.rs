@@ -70,12 +70,12 @@ pub type Watch<'w> = &'w mut dyn FnMut(u64, u64);
 pub fn rebuild(folder: &Path, map_size: usize, watch: Watch<'_>) -> Result<Rebuilt> {
     let packs = folder.join("packs");
     let opening = index::lock(folder)?;
-    let files = pack_files(&packs)?;
+    let mut scan = Scan::default();
+    let files = pack_files(&packs, &mut scan.writers)?;
     if files.is_empty() {
         return Err(StoreError::Open(format!("{} holds no packs", packs.display())));
     }
     let mut report = Rebuilt::default();
-    let mut scan = Scan::default();
     for (done, (pack, path)) in files.iter().enumerate() {
         watch(done as u64, files.len() as u64);
         scan.read(*pack, path, &mut report)?;
@@ -97,8 +97,8 @@ pub fn rebuild(folder: &Path, map_size: usize, watch: Watch<'_>) -> Result<Rebui
     Ok(report)
 }
 
-/// All pack files, by writer and number.
-fn pack_files(packs: &Path) -> Result<Vec<(PackId, PathBuf)>> {
+/// All pack files, by writer and number; `writers` gets everyone who has a folder.
+fn pack_files(packs: &Path, writers: &mut HashSet<WriterId>) -> Result<Vec<(PackId, PathBuf)>> {
     let mut files = Vec::new();
     let folders = match std::fs::read_dir(packs) {
         Ok(folders) => folders,
@@ -112,6 +112,7 @@ fn pack_files(packs: &Path) -> Result<Vec<(PackId, PathBuf)>> {
             .and_then(|name| name.to_str())
             .and_then(|name| name.parse().ok());
         let Some(writer) = writer else { continue };
+        writers.insert(writer);
         for file in std::fs::read_dir(&folder)? {
             let path = file?.path();
             files.extend(pack_of(&path, writer).map(|pack| (pack, path)));
@@ -164,16 +165,10 @@ impl Scan {
     fn read(&mut self, pack: PackId, path: &Path, report: &mut Rebuilt) -> Result<()> {
         let file = Arc::new(File::open(path)?);
         let length = file.metadata()?.len();
-        self.writers.insert(pack.writer());
         let mut header = [0; FILE_HEADER];
         let named = length >= FILE_HEADER as u64
             && file.read_exact_at(&mut header, 0).is_ok()
             && decode_file_header(&header) == Some(pack);
-        if !named {
-            report
-                .damaged
-                .push(format!("pack {pack}: its file has another pack's header, or none"));
-        }
         let end = sealed_length(&file, pack, length).unwrap_or(length);
         let mut damaged = Vec::new();
         let mut untold: Vec<Digest> = Vec::new();
@@ -230,6 +225,14 @@ impl Scan {
             }
             Ok(())
         })?;
+        if last == FILE_HEADER as u64 && (!named || damaged.is_empty()) {
+            // A power loss has come between the file's birth and its first sync: nobody was told of anything in it, and
+            // the next open removes it.
+            return Ok(());
+        }
+        if !named {
+            damaged.push(format!("pack {pack}: its file has another pack's header, or none"));
+        }
         self.tails.entry(pack.writer()).or_default().append(&mut untold);
         self.packs.push((pack, last, journal_octets));
         report.packs += 1;

@@ -36,6 +36,8 @@ const STEP_ROWS: usize = 50_000;
 const MODSEQ_AHEAD: u64 = 1 << 20;
 /// How far UIDNEXT is set ahead where the last UIDs given out may not have been told.
 const UIDS_AHEAD: Uid = 1 << 16;
+/// Likewise for the numbers of mailboxes, which name them to clients.
+const MAILBOXES_AHEAD: MailboxId = 1 << 16;
 
 /// Holds the volume against everybody else.
 pub(super) struct Lock {
@@ -241,6 +243,7 @@ impl<'b> Builder<'b> {
         report: &mut Rebuilt,
     ) {
         if self.is_doubtful {
+            state.mailbox_next = state.mailbox_next.max(1).saturating_add(MAILBOXES_AHEAD);
             for mailbox in state.mailboxes.values_mut() {
                 mailbox.row.uid_next = mailbox.row.uid_next.saturating_add(UIDS_AHEAD);
             }
@@ -574,6 +577,10 @@ impl<'b> Builder<'b> {
             journal: state.journal_next,
         };
         self.put(self.tables.meta, b"counters", &counters.encode())?;
+        // As if none of them had ended in order: the next open removes files that no row knows.
+        for writer in &self.scan.writers {
+            self.put(self.tables.meta, &keys::writer(*writer), &0_u32.to_le_bytes())?;
+        }
         self.put(self.tables.meta, b"format", &FORMAT.to_le_bytes())?;
         self.put(self.tables.meta, b"features", &0_u64.to_le_bytes())?;
         let identity = db::identity();
