@@ -410,6 +410,12 @@ impl Op {
             .chain(restore)
     }
 
+    /// True for what compaction writes before it gives space back: it looks after `min_free` itself, and mail goes first.
+    #[must_use]
+    pub(crate) fn is_compaction(&self) -> bool {
+        matches!(self, Self::Relocate { .. } | Self::Rejournal { .. })
+    }
+
     /// True when the operation frees space: such ones go first when space is short, and pass `min_free`.
     #[must_use]
     pub fn frees_space(&self) -> bool {
@@ -420,7 +426,9 @@ impl Op {
             | Self::Restore(_)
             | Self::AdoptMailbox { .. }
             | Self::Copy { remove: false, .. }
-            | Self::CreateMailbox { .. } => false,
+            | Self::CreateMailbox { .. }
+            | Self::Relocate { .. }
+            | Self::Rejournal { .. } => false,
             _ => true,
         }
     }

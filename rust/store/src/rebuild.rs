@@ -183,13 +183,6 @@ impl Scan {
                     last = at + u64::from(header.length);
                     if header.kind == RecordKind::Journal {
                         journal_octets += u64::from(header.length);
-                        // What its writer has put into shared packs before it has been told of, if it came to be.
-                        let tail = self.tails.remove(&pack.writer()).unwrap_or_default();
-                        for digest in untold.drain(..).chain(tail) {
-                            if let Some(contents) = self.contents.get_mut(&digest) {
-                                contents.untold &= contents.pack.writer() != pack.writer();
-                            }
-                        }
                         let record = Arc::new(JournalRecord {
                             file: Arc::clone(&file),
                             pack,
@@ -197,7 +190,16 @@ impl Scan {
                             length: header.length,
                         });
                         if let Err(error) = self.journal_record(&record) {
+                            // Torn or damaged: it tells of nothing.
                             damaged.push(error.to_string());
+                            return Ok(());
+                        }
+                        // What its writer has put into shared packs before it has been told of, if it came to be.
+                        let tail = self.tails.remove(&pack.writer()).unwrap_or_default();
+                        for digest in untold.drain(..).chain(tail) {
+                            if let Some(contents) = self.contents.get_mut(&digest) {
+                                contents.untold &= contents.pack.writer() != pack.writer();
+                            }
                         }
                     } else {
                         let digest: Digest = std::array::from_fn(|index| header.digest[index]);

@@ -1,6 +1,6 @@
 //! One volume: environment, packs, writer, readers; opening it is the recovery.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, OpenOptions};
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, FlockOperation};
 
 use crate::apply::CHECKPOINT;
+use crate::apply::journal::PART_OCTETS;
 use crate::check;
 use crate::compaction::{Compactor, Rules};
 use crate::completion::{Completions, Finished, closed};
@@ -24,10 +25,12 @@ use crate::db::env;
 use crate::db::identity;
 use crate::db::keys;
 use crate::db::migrate;
+use crate::db::records::Counters;
 use crate::db::tables::Tables;
 use crate::error::{Result, StoreError, is_no_space};
 use crate::ids::{AccountId, MailboxId, Ticket, WriterId};
 use crate::jobs::{ReadContext, ReadJob, Readers};
+use crate::journal::{Entry, put_transaction};
 use crate::lineup::Lineup;
 use crate::ops::{Op, Outcome};
 use crate::pack::append::Appender;
@@ -102,6 +105,7 @@ pub struct Volume {
     running: Mutex<Option<Running>>,
     prepare: Sender<(Queued, Option<Sink>)>,
     lineup: Arc<Lineup>,
+    min_free: u64,
     compactor: Mutex<Option<JoinHandle<()>>>,
     stop: Arc<AtomicBool>,
 }
@@ -159,7 +163,7 @@ impl Volume {
             migrate::run(&environment, &tables, &packs, format)?;
         }
         let found = recover::recover(&environment, &tables, &packs)?;
-        let (number, lock, journal) = register(&environment, &tables, &packs)?;
+        let (number, lock, journal) = register(&environment, &tables, &packs, &found.ended)?;
         sync_folder(path)?;
         make_reserve(&path.join("reserve"), options.min_free);
         drop(opening);
@@ -209,6 +213,7 @@ impl Volume {
             purge,
             free: None,
             journal,
+            ending: false,
         };
         let writer = std::thread::Builder::new()
             .name("store-write".to_owned())
@@ -247,6 +252,7 @@ impl Volume {
             })),
             prepare,
             lineup,
+            min_free: options.min_free,
             compactor: Mutex::default(),
             stop: Arc::default(),
         })
@@ -345,6 +351,8 @@ impl Volume {
             loads: Arc::clone(&self.loads),
             stop: Arc::clone(&self.stop),
             rules,
+            number: self.number,
+            min_free: self.min_free,
         };
         let completions = Arc::clone(&self.completions);
         let ticket = completions.issue();
@@ -608,6 +616,7 @@ fn register(
     environment: &Env<WithoutTls>,
     tables: &Tables,
     packs: &Path,
+    ended: &[WriterId],
 ) -> Result<(WriterId, OwnedFd, PendingJournal)> {
     let mut txn = environment.write_txn()?;
     let mut counters = tables.counters(&txn)?;
@@ -615,11 +624,11 @@ fn register(
     counters.writer = number
         .checked_add(1)
         .ok_or_else(|| StoreError::Open("no writer numbers are left in this volume".to_owned()))?;
-    tables.meta.put(&mut txn, b"counters", &counters.encode())?;
     tables
         .meta
         .put(&mut txn, &keys::writer(number), &std::process::id().to_le_bytes())?;
-    let journal = take_journal(&mut txn, tables, number)?;
+    let journal = take_journal(&mut txn, tables, number, ended, &mut counters)?;
+    tables.meta.put(&mut txn, b"counters", &counters.encode())?;
     txn.commit()?;
     let folder = packs.join(number.to_string());
     std::fs::create_dir_all(&folder)?;
@@ -629,13 +638,22 @@ fn register(
     Ok((number, lock, journal))
 }
 
-/// Makes the journal rows that dead writers have left our own.
-fn take_journal(txn: &mut RwTxn<'_>, tables: &Tables, number: WriterId) -> Result<PendingJournal> {
+/// Makes the journal rows that dead writers have left our own, and tells behind them that these have ended: what a rebuild
+/// then finds in their packs untold was expunged, or never came to be. `ended` are those that this open has recovered.
+fn take_journal(
+    txn: &mut RwTxn<'_>,
+    tables: &Tables,
+    number: WriterId,
+    ended: &[WriterId],
+    counters: &mut Counters,
+) -> Result<PendingJournal> {
+    let mut ended: BTreeSet<WriterId> = ended.iter().copied().collect();
     let mut left: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     for row in tables.journal.iter(txn)? {
         let (key, value) = row?;
         let writer = keys::u32_at(key, 0).unwrap_or(0);
         if tables.meta.get(txn, &keys::writer(writer))?.is_none() {
+            ended.insert(writer);
             left.push((key.to_vec(), value.to_vec()));
         }
     }
@@ -646,6 +664,20 @@ fn take_journal(txn: &mut RwTxn<'_>, tables: &Tables, number: WriterId) -> Resul
         tables.journal.put(txn, &keys::journal(number, part), &piece)?;
         waiting.extend_from_slice(&piece);
         part += 1;
+    }
+    // While a checkpoint is due there is mail in the packs of the ended that no journal has told of.
+    if !ended.is_empty() && tables.meta.get(txn, CHECKPOINT)?.is_none() {
+        let mut entries = Vec::new();
+        for writer in ended {
+            Entry::Ended(writer).encode(&mut entries);
+        }
+        let start = waiting.len();
+        put_transaction(&mut waiting, counters.journal, &entries);
+        counters.journal += 1;
+        for piece in waiting[start..].chunks(PART_OCTETS) {
+            tables.journal.put(txn, &keys::journal(number, part), piece)?;
+            part += 1;
+        }
     }
     Ok(PendingJournal::left(waiting, part))
 }

@@ -54,9 +54,12 @@ impl Batch<'_, '_> {
             Entry::Account(account, _) => self.tell_account(account),
             Entry::Group(name, ..) => self.tell_group(&name),
             Entry::Mailbox(account, mailbox, _) => {
+                let doomed = keys::doomed_mailbox(mailbox);
                 if self.tables.mailbox(&self.txn, account, mailbox)?.is_some() {
                     self.tell_mailbox(account, mailbox);
-                } else if retained.mailboxes.contains(&mailbox) {
+                } else if retained.mailboxes.contains(&mailbox)
+                    || self.tables.doomed.get(&self.txn, &doomed)?.is_some()
+                {
                     // Deleted, yet the name is needed for what can be recovered. An entry that says so voids the rest.
                     self.tell(&entry);
                 } else {
@@ -88,6 +91,8 @@ impl Batch<'_, '_> {
                     self.tell(&entry);
                     self.tell(&Entry::Expunged(mailbox, vec![(uid, uid)], true, at));
                 } else {
+                    // Its UID is never given anew.
+                    self.tell_uids(mailbox, uid.saturating_add(1));
                     return Ok(false);
                 }
             }
@@ -98,7 +103,14 @@ impl Batch<'_, '_> {
                 _ => return Ok(false),
             },
             // One entry with all UIDs that are there voids those of messages that are gone, in whatever pack they lie.
-            Entry::Expunged(mailbox, ..) | Entry::Uids(mailbox, ..) => self.tell_uids(mailbox),
+            Entry::Expunged(mailbox, uids, ..) => {
+                let last = uids.last().map_or(0, |range| range.1);
+                self.tell_uids(mailbox, last.saturating_add(1));
+            }
+            Entry::Uids(mailbox, uid_next, uids) => {
+                let last = uids.last().map_or(0, |range| range.1);
+                self.tell_uids(mailbox, uid_next.max(last.saturating_add(1)));
+            }
             Entry::Queued(id, ..) => match self.tables.queue_item(&self.txn, id)? {
                 Some(record) => {
                     let state = record.state.clone();
@@ -112,6 +124,8 @@ impl Batch<'_, '_> {
                 }
                 self.tell(&entry);
             }
+            // What was true then stays true.
+            Entry::Ended(_) => self.tell(&entry),
         }
         Ok(true)
     }

@@ -8,6 +8,7 @@ use crate::db::records::{MessageRecord, RetainedRecord, flag};
 use crate::db::tables::damaged;
 use crate::error::{Result, StoreError};
 use crate::ids::{AccountId, MailboxId, Uid};
+use crate::journal::Entry;
 use crate::ops::{Outcome, RetainedChoice};
 
 /// Messages that one transaction recovers, expires or lets go; what is left follows in the next.
@@ -64,6 +65,7 @@ impl Batch<'_, '_> {
         self.again = found.len() == STEP_MESSAGES;
         for row in &found {
             self.tables.retained.delete(&mut self.txn, &row.key)?;
+            self.tell_let_go(row);
             self.release_blob(row.record.message.blob)?;
             self.release_blob(row.record.message.prefix)?;
         }
@@ -139,9 +141,18 @@ impl Batch<'_, '_> {
             record.flags &= !flag::DELETED;
             record.saved = self.seconds();
             self.tables.retained.delete(&mut self.txn, &row.key)?;
+            self.tell_let_go(row);
             self.add_message(account, mailbox, record)?;
         }
         Ok(())
+    }
+
+    /// Tells that a message is retained no more.
+    fn tell_let_go(&mut self, row: &Found) {
+        if let (Some(mailbox), Some(uid)) = (keys::u32_at(&row.key, 12), keys::u32_at(&row.key, 16)) {
+            let now = u64::from(self.seconds());
+            self.tell(&Entry::Expunged(mailbox, vec![(uid, uid)], false, now));
+        }
     }
 
     /// Expunges messages that came into the mailbox before a time (Unix seconds), a step of them.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::db::records::{AccountRecord, MailboxRecord, MessageRecord, QueueRecord};
-use crate::ids::{AccountId, MailboxId, ModSeq, QueueId, Uid};
+use crate::ids::{AccountId, MailboxId, ModSeq, QueueId, Uid, WriterId};
 use crate::journal::{Digest, Entry};
 
 /// A message as last told.
@@ -58,6 +58,8 @@ pub(super) struct State {
     /// Digests of all bodies that were ever told of.
     told: HashSet<Digest>,
     dequeued: HashSet<QueueId>,
+    /// Writers of which everything has been told.
+    ended: HashSet<WriterId>,
     /// Greatest modseq met by mailbox.
     modseqs: HashMap<MailboxId, ModSeq>,
     /// UIDs from which on none has been met, by mailbox.
@@ -124,9 +126,21 @@ impl State {
                 for (first, last) in uids {
                     self.reach(mailbox, last, 0);
                     self.remove(mailbox, first, last, retained.then_some(at), |_| true);
+                    if !retained {
+                        // They may have been retained until now.
+                        let range = (mailbox, first)..=(mailbox, last);
+                        let gone: Vec<_> = self.messages.range(range).map(|(place, _)| *place).collect();
+                        gone.iter().for_each(|place| drop(self.messages.remove(place)));
+                    }
                 }
             }
-            Entry::Uids(mailbox, _, uids) => {
+            Entry::Uids(mailbox, uid_next, uids) => {
+                self.reach(mailbox, uid_next.saturating_sub(1), 0);
+                let is_gone = self.mailboxes.get(&mailbox).is_some_and(|known| known.gone.is_some());
+                if is_gone {
+                    // Of a deleted mailbox no UIDs are there, and yet its messages may be retained.
+                    return;
+                }
                 let mut next = 0;
                 for &(first, last) in &uids {
                     if let Some(before) = first.checked_sub(1) {
@@ -148,6 +162,9 @@ impl State {
                 self.queue_next = self.queue_next.max(id.saturating_add(1));
                 self.dequeued.insert(id);
                 self.queue.remove(&id);
+            }
+            Entry::Ended(writer) => {
+                self.ended.insert(writer);
             }
         }
     }
@@ -184,6 +201,11 @@ impl State {
     /// True when a body with this digest was told of, whatever became of it.
     pub(super) fn has_told(&self, digest: &Digest) -> bool {
         self.told.contains(digest)
+    }
+
+    /// True when a writer's packs hold nothing that was done and not told of.
+    pub(super) fn has_ended(&self, writer: WriterId) -> bool {
+        self.ended.contains(&writer)
     }
 
     fn reach(&mut self, mailbox: MailboxId, uid: Uid, modseq: ModSeq) {

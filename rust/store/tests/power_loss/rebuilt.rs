@@ -120,16 +120,12 @@ impl Pending {
         Ok(pending)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty() && self.mailboxes.is_empty() && self.messages.is_empty()
-    }
-
     fn take(&mut self, entry: Entry) {
         match entry {
             Entry::Account(account, _) | Entry::Keyword(account, ..) | Entry::Name(account, ..) => {
                 self.accounts.insert(account);
             }
-            Entry::Group(..) => {}
+            Entry::Group(..) | Entry::Ended(_) => {}
             Entry::Mailbox(account, id, _) => {
                 self.accounts.insert(account);
                 self.mailboxes.insert(id);
@@ -151,8 +147,6 @@ impl Pending {
             Entry::Queued(id, ..) | Entry::Dequeued(id, _) => {
                 self.queue.insert(id);
             }
-            #[allow(unreachable_patterns, reason = "entries that tell nothing of these")]
-            _ => {}
         }
     }
 
