@@ -210,11 +210,11 @@ impl Compactor {
             for row in self.context.tables.retained.range(&txn, &bounds)?.take(STRETCH_ROWS) {
                 let (key, _) = row?;
                 let numbers = (keys::u64_at(key, 4), keys::u32_at(key, 12), keys::u32_at(key, 16));
-                let (Some(at), Some(mailbox), Some(uid)) = numbers else {
+                let (Some(account), (Some(at), Some(mailbox), Some(uid))) = (keys::u32_at(key, 0), numbers) else {
                     return Err(damaged("retained", "key"));
                 };
                 found.messages.insert((mailbox, uid), at);
-                found.mailboxes.insert(mailbox);
+                found.mailboxes.insert(mailbox, account);
                 last = key.to_vec();
                 count += 1;
             }

@@ -1,6 +1,6 @@
 //! Every write as plain data, so that an operation may cross a process one day; and what each answers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::ids::{AccountId, BlobId, MailboxId, ModSeq, PackId, QueueId, Uid};
@@ -10,8 +10,8 @@ use crate::ids::{AccountId, BlobId, MailboxId, ModSeq, PackId, QueueId, Uid};
 pub struct RetainedSet {
     /// When each message was expunged (Unix seconds), by the mailbox and UID that it had.
     pub messages: HashMap<(MailboxId, Uid), u64>,
-    /// The mailboxes that they were in.
-    pub mailboxes: HashSet<MailboxId>,
+    /// The mailboxes that they were in, and whose each is.
+    pub mailboxes: HashMap<MailboxId, AccountId>,
 }
 
 /// Flags of a message as names: system bits (`records::flag`) and keywords.

@@ -57,7 +57,7 @@ impl Batch<'_, '_> {
                 let doomed = keys::doomed_mailbox(mailbox);
                 if self.tables.mailbox(&self.txn, account, mailbox)?.is_some() {
                     self.tell_mailbox(account, mailbox);
-                } else if retained.mailboxes.contains(&mailbox)
+                } else if retained.mailboxes.contains_key(&mailbox)
                     || self.tables.doomed.get(&self.txn, &doomed)?.is_some()
                 {
                     // Deleted, yet the name is needed for what can be recovered. An entry that says so voids the rest.
@@ -103,6 +103,9 @@ impl Batch<'_, '_> {
                 _ => return Ok(false),
             },
             // One entry with all UIDs that are there voids those of messages that are gone, in whatever pack they lie.
+            // A deleted mailbox has no UIDs that are there, and yet messages that can be recovered.
+            Entry::Expunged(mailbox, ..) if self.is_deleted(mailbox, retained)? => self.tell(&entry),
+            Entry::Uids(mailbox, ..) if self.is_deleted(mailbox, retained)? => return Ok(false),
             Entry::Expunged(mailbox, uids, ..) => {
                 let last = uids.last().map_or(0, |range| range.1);
                 self.tell_uids(mailbox, last.saturating_add(1));
@@ -128,6 +131,17 @@ impl Batch<'_, '_> {
             Entry::Ended(_) => self.tell(&entry),
         }
         Ok(true)
+    }
+
+    /// True for a deleted mailbox of which something is still to be purged or can be recovered.
+    fn is_deleted(&self, mailbox: MailboxId, retained: &RetainedSet) -> Result<bool> {
+        if self.tables.doomed.get(&self.txn, &keys::doomed_mailbox(mailbox))?.is_some() {
+            return Ok(true);
+        }
+        match retained.mailboxes.get(&mailbox) {
+            Some(&account) => Ok(self.tables.mailbox(&self.txn, account, mailbox)?.is_none()),
+            None => Ok(false),
+        }
     }
 
     /// The journal of a pack has been told again, and is in other packs: the pack goes when no blob is left in it.

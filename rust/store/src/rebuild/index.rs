@@ -11,7 +11,7 @@ use rustix::fs::FlockOperation;
 
 use super::state::{Mailbox, Message, State};
 use super::{Contents, Rebuilt, Scan};
-use crate::apply::CHECKPOINT;
+use crate::apply::{CHECKPOINT, CHECKPOINT_WRITERS};
 use crate::card;
 use crate::db::keys;
 use crate::db::records::{
@@ -238,6 +238,9 @@ impl<'b> Builder<'b> {
             }
             let prefixes = self.prefixes_behind(index, contents);
             for recipient in to {
+                if state.accounts.get(&recipient.account).is_some_and(|row| row.removing) {
+                    continue;
+                }
                 // Nobody gets a trace header that may be another's: it may name whom the others must not know.
                 let own = prefixes.iter().find(|(_, of)| of.contains(&recipient));
                 let prefix = own.map(|(digest, _)| *digest).unwrap_or_default();
@@ -611,6 +614,7 @@ impl<'b> Builder<'b> {
         if self.is_doubtful {
             // What was found is in no journal: all is told anew, so that the next rebuild sees the same.
             self.put(self.tables.meta, CHECKPOINT, &[0])?;
+            self.put(self.tables.meta, CHECKPOINT_WRITERS, &counters.writer.to_le_bytes())?;
         }
         // As if none of them had ended in order: the next open removes files that no row knows.
         for writer in &self.scan.writers {

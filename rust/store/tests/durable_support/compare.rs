@@ -86,6 +86,10 @@ impl History {
             let mut verdicts = BTreeSet::new();
             for account in step.takes_part() {
                 let [before, later, now] = [&self.answered, &after, found].map(|all| self.of(all, account));
+                if before != later && !fits(&before, &now) && !fits(&later, &now) {
+                    let (one, two) = (difference(&before, &now), difference(&later, &now));
+                    return Err(format!("{step} has neither happened nor not: {one}; {two}"));
+                }
                 if before != later && (fits(&before, &now) || fits(&later, &now)) {
                     verdicts.insert(fits(&later, &now));
                 }
@@ -137,7 +141,9 @@ fn retained_fit(wanted: &Account, found: &Account) -> bool {
     };
     let sure = wanted.retained.iter().filter(|retained| !retained.unsure).all(&mut take);
     let unsure = wanted.retained.iter().filter(|retained| retained.unsure);
-    unsure.for_each(|retained| drop(take(retained)));
+    unsure.for_each(|retained| {
+        take(retained);
+    });
     sure && left.is_empty()
 }
 
