@@ -228,12 +228,7 @@ impl Compactor {
         }
     }
 
-    fn compact(
-        &self,
-        candidate: &Candidate,
-        pace: &mut Pace,
-        done: &mut Compacted,
-    ) -> Result<()> {
+    fn compact(&self, candidate: &Candidate, pace: &mut Pace, done: &mut Compacted) -> Result<()> {
         let damaged_before = done.damaged.len();
         let living = self.living(candidate)?;
         let untold = self.untold_elsewhere()?;

@@ -104,7 +104,11 @@ fn assert_rebuilt(folder: &Path, before: &Shown) {
     rig.volume.close();
     std::fs::remove_dir_all(folder.join("index")).unwrap();
     let report = rebuild(folder, 1 << 30, &mut |_, _| {}).unwrap();
-    assert_eq!((report.found, report.lost, report.damaged.len()), (0, 0, 0), "{report:?}");
+    assert_eq!(
+        (report.found, report.lost, report.damaged.len()),
+        (0, 0, 0),
+        "{report:?}"
+    );
     let rig = Rig::open(folder, &options());
     assert_eq!(&shown(&rig), before, "after a rebuild");
     rig.finish();
@@ -213,17 +217,27 @@ fn a_writer_that_cannot_end_in_order_is_recovered() {
     rig.volume.close();
     failpoints::disarm();
     let rig = Rig::open(folder.path(), &options());
-    assert!(rig.volume.recovery().starts_with("dead writers 1"), "{}", rig.volume.recovery());
+    assert!(
+        rig.volume.recovery().starts_with("dead writers 1"),
+        "{}",
+        rig.volume.recovery()
+    );
     assert_eq!(shown(&rig), before);
     let states: Vec<_> = {
         let context = rig.volume.context();
         let txn = context.begin().unwrap();
         let rows = context.tables.packs.iter(&txn).unwrap();
-        rows.map(|row| ironpost_store::db::records::PackRecord::decode(row.unwrap().1).unwrap().state)
-            .collect()
+        rows.map(|row| {
+            ironpost_store::db::records::PackRecord::decode(row.unwrap().1)
+                .unwrap()
+                .state
+        })
+        .collect()
     };
     assert!(
-        states.iter().all(|state| *state == ironpost_store::db::records::PackState::Sealed),
+        states
+            .iter()
+            .all(|state| *state == ironpost_store::db::records::PackState::Sealed),
         "{states:?}"
     );
     rig.finish();

@@ -135,7 +135,12 @@ impl Batch<'_, '_> {
 
     /// True for a deleted mailbox of which something is still to be purged or can be recovered.
     fn is_deleted(&self, mailbox: MailboxId, retained: &RetainedSet) -> Result<bool> {
-        if self.tables.doomed.get(&self.txn, &keys::doomed_mailbox(mailbox))?.is_some() {
+        if self
+            .tables
+            .doomed
+            .get(&self.txn, &keys::doomed_mailbox(mailbox))?
+            .is_some()
+        {
             return Ok(true);
         }
         match retained.mailboxes.get(&mailbox) {

@@ -169,8 +169,9 @@ impl Writer {
             .fetch_add(waiting.len() as u64, Ordering::Relaxed);
         let short = self.space_fault();
         if let Some(text) = short {
-            let (refused, rest): (Vec<Queued>, Vec<Queued>) =
-                waiting.drain(..).partition(|queued| !queued.op.frees_space() && !queued.op.is_compaction());
+            let (refused, rest): (Vec<Queued>, Vec<Queued>) = waiting
+                .drain(..)
+                .partition(|queued| !queued.op.frees_space() && !queued.op.is_compaction());
             *waiting = rest;
             let results = refused
                 .into_iter()
@@ -214,8 +215,9 @@ impl Writer {
 
     /// The disk had no room for the journal: no pack may go whose own was told again in it.
     fn refuse_retirement(&self, waiting: &mut Vec<Queued>) {
-        let (refused, rest): (Vec<Queued>, Vec<Queued>) =
-            waiting.drain(..).partition(|queued| matches!(queued.op, Op::Retire { .. }));
+        let (refused, rest): (Vec<Queued>, Vec<Queued>) = waiting
+            .drain(..)
+            .partition(|queued| matches!(queued.op, Op::Retire { .. }));
         *waiting = rest;
         let full = || StoreError::Full("there is no room for the journal of a pack".to_owned());
         let results = refused.into_iter().map(|queued| (queued, Err(full())));

@@ -139,7 +139,11 @@ fn retained_fit(wanted: &Account, found: &Account) -> bool {
         let at = left.iter().position(|other| *other == key(retained));
         at.map(|at| left.swap_remove(at)).is_some()
     };
-    let sure = wanted.retained.iter().filter(|retained| !retained.unsure).all(&mut take);
+    let sure = wanted
+        .retained
+        .iter()
+        .filter(|retained| !retained.unsure)
+        .all(&mut take);
     let unsure = wanted.retained.iter().filter(|retained| retained.unsure);
     unsure.for_each(|retained| {
         take(retained);
@@ -256,7 +260,11 @@ fn account_of(rig: &Rig, account: u32, retains: bool) -> Account {
         }
         found.mailboxes.insert(name, mailbox);
     }
-    let retained = if retains { retained_rows(rig, account) } else { Vec::new() };
+    let retained = if retains {
+        retained_rows(rig, account)
+    } else {
+        Vec::new()
+    };
     for (name, uid, row) in retained {
         found.retained.push(Retained {
             name,
@@ -267,7 +275,11 @@ fn account_of(rig: &Rig, account: u32, retains: bool) -> Account {
         });
     }
     let txn = context.begin().unwrap();
-    found.limit = context.tables.account(&txn, account).unwrap().map_or(0, |row| row.limit_messages);
+    found.limit = context
+        .tables
+        .account(&txn, account)
+        .unwrap()
+        .map_or(0, |row| row.limit_messages);
     found
 }
 
@@ -301,7 +313,12 @@ fn retained_rows(rig: &Rig, account: u32) -> Vec<(String, u32, MessageRecord)> {
     let context = rig.volume.context();
     let txn = context.begin().unwrap();
     let mut rows = Vec::new();
-    for row in context.tables.retained.prefix_iter(&txn, &account.to_be_bytes()).unwrap() {
+    for row in context
+        .tables
+        .retained
+        .prefix_iter(&txn, &account.to_be_bytes())
+        .unwrap()
+    {
         let (key, value) = row.unwrap();
         let record = RetainedRecord::decode(value).unwrap();
         rows.push((record.name, keys::u32_at(key, 16).unwrap(), record.message));

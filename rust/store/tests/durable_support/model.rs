@@ -108,7 +108,9 @@ impl Account {
 
     /// Messages of a mailbox go and are retained.
     fn retain(&mut self, name: &str, goes: impl Fn(u32, &Message) -> bool) {
-        let Some(mailbox) = self.mailboxes.get_mut(name) else { return };
+        let Some(mailbox) = self.mailboxes.get_mut(name) else {
+            return;
+        };
         let gone = mailbox.messages.iter().filter(|(uid, message)| goes(**uid, message));
         let gone: Vec<Retained> = gone
             .map(|(uid, message)| Retained {
@@ -119,7 +121,8 @@ impl Account {
                 unsure: false,
             })
             .collect();
-        gone.iter().for_each(|retained| drop(mailbox.messages.remove(&retained.uid)));
+        gone.iter()
+            .for_each(|retained| drop(mailbox.messages.remove(&retained.uid)));
         self.retained.extend(gone);
     }
 

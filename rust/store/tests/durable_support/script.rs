@@ -259,7 +259,9 @@ impl Author {
         let all = self.expected.get(&account).map(|owner| owner.retained.clone());
         let all = all.unwrap_or_default();
         let sure = all.iter().filter(|one| {
-            let twins = all.iter().filter(|other| (&one.name, one.uid) == (&other.name, other.uid));
+            let twins = all
+                .iter()
+                .filter(|other| (&one.name, one.uid) == (&other.name, other.uid));
             !one.by_steps && !one.unsure && twins.count() == 1
         });
         let sure: Vec<(String, u32)> = sure.map(|one| (one.name.clone(), one.uid)).collect();

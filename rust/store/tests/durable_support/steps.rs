@@ -343,7 +343,10 @@ impl std::fmt::Display for Step {
                 )
             }
             Self::Upkeep { author, what } => {
-                let word = UPKEEPS.iter().find(|(other, _)| other == what).map_or("", |(_, word)| word);
+                let word = UPKEEPS
+                    .iter()
+                    .find(|(other, _)| other == what)
+                    .map_or("", |(_, word)| word);
                 write!(out, "upkeep {author} {word}")
             }
         }

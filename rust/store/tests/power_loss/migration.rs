@@ -27,9 +27,8 @@ fn cut(name: &str, is_killed: bool, one_in: u64) -> u64 {
     let mut states = 0;
     for (at, entry) in entries.iter().enumerate() {
         disk.take(entry);
-        let is_sync = |entry: Option<&Entry>| {
-            matches!(entry, Some(Entry::SyncEnds { .. } | Entry::Write { durable: true, .. }))
-        };
+        let is_sync =
+            |entry: Option<&Entry>| matches!(entry, Some(Entry::SyncEnds { .. } | Entry::Write { durable: true, .. }));
         let near = is_sync(Some(entry)) || is_sync(entries.get(at + 1));
         if !random.one_in(if near { one_in.div_ceil(4) } else { one_in }) {
             continue;

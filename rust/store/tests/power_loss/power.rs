@@ -44,7 +44,10 @@ fn record(seed: u64, scale: usize) -> Recording {
     let entries = journal::read(&place.log());
     for entry in &entries {
         // Without faults nothing fails.
-        assert!(!matches!(entry, Entry::Note { text } if text.contains(" failed ")), "{entry:?}");
+        assert!(
+            !matches!(entry, Entry::Note { text } if text.contains(" failed ")),
+            "{entry:?}"
+        );
     }
     Recording {
         place,

@@ -191,7 +191,10 @@ fn compare(before: &Index, after: &Index, pending: &Pending, history: &History) 
         if pending.mailboxes.contains(id) {
             continue;
         }
-        let now = after.mailboxes.get(id).ok_or_else(|| format!("mailbox {facts:?} is gone"))?;
+        let now = after
+            .mailboxes
+            .get(id)
+            .ok_or_else(|| format!("mailbox {facts:?} is gone"))?;
         let same = (now.0, &now.1, now.2) == (facts.0, &facts.1, facts.2) && now.3 >= facts.3;
         if !same {
             return Err(format!("mailbox {facts:?} is {now:?}"));
@@ -203,7 +206,9 @@ fn compare(before: &Index, after: &Index, pending: &Pending, history: &History) 
             let held = after.messages.values().chain(after.retained.values());
             let mut held = held.filter(|(of, _)| of == account);
             if !held.any(|(_, other)| is_same(other)) {
-                return Err(format!("account {account}: {message:?} is gone, its journal was in no pack"));
+                return Err(format!(
+                    "account {account}: {message:?} is gone, its journal was in no pack"
+                ));
             }
             continue;
         }
@@ -250,7 +255,11 @@ fn compare(before: &Index, after: &Index, pending: &Pending, history: &History) 
         }
     }
     let known: BTreeSet<&u64> = before.queue.keys().collect();
-    if let Some(id) = after.queue.keys().find(|id| !known.contains(id) && !pending.queue.contains(id)) {
+    if let Some(id) = after
+        .queue
+        .keys()
+        .find(|id| !known.contains(id) && !pending.queue.contains(id))
+    {
         return Err(format!("queue item {id} is back"));
     }
     for (account, limit) in &before.limits {
