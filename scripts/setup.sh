@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up what a target needs, and says in one line what is missing when it can't.
 #   scripts/setup.sh build   virtual environment, Python packages, compilers
-#   scripts/setup.sh test    the real mail clients that the tests drive
+#   scripts/setup.sh test    the real mail clients that the tests drive, and a real Dovecot beside which they compare
 #   scripts/setup.sh bench   the peers that the benchmarks compare with (unpacked, never installed)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -56,6 +56,11 @@ case "${1:-}" in
         if ! debian "${CLIENTS[@]}"; then
             [ -z "${CI:-}" ] || die "the tests with real clients may not be skipped here"
             printf 'setup: tests that need them will be skipped\n' >&2
+        fi
+        # Dovecot, whose formats and protocol the tests of moving in and out are held against; unpacked, not installed.
+        if ! scripts/peers.sh unpack; then
+            [ -z "${CI:-}" ] || die "the tests beside a real Dovecot may not be skipped here"
+            printf 'setup: tests beside a real Dovecot will be skipped\n' >&2
         fi
         ;;
     bench) scripts/peers.sh unpack ;;

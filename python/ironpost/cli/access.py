@@ -30,7 +30,7 @@ POLL_SECONDS: Final = 0.1
 SOCKET_NAME: Final = "control.sock"
 
 
-class Requester(Protocol):
+class Asker(Protocol):
     """Carries out operations, one after the other."""
 
     config: Config
@@ -38,6 +38,10 @@ class Requester(Protocol):
 
     def request(self, operation: str, **arguments: Any) -> Any:
         """The result. Raises UserError."""
+
+
+class Requester(Asker, Protocol):
+    """One that also carries out those that take long."""
 
     def follow(self, operation: str, tell: Callable[[dict[str, Any]], object], **arguments: Any) -> Any:
         """As `request`, for an operation that tells its progress meanwhile. Leaving it ends it."""

@@ -22,7 +22,7 @@ import msgpack
 
 from ..config import Config, load
 from ..errors import UserError
-from .access import Requester, access, running
+from .access import Asker, access, running
 
 READY: Final = "ready"
 _NEEDED: Final = (
@@ -39,7 +39,7 @@ _NEEDED: Final = (
 
 
 @contextmanager
-def access_apart(directory: Path) -> Iterator[Requester]:
+def access_apart(directory: Path) -> Iterator[Asker]:
     """Like `access` with the store, for whoever must keep the rights that the command was started with."""
     config = load(directory)
     if os.geteuid() != 0 or running(config):
@@ -65,9 +65,9 @@ def access_apart(directory: Path) -> Iterator[Requester]:
     theirs.close()
     try:
         with ours:
-            door = _Apart(config, ours)
-            door.request(READY)
-            yield door
+            apart = _Apart(config, ours)
+            apart.request(READY)
+            yield apart
     finally:
         os.waitpid(child, 0)
 

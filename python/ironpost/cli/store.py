@@ -11,6 +11,7 @@ from . import transfer
 from .common import as_json, chosen, complain, directory_argument, directory_option, octets, span, table
 
 _json = click.option("--json", "json_", is_flag=True, help="As JSON.")
+_COUNTED: Final = ("accounts", "mailboxes", "messages", "blobs", "packs", "queue")
 _ITEM: Final = click.IntRange(1, 2**63 - 1)
 
 
@@ -43,10 +44,10 @@ def store_check(directory: str | None, directory_option: str | None, full: bool,
             complain(f"account {account} of the store is not in the directory (nothing deletes it by itself)")
         for problem in report["problems"]:
             complain(problem)
-        counts = ", ".join(
-            f"{report[name]} {name}" for name in ("accounts", "mailboxes", "messages", "blobs", "packs", "queue")
-        )
-        click.echo(f"{len(report['problems'])} problems: {counts}" if report["problems"] else f"clean: {counts}")
+        kinds = ("mailboxes", "messages", "blobs") if sample else _COUNTED
+        counts = ", ".join(f"{report[name]} {name}" for name in kinds)
+        looked = f"a sample of {counts}" if sample else counts
+        click.echo(f"{len(report['problems'])} problems: {looked}" if report["problems"] else f"clean: {looked}")
     return 1 if report["problems"] else 0
 
 

@@ -1,6 +1,7 @@
 //! A quick look at a few of everything: some mailboxes with all their rows, some blobs with their records. For each open
 //! after a crash, and for stores whose full check takes hours.
 
+use std::collections::HashSet;
 use std::ops::Bound;
 use std::time::SystemTime;
 
@@ -42,11 +43,13 @@ pub fn sample(context: &ReadContext) -> Result<CheckReport> {
         random ^= random << 17;
         random
     };
+    let mut seen = HashSet::new();
     for _ in 0..MAILBOXES {
-        mailbox(context, next(), &mut report)?;
+        mailbox(context, next(), &mut seen, &mut report)?;
     }
+    seen.clear();
     for _ in 0..BLOBS {
-        blob(context, next(), &mut report)?;
+        blob(context, next(), &mut seen, &mut report)?;
     }
     report.problems.sort();
     report.problems.dedup();
@@ -68,11 +71,14 @@ fn pick(context: &ReadContext, table: Table, chance: u64) -> Result<Option<(Vec<
 }
 
 /// All rows of one mailbox against its counters and its UID map.
-fn mailbox(context: &ReadContext, chance: u64, report: &mut CheckReport) -> Result<()> {
+fn mailbox(context: &ReadContext, chance: u64, seen: &mut HashSet<Vec<u8>>, report: &mut CheckReport) -> Result<()> {
     let tables = &context.tables;
     let Some((key, _)) = pick(context, tables.mailboxes, chance)? else {
         return Ok(());
     };
+    if !seen.insert(key.clone()) {
+        return Ok(());
+    }
     let txn = context.begin()?;
     // Read again within the transaction that reads its messages.
     let Some(value) = tables.mailboxes.get(&txn, &key)? else {
@@ -148,11 +154,14 @@ fn mailbox(context: &ReadContext, chance: u64, report: &mut CheckReport) -> Resu
 }
 
 /// One blob, with its record and card.
-fn blob(context: &ReadContext, chance: u64, report: &mut CheckReport) -> Result<()> {
+fn blob(context: &ReadContext, chance: u64, seen: &mut HashSet<Vec<u8>>, report: &mut CheckReport) -> Result<()> {
     let tables = &context.tables;
     let Some((key, value)) = pick(context, tables.blobs, chance)? else {
         return Ok(());
     };
+    if !seen.insert(key.clone()) {
+        return Ok(());
+    }
     let id = keys::u64_at(&key, 0).unwrap_or(0);
     let Some(row) = BlobRecord::decode(&value) else {
         report.problems.push(format!("blob row {id} is damaged"));

@@ -80,7 +80,7 @@ pub fn open(path: &Path, map_size: usize, sync: bool) -> Result<Env<WithoutTls>>
             }
             Err(heed::Error::Mdb(heed::MdbError::VersionMismatch | heed::MdbError::Invalid)) => {
                 return Err(StoreError::Open(format!(
-                    "{} is not an index of this release",
+                    "{} is not an index of this release; if it is damaged, `ironpost store rebuild` makes it anew",
                     path.join("data.mdb").display()
                 )));
             }
@@ -106,9 +106,12 @@ pub fn open_copy(path: &Path) -> Result<Env<WithoutTls>> {
     unsafe { options.flags(EnvFlags::READ_ONLY | EnvFlags::NO_LOCK) };
     // SAFETY: as above: the file is never changed once it is there.
     match unsafe { options.open(path) } {
-        Err(heed::Error::Mdb(heed::MdbError::VersionMismatch | heed::MdbError::Invalid)) => Err(StoreError::Open(
-            format!("{} is not an index of this release", path.join("data.mdb").display()),
-        )),
+        Err(heed::Error::Mdb(heed::MdbError::VersionMismatch | heed::MdbError::Invalid)) => {
+            Err(StoreError::Open(format!(
+                "{} is not an index of this release; if it is damaged, `ironpost store rebuild` makes it anew",
+                path.join("data.mdb").display()
+            )))
+        }
         Err(error) => Err(error.into()),
         Ok(env) => {
             // Reading a page beyond the end of the file would kill the process by SIGBUS.
