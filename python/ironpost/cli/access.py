@@ -161,9 +161,7 @@ class _Offline:
         return {"running": False}
 
     def request(self, operation: str, **arguments: Any) -> Any:
-        import trio
-
-        return _result(trio.run(self._perform, {"op": operation, "args": arguments}))
+        return self.follow(operation, lambda _: None, **arguments)
 
     def follow(self, operation: str, tell: Callable[[dict[str, Any]], object], **arguments: Any) -> Any:
         import trio

@@ -13,7 +13,7 @@ import socket as sockets
 import struct
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -88,6 +88,10 @@ class _Apart:
         if fault is not None:
             raise UserError(fault)
         return result
+
+    def follow(self, operation: str, tell: Callable[[dict[str, Any]], object], **arguments: Any) -> Any:
+        """Without progress, which does not come through here."""
+        return self.request(operation, **arguments)
 
 
 def _serve(directory: Path, config: Config, connection: sockets.socket) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .common import as_json, chosen, complain, directory_option, octets, table
-from .task import StoreErrors, follow, no_stopping, opened
+from .task import StoreErrors, follow, opened
 
 if TYPE_CHECKING:
     from ..backup.layout import Backup, Snapshot
@@ -192,7 +192,6 @@ def _accounts(
     from ..backup.accounts import restore_accounts
 
     config = opened(target)
-    no_stopping()
     with StoreErrors(existing.folder):
         done, problems = restore_accounts(
             config, existing, snapshot, follow, addresses, mailbox=mailbox, into=into, prefix=prefix, retained=retained

@@ -68,18 +68,21 @@ def _loop(
 
 
 def opened(directory: Path) -> Config:
-    """The configuration; from here on we are whoever owns the data."""
+    """The configuration; from here on we are whoever owns the data, and the terminal cannot stop us."""
     from ..config import load
     from ..supervisor import privileges
 
     config = load(directory)
     privileges.drop(config)
+    _no_stopping()
     return config
 
 
-def no_stopping() -> None:
-    """Ctrl-Z must not stop a process that may hold the index's writer lock: everybody would wait for it."""
-    signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+def _no_stopping() -> None:
+    """Neither Ctrl-Z nor the terminal of a command in the background may stop a process that has the store open beside a
+    server: even one that only reads renews a lease, and while it held the index's writer lock all mail would wait."""
+    for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class StoreErrors:

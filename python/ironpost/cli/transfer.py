@@ -13,7 +13,7 @@ import click
 from .. import __version__
 from ..errors import UserError
 from .common import chosen, complain, directory_option
-from .task import StoreErrors, follow, no_stopping, opened
+from .task import StoreErrors, follow, opened
 
 SUFFIX: Final = ".ironpost"
 REFUSALS_SHOWN: Final = 1000
@@ -134,7 +134,6 @@ def store_import(
     path = None if source == "-" else Path(source).expanduser()
     if path is not None and not path.is_file():
         raise UserError(f"{path}: there is no such file")
-    no_stopping()
     directory = Directory(config.state_folder)
     try:
         if into and directory.account(into) is None:

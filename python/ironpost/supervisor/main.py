@@ -70,7 +70,6 @@ class Supervisor:
         self.lock = lock.take(self.config)
         chain, key = certificates.read(self.config)
         self.bound = bind_all(self.config, inherited())
-        _own_runtime(self.config)
         privileges.drop(self.config)
         if os.geteuid() == 0:
             self.log.warning("running as root", better="give the data to another user, or set `user`")
@@ -294,14 +293,6 @@ def serve(directory: Path) -> int:
 def _print(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def _own_runtime(config: Config) -> None:
-    """Made by root, used by the owner of the data."""
-    if os.geteuid() == 0:
-        facts = config.directory.stat()
-        for path in (config.runtime_folder, *config.runtime_folder.iterdir()):
-            os.chown(path, facts.st_uid, facts.st_gid)
 
 
 def _told(status: int) -> str:

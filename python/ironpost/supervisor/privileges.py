@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
 
 from ..config import Config
 from ..errors import UserError
@@ -24,9 +25,25 @@ def drop(config: Config) -> None:
         user, group, name = facts.st_uid, facts.st_gid, ""
     if user == 0:
         return
+    _hand_over(config, user, group)
     if name:
         os.initgroups(name, group)
     else:
         os.setgroups([group])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
+
+
+def _hand_over(config: Config, user: int, group: int) -> None:
+    """What root has made in the runtime folder (the lock, sockets) belongs to whoever serves from here on.
+
+    The folder is that user's: a link that it has put there must not give it somebody else's file.
+    """
+    folder = config.runtime_folder
+    if not folder.is_dir():
+        return
+    for path in (folder, *folder.iterdir()):
+        facts = path.lstat()
+        is_plain = stat.S_ISDIR(facts.st_mode) if path == folder else facts.st_nlink == 1
+        if facts.st_uid == 0 and is_plain and not stat.S_ISLNK(facts.st_mode):
+            os.chown(path, user, group, follow_symlinks=False)

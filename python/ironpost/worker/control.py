@@ -121,9 +121,12 @@ async def _streamed(
             answer = await perform(context, log, request, latest.update)
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        gone, other = group.split(trio.BrokenResourceError)
-        if gone is None or other is not None:
+        # One that takes nothing for so long (its terminal has stopped it) is as good as gone.
+        gone, other = group.split((trio.BrokenResourceError, trio.TooSlowError))
+        if gone is None:
             raise
+        if other is not None:
+            raise other from None  # the role ends at the same moment: that alone counts
         raise trio.BrokenResourceError("the client has gone") from None
     return answer
 

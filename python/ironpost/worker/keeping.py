@@ -40,10 +40,15 @@ class Keeper:
         """Until cancelled."""
         due = trio.current_time()
         while True:
-            if trio.current_time() >= due:
-                await self.walk()
-                due = trio.current_time() + PASS_SECONDS
-            await self.relieve()
+            try:
+                if trio.current_time() >= due:
+                    await self.walk()
+                    due = trio.current_time() + PASS_SECONDS
+                await self.relieve()
+            except _core.StoreFailed:
+                raise
+            except _core.StoreError as error:  # not even the accounts could be listed: too much is under way
+                self._context.log.warning("mailboxes not tidied", why=str(error))
             await trio.sleep(LOOK_SECONDS)
 
     async def walk(self) -> None:

@@ -104,7 +104,7 @@ async def _purge_removed(context: WorkerContext) -> None:
                 context.log.debug("nothing to purge", account=account)
             except _core.StoreFailed:
                 raise
-            except _core.StoreError as error:
+            except (_core.StoreError, OutcomeUnknown) as error:
                 context.log.warning("purge put off", account=account, why=str(error))
                 continue
             try:

@@ -184,7 +184,7 @@ impl Compactor {
                 small.push(Candidate { pack, row });
             }
         }
-        dead.sort_by_key(|candidate| std::cmp::Reverse(candidate.row.synced - candidate.row.live));
+        dead.sort_by_key(|candidate| std::cmp::Reverse(candidate.row.synced.saturating_sub(candidate.row.live)));
         if small.len() >= self.rules.small_count.max(2) {
             // Neighbours by the numbers of their blobs, so that the range that a pack covers stays short.
             small.sort_by_key(|candidate| candidate.row.first_blob);
@@ -263,13 +263,13 @@ impl Compactor {
         if !journals.is_empty() {
             let Some(before) = self.retained()? else { return Ok(()) };
             let before = Arc::new(before);
-            if !self.tell_again(candidate, &journals, &before)? {
+            if !self.tell_again(candidate, &journals, &before, done)? {
                 return Ok(());
             }
             // What was expunged after the first look and before its entry was told again counted as void.
             let Some(after) = self.retained()? else { return Ok(()) };
             let is_new = after.messages.keys().any(|place| !before.messages.contains_key(place));
-            if is_new && !self.tell_again(candidate, &journals, &Arc::new(after))? {
+            if is_new && !self.tell_again(candidate, &journals, &Arc::new(after), done)? {
                 return Ok(());
             }
         }
@@ -398,12 +398,26 @@ impl Compactor {
         Ok(journals)
     }
 
-    /// Tells journal records again; false when stopped in the middle.
-    fn tell_again(&self, candidate: &Candidate, journals: &[(u64, u32)], retained: &Arc<RetainedSet>) -> Result<bool> {
+    /// Tells journal records again; false when stopped in the middle, or when some of it cannot be understood: damaged, or
+    /// of a later release.
+    fn tell_again(
+        &self,
+        candidate: &Candidate,
+        journals: &[(u64, u32)],
+        retained: &Arc<RetainedSet>,
+        done: &mut Compacted,
+    ) -> Result<bool> {
         let file = self.context.packs.file(candidate.pack)?;
         for &(at, length) in journals {
             let record = StoredRecord::open(Arc::clone(&file), candidate.pack, at, length)?;
             let contents = record.read_all()?;
+            if !crate::journal::is_whole(&contents) {
+                done.damaged.push(format!(
+                    "pack {}: the journal at {at} is not understood",
+                    candidate.pack
+                ));
+                return Ok(false);
+            }
             for (_, entries) in transactions(&contents) {
                 for piece in crate::journal::pieces(entries, STEP_JOURNAL) {
                     if self.stop.load(Ordering::Relaxed) {

@@ -238,6 +238,9 @@ fn ranges(r: &mut Reader<'_>) -> Option<Vec<(Uid, Uid)>> {
     (0..count).map(|_| Some((r.u32()?, r.u32()?))).collect()
 }
 
+/// Octets before a transaction's entries: its number and their length.
+const TRANSACTION_HEAD: usize = 12;
+
 /// Appends one transaction with its encoded entries.
 pub fn put_transaction(out: &mut Vec<u8>, number: u64, entries: &[u8]) {
     out.extend_from_slice(&number.to_le_bytes());
@@ -252,6 +255,23 @@ pub fn transactions(contents: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
         let (number, length) = (reader.u64()?, reader.u32()?);
         Some((number, reader.take(length as usize)?))
     })
+}
+
+/// True when every transaction, and every entry in it, is there and known to this release.
+#[must_use]
+pub fn is_whole(contents: &[u8]) -> bool {
+    let mut told = 0;
+    let known = transactions(contents).all(|(_, encoded)| {
+        told += TRANSACTION_HEAD + encoded.len();
+        let mut reader = Reader(encoded);
+        while !reader.0.is_empty() {
+            if Entry::decode(&mut reader).is_none() {
+                return false;
+            }
+        }
+        true
+    });
+    known && told == contents.len()
 }
 
 /// Encoded entries in pieces of about `octets`, each of whole entries; ends early where they are damaged.
@@ -353,6 +373,11 @@ mod tests {
             .map(|(number, entries)| (number, entries.len()))
             .collect();
         assert_eq!(found, [(5, encoded.len()), (6, 0)]);
+        assert!(is_whole(&contents) && is_whole(&[]));
+        assert!(!is_whole(&contents[..contents.len() - 1]));
+        let mut of_a_later_release = Vec::new();
+        put_transaction(&mut of_a_later_release, 7, &[&encoded[..], &[200]].concat());
+        assert!(!is_whole(&of_a_later_release));
     }
 
     #[test]

@@ -77,7 +77,8 @@ pub fn rows(view: Arc<MailboxView>, after: Uid, limit: usize) -> ReadJob {
     })
 }
 
-fn flag_names(row: &MessageRecord, keywords: &[Arc<str>]) -> Vec<String> {
+/// System flags and keywords of a message.
+pub(crate) fn flag_names(row: &MessageRecord, keywords: &[Arc<str>]) -> Vec<String> {
     let system = [
         (flag::SEEN, "\\Seen"),
         (flag::ANSWERED, "\\Answered"),

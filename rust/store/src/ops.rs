@@ -1,6 +1,6 @@
 //! Every write as plain data, so that an operation may cross a process one day; and what each answers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::ids::{AccountId, BlobId, MailboxId, ModSeq, PackId, QueueId, Uid};
@@ -12,6 +12,23 @@ pub struct RetainedSet {
     pub messages: HashMap<(MailboxId, Uid), u64>,
     /// The mailboxes that they were in, and whose each is.
     pub mailboxes: HashMap<MailboxId, AccountId>,
+}
+
+impl RetainedSet {
+    /// Those of a mailbox's UIDs that are retained, ascending, by the time of their expunge.
+    #[must_use]
+    pub fn among(&self, mailbox: MailboxId, uids: &[(Uid, Uid)]) -> BTreeMap<u64, Vec<Uid>> {
+        let mut found: BTreeMap<u64, Vec<Uid>> = BTreeMap::new();
+        if !self.mailboxes.contains_key(&mailbox) {
+            return found;
+        }
+        for uid in uids.iter().flat_map(|(first, last)| *first..=*last) {
+            if let Some(&at) = self.messages.get(&(mailbox, uid)) {
+                found.entry(at).or_default().push(uid);
+            }
+        }
+        found
+    }
 }
 
 /// Flags of a message as names: system bits (`records::flag`) and keywords.

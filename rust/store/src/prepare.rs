@@ -198,6 +198,9 @@ pub(crate) fn recipients(account: AccountId, hint: &[u8]) -> Vec<Recipient> {
     found
 }
 
+/// Whose a prefix is: an account, and the name of a mailbox.
+type Owner<'o> = (AccountId, &'o str);
+
 /// Makes the records of an operation. `Full` when the sink, or completing its file, met a full disk; `Failed` when a
 /// sync failed, after which the volume must not go on.
 pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Result<Prepared> {
@@ -206,7 +209,7 @@ pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Re
         Op::Submit(submit) => {
             let mut known: HashMap<&[u8], usize> = HashMap::new();
             // Different prefixes in their order, each with those whose it is.
-            let mut different: Vec<(&[u8], Vec<(AccountId, &str)>)> = Vec::new();
+            let mut different: Vec<(&[u8], Vec<Owner<'_>>)> = Vec::new();
             let recipients = submit.deliveries.iter().map(|delivery| {
                 let owner = (delivery.account, delivery.mailbox.as_str());
                 (&delivery.prefix, Some(owner))

@@ -1,7 +1,7 @@
 //! Makes the index anew from the packs alone: accounts, mailboxes, UIDs, flags and dates as the journal last told them,
 //! and messages that no journal knows, put where their record's hint says.
 //!
-//! The packs are read and never changed. The new index is built beside the old one without syncs, synced once at the
+//! The packs are read and never changed; what has a pack's name and is none goes aside. The new index is built beside the old one without syncs, synced once at the
 //! end, and takes its place by renames; a crash before leaves everything as it was.
 
 use std::collections::{HashMap, HashSet};
@@ -18,6 +18,7 @@ use crate::pack::format::{FILE_HEADER, FOOTER, RecordKind, decode_file_header, d
 use crate::pack::read::StoredRecord;
 use crate::pack::scan::{Found, walk};
 
+mod aside;
 mod index;
 mod state;
 
@@ -157,6 +158,8 @@ struct Scan {
     /// Pack, octets up to the end of its last record, octets of its journal.
     packs: Vec<(PackId, u64, u64)>,
     writers: HashSet<WriterId>,
+    /// Files without any record and without their own header, which hold something all the same.
+    unreadable: Vec<(PackId, PathBuf)>,
     /// Bodies of shared packs behind the last journal record of their writer.
     tails: HashMap<WriterId, Vec<Digest>>,
 }
@@ -227,9 +230,19 @@ impl Scan {
             }
             Ok(())
         })?;
-        if last == FILE_HEADER as u64 && (!named || damaged.is_empty()) {
-            // A power loss has come between the file's birth and its first sync: nobody was told of anything in it, and
-            // the next open removes it.
+        let has_records = last > FILE_HEADER as u64;
+        if !has_records && !named && !aside::is_void(&file)? {
+            // A power loss between the file's birth and its first sync leaves such a thing, and so does damage: nobody can
+            // tell, and the next open would remove it.
+            report.damaged.push(format!(
+                "pack {pack}: no header and no record; set aside as {}",
+                aside::place(pack).display()
+            ));
+            self.unreadable.push((pack, path.to_owned()));
+            return Ok(());
+        }
+        if !has_records && (!named || damaged.is_empty()) {
+            // Born and never written: nobody was told of anything in it, and the next open removes it.
             return Ok(());
         }
         if !named {

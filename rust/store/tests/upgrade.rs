@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ironpost_store::Volume;
+use ironpost_store::db::tables::Tables;
 use upgrade_support::{options, unpack, verify};
 use write_support::Rig;
 
@@ -35,6 +36,7 @@ fn verify_again(folder: &Path) {
         context.tables.meta.get(&txn, key).unwrap().map(<[u8]>::to_vec)
     };
     assert_eq!(present(b"format"), Some(2_u32.to_le_bytes().to_vec()));
+    assert_eq!(present(b"features"), Some(vec![0; 8]));
     assert_eq!(present(b"migrate"), None);
     // The writer tells the journal everything, step by step, by itself.
     let started = Instant::now();
@@ -53,6 +55,17 @@ fn verify_again(folder: &Path) {
 fn child() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     Volume::open(Path::new(&folder), &options()).unwrap().close();
+}
+
+fn features(folder: &Path) -> u64 {
+    let env = ironpost_store::db::env::open_copy(&folder.join("index")).unwrap();
+    let txn = env.read_txn().unwrap();
+    let tables = Tables::open(&env, &txn).unwrap();
+    let row = tables.meta.get(&txn, b"features").unwrap().unwrap();
+    let features = u64::from_le_bytes(row.try_into().unwrap());
+    drop(txn);
+    env.prepare_for_closing().wait();
+    features
 }
 
 #[test]
@@ -74,6 +87,7 @@ fn a_migration_goes_on_after_a_crash_at_each_step() {
             break;
         }
         crashes += 1;
+        assert_eq!(features(folder.path()), 1, "an older release must not open it now");
         assert!(crashes < 19, "the migration does not get on");
     }
     assert!(crashes >= 3, "{crashes}");

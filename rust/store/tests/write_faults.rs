@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ironpost_proto::body::BodySink;
 use ironpost_store::ops::{Delivery, Submit};
-use ironpost_store::{Op, Options, Outcome, StoreError, Volume, failpoints};
+use ironpost_store::{Op, Options, Outcome, PackId, StoreError, Volume, failpoints};
 use parking_lot::{Mutex, MutexGuard};
 use write_support::{Rig, body, quick};
 
@@ -364,5 +364,27 @@ fn a_full_queue_answers_busy_and_recovers() {
         rig.wait(Ok(ticket)).unwrap();
     }
     rig.write(Op::EnsureAccount { account: 1 }).unwrap();
+    rig.finish();
+}
+
+#[test]
+fn a_full_disk_lets_no_pack_go_whose_journal_is_in_no_other() {
+    let _armed = Armed::none();
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &quick());
+    rig.deliver(1, "INBOX", &body(1, 5000)).unwrap();
+    rig.write(Op::Seal).unwrap();
+    let inbox = rig.mailbox(1, "INBOX");
+    let seen = Op::MarkSeen {
+        account: 1,
+        mailbox: inbox,
+        uids: vec![(1, 1)],
+    };
+    rig.write(seen).unwrap();
+    let pack = PackId::new(1, 1);
+    failpoints::arm("pack-write=enospc");
+    assert!(matches!(rig.write(Op::Retire { pack }), Err(StoreError::Full(_))));
+    failpoints::disarm();
+    rig.write(Op::Retire { pack }).unwrap();
     rig.finish();
 }

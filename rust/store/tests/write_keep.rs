@@ -383,3 +383,119 @@ fn sealing_begins_a_new_pack() {
     assert_eq!(rig.assert_clean().packs, 3);
     rig.finish();
 }
+
+#[test]
+fn a_deleted_mailbox_is_retained_whoever_purges_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &retaining());
+    rig.deliver(1, "Lists", &body(1, 10)).unwrap();
+    // More than one step of a purge, so that a process which retains nothing finds some left to do.
+    let list = rig.mailbox(1, "Lists");
+    for _ in 0..13 {
+        let op = Op::Copy {
+            account: 1,
+            mailbox: list,
+            uids: vec![(1, u32::MAX)],
+            target: "Lists".into(),
+            remove: false,
+        };
+        rig.write(op).unwrap();
+    }
+    let op = Op::DeleteMailbox {
+        account: 1,
+        name: "Lists".into(),
+    };
+    rig.write(op).unwrap();
+    rig.volume.close();
+    let mut rig = Rig::open(folder.path(), &quick());
+    while rig.volume.metrics()["writes_waiting"] > 0 || !is_purged(&rig) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let op = Op::Recover {
+        account: 1,
+        choice: RetainedChoice::default(),
+        into: None,
+    };
+    assert_eq!(count(rig.write(op)), 8192);
+    rig.finish();
+}
+
+fn is_purged(rig: &Rig) -> bool {
+    let context = rig.volume.context();
+    let txn = context.begin().unwrap();
+    context.tables.doomed.is_empty(&txn).unwrap()
+}
+
+#[test]
+fn foreign_numbers_at_the_end_of_their_range_leave_room_for_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &quick());
+    let op = Op::AdoptMailbox {
+        account: 1,
+        name: "Work".into(),
+        special_use: String::new(),
+        subscribed: None,
+        uid_validity: Some(u32::MAX),
+        uid_next: Some(u32::MAX),
+    };
+    rig.write(op).unwrap();
+    rig.deliver(1, "Work", &body(1, 100)).unwrap();
+    rig.deliver(1, "Another", &body(2, 100)).unwrap();
+    rig.finish();
+}
+
+#[test]
+fn a_delivery_that_is_left_out_makes_no_keywords() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &quick());
+    rig.write(limit(1, "", 1, 0)).unwrap();
+    rig.deliver(1, "INBOX", &body(1, 100)).unwrap();
+    let names: Vec<String> = (0..70).map(|number| format!("$word{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let submit = Submit {
+        deliveries: vec![delivery(1, "INBOX", b"", &names), delivery(2, "INBOX", b"", &[])],
+        partial: true,
+        ..Submit::default()
+    };
+    let (stored, _) = rig.submit(submit, Some(&body(2, 100))).unwrap();
+    assert_eq!(stored.len(), 1);
+    rig.finish();
+}
+
+/// The most memory that this process has ever had, in KiB.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn an_expunge_beyond_a_gap_of_uids_costs_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &quick());
+    rig.append(1, "INBOX", &body(1, 100), &["\\Deleted"]).unwrap();
+    let op = Op::Import {
+        account: 1,
+        mailbox: "INBOX".into(),
+        uid: Some(4_000_000_000),
+        flags: FlagSet::parse(["\\Deleted"]).unwrap(),
+        internal_date: None,
+        internal_zone: 0,
+        saved: None,
+        quota: false,
+    };
+    let sink = rig.fill(&body(2, 100));
+    let ticket = rig.volume.submit(op, Some(sink), None);
+    rig.wait(ticket).unwrap();
+    let inbox = rig.mailbox(1, "INBOX");
+    let before = peak_memory();
+    let op = Op::Expunge {
+        account: 1,
+        mailbox: inbox,
+        uids: None,
+    };
+    assert_eq!(count(rig.write(op)), 2);
+    let more = peak_memory() - before;
+    assert!(more < 256 << 10, "{more} KiB");
+    rig.finish();
+}

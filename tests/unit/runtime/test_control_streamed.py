@@ -69,3 +69,38 @@ async def test_progress_then_the_answer(tmp_path: Path, monkeypatch: pytest.Monk
         with trio.fail_after(10):
             await ended.wait()
         nursery.cancel_scope.cancel()
+
+
+async def test_a_client_that_takes_nothing_ends_its_own_request_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = trio.Event()
+
+    async def long(context: Any, arguments: dict[str, Any], tell: operations.Tell) -> str:
+        try:
+            number = 0
+            while True:
+                number += 1
+                tell({"done": number, "text": "x" * 100_000})
+                await trio.sleep(0.01)
+        finally:
+            ended.set()
+
+    async def short(context: Any, arguments: dict[str, Any]) -> str:
+        return "here"
+
+    monkeypatch.setitem(operations.STREAMED, "test.long", long)
+    monkeypatch.setitem(operations.OPERATIONS, "test.short", short)
+    monkeypatch.setattr(control, "PROGRESS_SECONDS", 0.01)
+    monkeypatch.setattr(control, "IDLE_SECONDS", 0.5)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(control.serve, tmp_path, None, Log(LogOptions("error")))  # type: ignore[arg-type]
+        await trio.testing.wait_all_tasks_blocked()
+        async with await trio.open_unix_socket(tmp_path / "control.sock") as stopped:
+            await stopped.send_all(control.frame({"op": "test.long"}))
+            with trio.fail_after(20):
+                await ended.wait()
+            async with await trio.open_unix_socket(tmp_path / "control.sock") as client:
+                await client.send_all(control.frame({"op": "test.short"}))
+                assert await frame(client) == {"ok": True, "result": "here"}
+        nursery.cancel_scope.cancel()

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{Applied, Batch};
+use super::{Applied, Batch, ranges};
 use crate::db::keys;
 use crate::error::{Result, StoreError};
 use crate::ids::{BlobId, MailboxId, PackId, Uid};
@@ -54,12 +54,9 @@ impl Batch<'_, '_> {
             Entry::Account(account, _) => self.tell_account(account),
             Entry::Group(name, ..) => self.tell_group(&name),
             Entry::Mailbox(account, mailbox, _) => {
-                let doomed = keys::doomed_mailbox(mailbox);
                 if self.tables.mailbox(&self.txn, account, mailbox)?.is_some() {
                     self.tell_mailbox(account, mailbox);
-                } else if retained.mailboxes.contains_key(&mailbox)
-                    || self.tables.doomed.get(&self.txn, &doomed)?.is_some()
-                {
+                } else if self.is_deleted(mailbox, retained)? {
                     // Deleted, yet the name is needed for what can be recovered. An entry that says so voids the rest.
                     self.tell(&entry);
                 } else {
@@ -102,12 +99,17 @@ impl Batch<'_, '_> {
                 }
                 _ => return Ok(false),
             },
-            // One entry with all UIDs that are there voids those of messages that are gone, in whatever pack they lie.
-            // A deleted mailbox has no UIDs that are there, and yet messages that can be recovered.
+            // One entry with all UIDs that are there voids those of messages that are gone, in whatever pack they lie;
+            // what is retained is told before, for it is not among these UIDs either. A deleted mailbox has no UIDs that
+            // are there: what it retained, or let go, is told as it was.
             Entry::Expunged(mailbox, ..) if self.is_deleted(mailbox, retained)? => self.tell(&entry),
-            Entry::Uids(mailbox, ..) if self.is_deleted(mailbox, retained)? => return Ok(false),
-            Entry::Expunged(mailbox, uids, ..) => {
+            Entry::Expunged(mailbox, uids, was_retained, _) => {
                 let last = uids.last().map_or(0, |range| range.1);
+                if was_retained {
+                    for (at, uids) in retained.among(mailbox, &uids) {
+                        self.tell(&Entry::Expunged(mailbox, ranges(uids), true, at));
+                    }
+                }
                 self.tell_uids(mailbox, last.saturating_add(1));
             }
             Entry::Uids(mailbox, uid_next, uids) => {

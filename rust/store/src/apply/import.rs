@@ -9,6 +9,10 @@ use crate::ids::{AccountId, Uid};
 use crate::ops::{FlagSet, Outcome};
 use crate::prepare::Prepared;
 
+/// Foreign UIDVALIDITYs and UIDNEXTs above this are not taken over: what comes after them must have numbers, too, and the
+/// account's next mailbox or the mailbox's next message would be refused for ever.
+const NUMBER_MAX: u32 = u32::MAX - (1 << 24);
+
 /// What an imported message was.
 pub(super) struct Former<'o> {
     pub(super) uid: Option<Uid>,
@@ -86,7 +90,7 @@ impl Batch<'_, '_> {
         }
         let (uid_validity, uid_next) = numbers;
         let is_unused = self.known_mailbox(account, mailbox)?.uid_next == 1;
-        if let Some(wanted) = uid_validity.filter(|&wanted| wanted != 0 && is_unused)
+        if let Some(wanted) = uid_validity.filter(|wanted| (1..=NUMBER_MAX).contains(wanted) && is_unused)
             && !self.has_uid_validity(account, mailbox, wanted)?
         {
             let record = &mut self.account(account)?.record;
@@ -94,7 +98,9 @@ impl Batch<'_, '_> {
             self.known_mailbox(account, mailbox)?.uid_validity = wanted;
         }
         let record = self.known_mailbox(account, mailbox)?;
-        record.uid_next = record.uid_next.max(uid_next.unwrap_or(1));
+        record.uid_next = record
+            .uid_next
+            .max(uid_next.filter(|&wanted| wanted <= NUMBER_MAX).unwrap_or(1));
         if !special_use.is_empty() {
             record.special_use = special_use.to_owned();
         }

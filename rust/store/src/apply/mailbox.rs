@@ -248,7 +248,10 @@ impl Batch<'_, '_> {
     }
 
     /// Takes a mailbox's row away; its messages are purged, or with `retain` retained, in steps. They leave the quota at once.
+    ///
+    /// Which of the two is decided here: a process that retains nothing may carry the steps out.
     pub(super) fn doom_mailbox(&mut self, account: AccountId, mailbox: MailboxId, retain: bool) -> Result<()> {
+        let retain = retain && self.retention > 0;
         let record = self.known_mailbox(account, mailbox)?;
         let held = Amount {
             messages: u64::from(record.messages),
@@ -258,7 +261,7 @@ impl Batch<'_, '_> {
         self.count_out(account, held)?;
         self.mailboxes.remove(&mailbox);
         let at = u64::from(self.seconds());
-        self.tell(&Entry::MailboxGone(account, mailbox, retain && self.retention > 0, at));
+        self.tell(&Entry::MailboxGone(account, mailbox, retain, at));
         self.tables
             .mailboxes
             .delete(&mut self.txn, &keys::mailbox(account, mailbox))?;

@@ -1,5 +1,7 @@
 //! Messages: arrival, flags, COPY, MOVE, EXPUNGE.
 
+use std::collections::BTreeSet;
+
 use super::quota::Amount;
 use super::{Applied, Batch, ranges, reject};
 use crate::db::keys::{self, UIDS_PER_CHUNK};
@@ -37,6 +39,16 @@ impl Batch<'_, '_> {
 
     /// The messages in the ranges, ascending.
     pub(super) fn messages_in(&self, mailbox: MailboxId, uids: &[(Uid, Uid)]) -> Result<Vec<(Uid, MessageRecord)>> {
+        self.first_messages_in(mailbox, uids, usize::MAX)
+    }
+
+    /// The first `limit` messages in the ranges, ascending.
+    fn first_messages_in(
+        &self,
+        mailbox: MailboxId,
+        uids: &[(Uid, Uid)],
+        limit: usize,
+    ) -> Result<Vec<(Uid, MessageRecord)>> {
         let mut found = Vec::new();
         for (first, last) in uids {
             let (from, until) = (keys::message(mailbox, *first), keys::message(mailbox, *last));
@@ -47,7 +59,8 @@ impl Batch<'_, '_> {
                 std::ops::Bound::Included(&from[..]),
                 std::ops::Bound::Included(&until[..]),
             );
-            for row in self.tables.messages.range(&self.txn, &range)? {
+            let left = limit - found.len();
+            for row in self.tables.messages.range(&self.txn, &range)?.take(left) {
                 let (key, value) = row?;
                 let uid = keys::u32_at(key, 4).ok_or_else(|| damaged("messages", mailbox))?;
                 let record =
@@ -83,10 +96,7 @@ impl Batch<'_, '_> {
         row.size += u64::from(record.size);
         let uid_validity = row.uid_validity;
         let position = uid % UIDS_PER_CHUNK;
-        let chunk = self.chunk(mailbox, uid)?;
-        chunk.present.set(position, true);
-        chunk.seen.set(position, record.flags & flag::SEEN != 0);
-        chunk.deleted.set(position, record.flags & flag::DELETED != 0);
+        self.chunk(mailbox, uid)?.put(position, record.flags);
         self.count_in(account, Amount::one(record.size))?;
         record.modseq = self.arrival(account, mailbox, uid)?;
         self.known_mailbox(account, mailbox)?.highest_modseq = record.modseq;
@@ -325,7 +335,10 @@ impl Batch<'_, '_> {
         rows: &[(Uid, MessageRecord)],
         release: bool,
     ) -> Result<()> {
-        let name = self.known_mailbox(account, mailbox)?.name.clone();
+        let name = match self.retention {
+            0 => String::new(),
+            _ => self.known_mailbox(account, mailbox)?.name.clone(),
+        };
         let mut less = Amount::default();
         for (uid, record) in rows {
             less.add(Amount::one(record.size));
@@ -387,22 +400,44 @@ impl Batch<'_, '_> {
         let mut found = Vec::new();
         for &(first, last) in uids {
             let last = last.min(uid_next);
-            let mut at = first;
-            while at <= last && found.len() <= EXPUNGE_STEP {
-                let base = at - at % UIDS_PER_CHUNK;
-                let set = self.chunk(mailbox, at)?.deleted;
+            for number in self.chunks_between(mailbox, first, last)? {
+                if found.len() > EXPUNGE_STEP {
+                    break;
+                }
+                let base = number * UIDS_PER_CHUNK;
+                let set = self.chunk(mailbox, base)?.deleted;
                 found.extend(
                     set.iter()
                         .map(|position| base + position)
-                        .filter(|uid| (at..=last).contains(uid)),
+                        .filter(|uid| (first..=last).contains(uid)),
                 );
-                match base.checked_add(UIDS_PER_CHUNK) {
-                    Some(next) => at = next,
-                    None => break,
-                }
             }
         }
         Ok(ranges(found))
+    }
+
+    /// The rows of the UID map that there are for these UIDs, ascending. Imported UIDs may leave gaps of millions of rows.
+    fn chunks_between(&self, mailbox: MailboxId, first: Uid, last: Uid) -> Result<BTreeSet<u32>> {
+        let (from, until) = (first / UIDS_PER_CHUNK, last / UIDS_PER_CHUNK);
+        let mut numbers = BTreeSet::new();
+        if first > last {
+            return Ok(numbers);
+        }
+        let (low, high) = (keys::uid_chunk(mailbox, from), keys::uid_chunk(mailbox, until));
+        let bounds = (
+            std::ops::Bound::Included(&low[..]),
+            std::ops::Bound::Included(&high[..]),
+        );
+        for row in self.tables.uidmap.range(&self.txn, &bounds)? {
+            numbers.insert(keys::u32_at(row?.0, 4).ok_or_else(|| damaged("uidmap", mailbox))?);
+        }
+        // Those made by this very batch have no row yet.
+        let open = self.chunks.keys().filter(|(of, _)| *of == mailbox);
+        numbers.extend(
+            open.map(|&(_, number)| number)
+                .filter(|number| (from..=until).contains(number)),
+        );
+        Ok(numbers)
     }
 
     pub(super) fn expunge_uids(
@@ -416,7 +451,8 @@ impl Batch<'_, '_> {
     }
 
     fn expunge_found(&mut self, account: AccountId, mailbox: MailboxId, uids: &[(Uid, Uid)]) -> Applied<Outcome> {
-        let mut rows = self.messages_in(mailbox, uids)?;
+        // One more than a step tells that there is more: of a huge mailbox no step reads all that is left.
+        let mut rows = self.first_messages_in(mailbox, uids, EXPUNGE_STEP + 1)?;
         if rows.len() > EXPUNGE_STEP {
             rows.truncate(EXPUNGE_STEP);
             self.again = true;

@@ -40,6 +40,7 @@ use crate::prepare::Prepared;
 
 pub(crate) use checkpoint::{CHECKPOINT, CHECKPOINT_WRITERS};
 pub(crate) use lease::PIN;
+pub(crate) use mailbox::mailbox_info;
 pub(crate) use purge::doomed_packs;
 
 /// Why an operation was not applied.

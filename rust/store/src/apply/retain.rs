@@ -25,7 +25,7 @@ struct Found {
 }
 
 impl Batch<'_, '_> {
-    /// Keeps an expunged message, and its references to blobs, if anything is retained at all; else gives the
+    /// Keeps an expunged message of the mailbox `name`, and its references to blobs; without a name gives the
     /// references back.
     pub(super) fn retain_or_release(
         &mut self,
@@ -35,7 +35,7 @@ impl Batch<'_, '_> {
         record: &MessageRecord,
         name: &str,
     ) -> Result<()> {
-        if self.retention == 0 || name.is_empty() {
+        if name.is_empty() {
             self.release_blob(record.blob)?;
             return self.release_blob(record.prefix);
         }
@@ -65,7 +65,7 @@ impl Batch<'_, '_> {
         self.again = found.len() == STEP_MESSAGES;
         for row in &found {
             self.tables.retained.delete(&mut self.txn, &row.key)?;
-            self.tell_let_go(row);
+            self.tell_let_go(&row.key)?;
             self.release_blob(row.record.message.blob)?;
             self.release_blob(row.record.message.prefix)?;
         }
@@ -141,18 +141,22 @@ impl Batch<'_, '_> {
             record.flags &= !flag::DELETED;
             record.saved = self.seconds();
             self.tables.retained.delete(&mut self.txn, &row.key)?;
-            self.tell_let_go(row);
+            self.tell_let_go(&row.key)?;
             self.add_message(account, mailbox, record)?;
         }
         Ok(())
     }
 
-    /// Tells that a message is retained no more.
-    fn tell_let_go(&mut self, row: &Found) {
-        if let (Some(mailbox), Some(uid)) = (keys::u32_at(&row.key, 12), keys::u32_at(&row.key, 16)) {
-            let now = u64::from(self.seconds());
-            self.tell(&Entry::Expunged(mailbox, vec![(uid, uid)], false, now));
+    /// Tells that a message is retained no more. What a restore has put here may have the numbers of another message, which
+    /// lives.
+    fn tell_let_go(&mut self, key: &[u8]) -> Result<()> {
+        let numbers = keys::u32_at(key, 12).zip(keys::u32_at(key, 16));
+        let (mailbox, uid) = numbers.ok_or_else(|| damaged("retained", format!("{key:?}")))?;
+        if self.tables.message(&self.txn, mailbox, uid)?.is_none() {
+            let at = u64::from(self.seconds());
+            self.tell(&Entry::Expunged(mailbox, vec![(uid, uid)], false, at));
         }
+        Ok(())
     }
 
     /// Expunges messages that came into the mailbox before a time (Unix seconds), a step of them.

@@ -45,7 +45,7 @@ impl Batch<'_, '_> {
                 None => (0, 0),
             };
             let internal_date = submit.internal_date.unwrap_or((self.now / 1_000_000) as i64);
-            self.make_all_keywords(submit)?;
+            self.make_all_keywords(submit, fits)?;
             for (index, delivery) in submit.deliveries.iter().enumerate() {
                 if !fits.get(index).copied().unwrap_or(false) {
                     stored.push(None);
@@ -149,12 +149,13 @@ impl Batch<'_, '_> {
         Ok(fits)
     }
 
-    /// Makes the keywords of all deliveries, which were planned together before.
-    fn make_all_keywords(&mut self, submit: &Submit) -> Applied<()> {
-        for delivery in submit
+    /// Makes the keywords of all deliveries that take place, which were planned together before.
+    fn make_all_keywords(&mut self, submit: &Submit, fits: &[bool]) -> Applied<()> {
+        for (delivery, _) in submit
             .deliveries
             .iter()
-            .filter(|delivery| !delivery.flags.keywords.is_empty())
+            .zip(fits)
+            .filter(|(delivery, fits)| **fits && !delivery.flags.keywords.is_empty())
         {
             let plan = self.plan_keywords(delivery.account, &delivery.flags.keywords)?;
             self.make_keywords(delivery.account, &plan)?;

@@ -11,9 +11,10 @@ use crate::db::tables::{Tables, damaged};
 use crate::error::{Result, StoreError};
 use crate::ids::PackId;
 use crate::jobs::ReadContext;
+use crate::opening;
 use crate::pack::read::PackFiles;
 use crate::search::filter::index::SearchIndex;
-use crate::volume::{self, FORMAT};
+use crate::volume::FORMAT;
 
 /// What a snapshot holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Snapshot {
         }
         let env = env::open_copy(index)?;
         let txn = env.read_txn()?;
-        let format = volume::stored_format(&env, &txn)?;
+        let format = opening::stored_format(&env, &txn)?;
         if format != Some(FORMAT) {
             let format = format.map_or_else(|| "unreadable".to_owned(), |format| format.to_string());
             return Err(StoreError::Open(format!(

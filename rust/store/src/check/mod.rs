@@ -17,7 +17,7 @@ use crate::db::records::{
 use crate::db::tables::{ReadTxn, Tables};
 use crate::db::uids::UidChunk;
 use crate::error::Result;
-use crate::ids::{AccountId, BlobId, MailboxId, PackId};
+use crate::ids::{AccountId, BlobId, MailboxId, PackId, Uid};
 use crate::jobs::ReadContext;
 use crate::ops::CheckReport;
 
@@ -64,6 +64,28 @@ struct Sums {
     size: u64,
     last_uid: u32,
     highest_modseq: u64,
+}
+
+impl Sums {
+    fn add(&mut self, uid: Uid, record: &MessageRecord) {
+        self.messages += 1;
+        self.unseen += u32::from(record.flags & flag::SEEN == 0);
+        self.deleted += u32::from(record.flags & flag::DELETED != 0);
+        self.size += u64::from(record.size);
+        self.last_uid = uid;
+        self.highest_modseq = self.highest_modseq.max(record.modseq);
+    }
+
+    /// The same with the counters of the mailbox's row, which says nothing of the rest.
+    fn as_told_by(&self, record: &MailboxRecord) -> Self {
+        Self {
+            messages: record.messages,
+            unseen: record.unseen,
+            deleted: record.deleted,
+            size: record.size,
+            ..*self
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -244,22 +266,13 @@ impl Check<'_> {
                 chunks += 1;
             }
             if let Some((_, set)) = &mut chunk {
-                let position = uid % keys::UIDS_PER_CHUNK;
-                set.present.set(position, true);
-                set.seen.set(position, record.flags & flag::SEEN != 0);
-                set.deleted.set(position, record.flags & flag::DELETED != 0);
+                set.put(uid % keys::UIDS_PER_CHUNK, record.flags);
             }
             if self.doomed.contains_key(&mailbox) {
                 continue;
             }
             self.report.messages += 1;
-            let sum = sums.entry(mailbox).or_default();
-            sum.messages += 1;
-            sum.unseen += u32::from(record.flags & flag::SEEN == 0);
-            sum.deleted += u32::from(record.flags & flag::DELETED != 0);
-            sum.size += u64::from(record.size);
-            sum.last_uid = uid;
-            sum.highest_modseq = sum.highest_modseq.max(record.modseq);
+            sums.entry(mailbox).or_default().add(uid, &record);
         }
         if let Some((open, set)) = chunk {
             self.compare_chunk(open, &set);
@@ -295,17 +308,7 @@ impl Check<'_> {
             .collect();
         for (mailbox, record) in mailboxes {
             let counted = sums.remove(&mailbox).unwrap_or_default();
-            let told = Sums {
-                messages: record.messages,
-                unseen: record.unseen,
-                deleted: record.deleted,
-                size: record.size,
-                ..Sums {
-                    last_uid: counted.last_uid,
-                    highest_modseq: counted.highest_modseq,
-                    ..Sums::default()
-                }
-            };
+            let told = counted.as_told_by(&record);
             self.require(told == counted, || {
                 format!("mailbox {mailbox}: its counters say {told:?}, its messages {counted:?}")
             });

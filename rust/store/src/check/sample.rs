@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::Sums;
 use crate::card::Card;
 use crate::db::keys;
-use crate::db::records::{BlobRecord, MailboxRecord, MessageRecord, flag};
+use crate::db::records::{BlobRecord, MailboxRecord, MessageRecord};
 use crate::db::tables::Table;
 use crate::db::uids::UidChunk;
 use crate::error::Result;
@@ -102,19 +102,13 @@ fn mailbox(context: &ReadContext, chance: u64, seen: &mut HashSet<Vec<u8>>, repo
             report.problems.push(format!("message {id}:{uid} is damaged"));
             continue;
         };
-        counted.messages += 1;
-        counted.unseen += u32::from(message.flags & flag::SEEN == 0);
-        counted.deleted += u32::from(message.flags & flag::DELETED != 0);
-        counted.size += u64::from(message.size);
+        counted.add(uid, &message);
         let number = uid / keys::UIDS_PER_CHUNK;
         if chunks.last().is_none_or(|(open, _)| *open != number) {
             chunks.push((number, UidChunk::default()));
         }
         if let Some((_, chunk)) = chunks.last_mut() {
-            let position = uid % keys::UIDS_PER_CHUNK;
-            chunk.present.set(position, true);
-            chunk.seen.set(position, message.flags & flag::SEEN != 0);
-            chunk.deleted.set(position, message.flags & flag::DELETED != 0);
+            chunk.put(uid % keys::UIDS_PER_CHUNK, message.flags);
         }
         if tables.blobs.get(&txn, &keys::blob(message.blob))?.is_none() {
             report
@@ -123,13 +117,7 @@ fn mailbox(context: &ReadContext, chance: u64, seen: &mut HashSet<Vec<u8>>, repo
         }
     }
     report.messages += u64::from(counted.messages);
-    let told = Sums {
-        messages: record.messages,
-        unseen: record.unseen,
-        deleted: record.deleted,
-        size: record.size,
-        ..Sums::default()
-    };
+    let told = counted.as_told_by(&record);
     if told != counted {
         report.problems.push(format!(
             "mailbox {id}: its counters say {told:?}, its messages {counted:?}"

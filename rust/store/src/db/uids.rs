@@ -2,6 +2,7 @@
 
 use super::codec::Reader;
 use super::keys::UIDS_PER_CHUNK;
+use super::records::flag;
 
 /// Words of a set.
 const WORDS: usize = UIDS_PER_CHUNK as usize / 64;
@@ -129,6 +130,13 @@ pub struct UidChunk {
 }
 
 impl UidChunk {
+    /// A message with these system flags is at the position.
+    pub fn put(&mut self, position: u32, flags: u8) {
+        self.present.set(position, true);
+        self.seen.set(position, flags & flag::SEEN != 0);
+        self.deleted.set(position, flags & flag::DELETED != 0);
+    }
+
     /// At most 1,543 octets: below LMDB's overflow limit.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

@@ -149,6 +149,7 @@ fn recover_writer(
         let mut record = tables.pack(&txn, pack)?.unwrap_or(record);
         record.state = PackState::Sealed;
         record.sealed = seconds();
+        // The journal in it may be all that tells of messages in other packs.
         if record.blobs == 0 && record.journal == 0 {
             tables.packs.delete(&mut txn, &keys::pack(pack))?;
             let row = crate::db::records::DoomedRecord::default().encode();

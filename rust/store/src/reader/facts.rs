@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::db::records::flag;
 use crate::db::tables::damaged;
 use crate::ids::Uid;
 use crate::jobs::ReadJob;
+use crate::listing::flag_names;
 use crate::ops::Outcome;
 use crate::view::MailboxView;
-use crate::view::rows::each_row;
+use crate::view::rows::{each_row, keyword_names};
 
 /// Messages that one read answers at most.
 pub const FACTS_MAX: usize = 10_000;
@@ -35,34 +35,19 @@ pub struct MessageFact {
 pub fn facts(view: Arc<MailboxView>, after: Uid, limit: usize) -> ReadJob {
     Box::new(move |context| {
         let txn = context.begin()?;
-        let keywords = context.tables.account_keywords(&txn, view.account)?;
+        let keywords = keyword_names(&context.tables, &txn, view.account)?;
         let limit = limit.clamp(1, FACTS_MAX);
         let told = view.told();
         let wanted = told.uids.iter().skip_while(|&uid| uid <= after);
         let mut found = Vec::new();
         let mut blobs = Vec::new();
         each_row(&context.tables, &txn, view.mailbox, wanted, |uid, row| {
-            let mut flags: Vec<String> = [
-                (flag::SEEN, "\\Seen"),
-                (flag::ANSWERED, "\\Answered"),
-                (flag::FLAGGED, "\\Flagged"),
-                (flag::DELETED, "\\Deleted"),
-                (flag::DRAFT, "\\Draft"),
-            ]
-            .into_iter()
-            .filter(|&(bit, _)| row.flags & bit != 0)
-            .map(|(_, name)| name.to_owned())
-            .collect();
-            let set = keywords
-                .iter()
-                .filter(|&&(number, _)| row.keywords & (1 << number) != 0);
-            flags.extend(set.map(|(_, name)| String::from_utf8_lossy(name).into_owned()));
             blobs.push((row.prefix == 0).then_some(row.blob));
             found.push(MessageFact {
                 uid,
                 size: row.size,
                 digest: [0; 16],
-                flags,
+                flags: flag_names(row, &keywords),
                 internal_date: row.internal_date,
             });
             Ok(found.len() < limit)

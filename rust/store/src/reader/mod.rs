@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicBool;
 
 use ironpost_proto::imap::search_key::SearchProgram;
 
+use crate::apply::mailbox_info;
 use crate::db::keys;
 use crate::db::records::{AccountRecord, MailboxRecord, NameRecord, QueueRecord};
 use crate::db::tables::{ReadTxn, Tables, damaged};
@@ -476,18 +477,8 @@ fn info(
         0
     };
     Ok(MailboxInfo {
-        id,
         name,
-        special_use: record.special_use,
-        subscribed,
-        uid_validity: record.uid_validity,
-        uid_next: record.uid_next,
-        messages: record.messages,
-        unseen: record.unseen,
-        deleted: record.deleted,
-        recent,
-        size: record.size,
-        highest_modseq: record.highest_modseq,
+        ..mailbox_info(id, &record, subscribed, recent)
     })
 }
 

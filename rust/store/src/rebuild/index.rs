@@ -25,11 +25,12 @@ use crate::error::{Result, StoreError};
 use crate::failpoints;
 use crate::ids::{AccountId, BlobId, MailboxId, PackId, Uid};
 use crate::journal::Digest;
+use crate::opening::map_size_of;
 use crate::pack::format::RecordKind;
 use crate::pack::read::{StoredRecord, pack_path};
 use crate::pack::recover::lock_writer;
 use crate::prepare::{Recipient, recipients, structure_and_card, sync_folder};
-use crate::volume::{FORMAT, map_size_of};
+use crate::volume::FORMAT;
 
 /// Rows put in one transaction, about.
 const STEP_ROWS: usize = 50_000;
@@ -95,6 +96,7 @@ pub(super) fn build(folder: &Path, map_size: usize, scan: &Scan, state: State, r
     environment.force_sync()?;
     environment.prepare_for_closing().wait();
     sync_folder(&making)?;
+    super::aside::set_aside(folder, &scan.unreadable)?;
     failpoints::pass("rebuild-rename")?;
     let index = folder.join("index");
     if index.exists() {
@@ -149,10 +151,7 @@ impl Sums {
         self.deleted += u32::from(row.flags & flag::DELETED != 0);
         self.size += u64::from(row.size);
         let chunk = self.chunks.entry(uid / keys::UIDS_PER_CHUNK).or_default();
-        let position = uid % keys::UIDS_PER_CHUNK;
-        chunk.present.set(position, true);
-        chunk.seen.set(position, row.flags & flag::SEEN != 0);
-        chunk.deleted.set(position, row.flags & flag::DELETED != 0);
+        chunk.put(uid % keys::UIDS_PER_CHUNK, row.flags);
     }
 }
 
@@ -282,9 +281,16 @@ impl<'b> Builder<'b> {
                 mailbox.row.uid_next = mailbox.row.uid_next.saturating_add(UIDS_AHEAD);
             }
         }
+        let mut named: HashMap<(AccountId, String), MailboxId> = state
+            .mailboxes
+            .iter()
+            .filter(|(_, mailbox)| mailbox.gone.is_none())
+            .map(|(id, mailbox)| ((mailbox.account, mailbox.row.name.clone()), *id))
+            .collect();
         for found in found {
             let recipient = &found.recipient;
-            let Some((mailbox, uid)) = self.next_uid(state, recipient.account, &recipient.mailbox) else {
+            let placed = self.next_uid(state, &mut named, recipient.account, &recipient.mailbox);
+            let Some((mailbox, uid)) = placed else {
                 report
                     .damaged
                     .push(format!("account {} has no UIDs left", recipient.account));
@@ -305,18 +311,19 @@ impl<'b> Builder<'b> {
     }
 
     /// The mailbox of that name, made when missing, and its next UID. A removed account is nobody's.
-    fn next_uid(&self, state: &mut State, account: AccountId, name: &str) -> Option<(MailboxId, Uid)> {
+    fn next_uid(
+        &self,
+        state: &mut State,
+        named: &mut HashMap<(AccountId, String), MailboxId>,
+        account: AccountId,
+        name: &str,
+    ) -> Option<(MailboxId, Uid)> {
         let row = state.accounts.entry(account).or_default();
         if row.removing {
             return None;
         }
-        let known = state
-            .mailboxes
-            .iter()
-            .find(|(_, mailbox)| mailbox.account == account && mailbox.gone.is_none() && mailbox.row.name == name)
-            .map(|(id, _)| *id);
-        let id = match known {
-            Some(id) => id,
+        let id = match named.get(&(account, name.to_owned())) {
+            Some(&id) => id,
             None => {
                 let id = state.mailbox_next.max(1);
                 state.mailbox_next = id.checked_add(1)?;
@@ -335,6 +342,7 @@ impl<'b> Builder<'b> {
                 };
                 state.mailboxes.insert(id, mailbox);
                 state.names.insert((account, name.to_owned()), true);
+                named.insert((account, name.to_owned()), id);
                 id
             }
         };
@@ -342,6 +350,10 @@ impl<'b> Builder<'b> {
         let uid = mailbox.row.uid_next;
         mailbox.row.uid_next = uid.checked_add(1)?;
         Some((id, uid))
+    }
+
+    fn holds(&self, digest: &Digest, kind: RecordKind) -> bool {
+        self.scan.contents.get(digest).is_some_and(|found| found.kind == kind)
     }
 
     /// The number of a blob that is in a pack, which gets one more reference; 0 for none.
@@ -366,9 +378,8 @@ impl<'b> Builder<'b> {
         let Some(home) = state.mailboxes.get(&mailbox) else {
             return Ok(());
         };
-        let is_there = self.scan.contents.contains_key(&message.body);
-        let has_prefix = message.prefix == Digest::default() || self.scan.contents.contains_key(&message.prefix);
-        if !is_there || !has_prefix {
+        let has_prefix = message.prefix == Digest::default() || self.holds(&message.prefix, RecordKind::Prefix);
+        if !self.holds(&message.body, RecordKind::Body) || !has_prefix {
             // Of a message that is retained nobody misses what compaction has rightly dropped.
             if message.retained.is_none() {
                 report.lost += 1;
@@ -453,6 +464,7 @@ impl<'b> Builder<'b> {
             let mut name = mailbox.row.name.clone();
             if names.contains_key(&(account, name.clone())) {
                 name = format!("{name}-{id}");
+                self.is_doubtful = true;
             }
             names.insert((account, name.clone()), *id);
             let row = MailboxRecord {
@@ -612,7 +624,8 @@ impl<'b> Builder<'b> {
         };
         self.put(self.tables.meta, b"counters", &counters.encode())?;
         if self.is_doubtful {
-            // What was found is in no journal: all is told anew, so that the next rebuild sees the same.
+            // What was found, and the mailboxes made for it, no journal knows: it is told, or a second rebuild would
+            // lose what comes to be after this one.
             self.put(self.tables.meta, CHECKPOINT, &[0])?;
             self.put(self.tables.meta, CHECKPOINT_WRITERS, &counters.writer.to_le_bytes())?;
         }

@@ -62,6 +62,8 @@ pub(super) struct State {
     ended: HashSet<WriterId>,
     /// Greatest modseq met by mailbox.
     modseqs: HashMap<MailboxId, ModSeq>,
+    /// Mailboxes that were told to hold nothing, and by which transaction last.
+    emptied: HashMap<MailboxId, u64>,
     /// UIDs from which on none has been met, by mailbox.
     uid_nexts: HashMap<MailboxId, Uid>,
 }
@@ -125,31 +127,29 @@ impl State {
             Entry::Expunged(mailbox, uids, retained, at) => {
                 for (first, last) in uids {
                     self.reach(mailbox, last, 0);
-                    self.remove(mailbox, first, last, retained.then_some(at), |_| true);
-                    if !retained {
-                        // They may have been retained until now.
-                        let range = (mailbox, first)..=(mailbox, last);
-                        let gone: Vec<_> = self.messages.range(range).map(|(place, _)| *place).collect();
-                        gone.iter().for_each(|place| drop(self.messages.remove(place)));
-                    }
+                    // What is retained stays so, unless this says that it is gone as well.
+                    self.remove(mailbox, first, last, retained.then_some(at), |known| {
+                        !retained || known.retained.is_none()
+                    });
                 }
             }
             Entry::Uids(mailbox, uid_next, uids) => {
                 self.reach(mailbox, uid_next.saturating_sub(1), 0);
-                let is_gone = self.mailboxes.get(&mailbox).is_some_and(|known| known.gone.is_some());
-                if is_gone {
-                    // Of a deleted mailbox no UIDs are there, and yet its messages may be retained.
+                if uids.is_empty() {
+                    // Of a deleted mailbox this says nothing: what it held may be retained.
+                    self.emptied.insert(mailbox, number);
                     return;
                 }
+                let is_void = |known: &Message| known.retained.is_none() && known.told < number;
                 let mut next = 0;
                 for &(first, last) in &uids {
                     if let Some(before) = first.checked_sub(1) {
-                        self.remove(mailbox, next, before, None, |told| told < number);
+                        self.remove(mailbox, next, before, None, is_void);
                     }
                     self.reach(mailbox, last, 0);
                     next = last.saturating_add(1);
                 }
-                self.remove(mailbox, next, Uid::MAX, None, |told| told < number);
+                self.remove(mailbox, next, Uid::MAX, None, is_void);
             }
             Entry::Queued(id, body, prefix, row) => {
                 self.queue_next = self.queue_next.max(id.saturating_add(1));
@@ -169,14 +169,14 @@ impl State {
         }
     }
 
-    /// Messages of a range go, or become retained; those that are retained already stay so.
+    /// Messages of a range that `which` means go, or become retained.
     fn remove(
         &mut self,
         mailbox: MailboxId,
         first: Uid,
         last: Uid,
         retained: Option<u64>,
-        which: impl Fn(u64) -> bool,
+        which: impl Fn(&Message) -> bool,
     ) {
         if first > last {
             return;
@@ -185,7 +185,7 @@ impl State {
         let found: Vec<Uid> = self
             .messages
             .range(range)
-            .filter(|(_, message)| message.retained.is_none() && which(message.told))
+            .filter(|(_, message)| which(message))
             .map(|((_, uid), _)| *uid)
             .collect();
         for uid in found {
@@ -245,11 +245,13 @@ impl State {
             account.highest_modseq = account.highest_modseq.max(mailbox.row.highest_modseq);
             account.uid_validity_last = account.uid_validity_last.max(mailbox.row.uid_validity);
         }
-        let mailboxes = &self.mailboxes;
+        let (mailboxes, emptied) = (&self.mailboxes, &self.emptied);
         self.messages
             .retain(|(id, _), message| match mailboxes.get(id).map(|mailbox| mailbox.gone) {
                 None => false,
-                Some(None) => true,
+                Some(None) => {
+                    message.retained.is_some() || emptied.get(id).is_none_or(|&number| message.told >= number)
+                }
                 Some(Some(gone)) => {
                     message.retained = message.retained.or(gone);
                     message.retained.is_some()

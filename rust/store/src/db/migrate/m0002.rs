@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use heed::{Env, RoTxn, WithoutTls};
 
-use super::{Progress, commit, progress, put_progress};
+use super::{Progress, begin, commit, progress, put_progress};
 use crate::apply::{CHECKPOINT, CHECKPOINT_WRITERS};
 use crate::db::codec::Reader;
 use crate::db::keys::{self, behind};
@@ -51,6 +51,7 @@ pub(super) fn run(env: &Env<WithoutTls>, tables: &Tables, packs: &Path) -> Resul
     let files = PackFiles::new(packs.to_owned());
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = u32::try_from(since.as_secs()).unwrap_or(u32::MAX).max(1);
+    begin(env, tables)?;
     let mut at = progress(env, tables)?;
     while let Some(stage) = STAGES.get(usize::from(at.stage)) {
         let (changes, next) = {
@@ -95,6 +96,7 @@ pub(super) fn run(env: &Env<WithoutTls>, tables: &Tables, packs: &Path) -> Resul
     }
     tables.meta.put(&mut txn, CHECKPOINT, &[0])?;
     tables.meta.put(&mut txn, b"format", &FORMAT.to_le_bytes())?;
+    tables.meta.put(&mut txn, b"features", &0_u64.to_le_bytes())?;
     tables.meta.delete(&mut txn, super::PROGRESS)?;
     commit(txn)
 }

@@ -20,6 +20,10 @@ use crate::pack::recover::lock_writer;
 /// Key of `meta` under which a migration keeps how far it has come.
 const PROGRESS: &[u8] = b"migrate";
 
+/// Bit of `meta["features"]` from the first step of a migration to its last. The format is still the old one then, but a
+/// release of that time must not open the volume: it would take new rows for damaged ones and write old ones beside them.
+pub(crate) const MIGRATING: u64 = 1;
+
 /// How far a migration has come: which of its stages, and the last key that it has seen there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Progress {
@@ -73,6 +77,17 @@ fn put_progress(tables: &Tables, txn: &mut RwTxn<'_>, progress: &Progress) -> Re
     row.extend_from_slice(&progress.after);
     tables.meta.put(txn, PROGRESS, &row)?;
     Ok(())
+}
+
+/// Puts down that a migration has begun, unless an earlier try has.
+fn begin(env: &Env<WithoutTls>, tables: &Tables) -> Result<()> {
+    let mut txn = env.write_txn()?;
+    let bit = MIGRATING.to_le_bytes();
+    if tables.meta.get(&txn, b"features")? == Some(&bit[..]) {
+        return Ok(());
+    }
+    tables.meta.put(&mut txn, b"features", &bit)?;
+    commit(txn)
 }
 
 /// Commits one step.
