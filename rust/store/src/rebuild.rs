@@ -1,8 +1,9 @@
 //! Makes the index anew from the packs alone: accounts, mailboxes, UIDs, flags and dates as the journal last told them,
 //! and messages that no journal knows, put where their record's hint says.
 //!
-//! The packs are read and never changed; what has a pack's name and is none goes aside. The new index is built beside the old one without syncs, synced once at the
-//! end, and takes its place by renames; a crash before leaves everything as it was.
+//! The packs are read and never changed; what has a pack's name and is none goes aside. The new index is built beside the
+//! old one without syncs, synced once at the end, and takes its place by renames; a crash before leaves everything as it
+//! was.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;

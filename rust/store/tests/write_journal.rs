@@ -363,7 +363,8 @@ fn a_second_rebuild_sees_what_the_first_has_found() {
         let rig = Rig::open(copy.path(), &quick());
         let before = shown(&rig);
         let (rig, report) = rig.rebuild(copy.path(), &quick());
-        assert_eq!((report.messages + report.found, report.lost), (4, 0), "{report:?}");
+        // Found once more, when the journal had not told everything before the end.
+        assert_eq!((report.messages, report.lost), (4, 0), "{report:?}");
         assert_eq!(shown(&rig)["INBOX"].4.len(), before["INBOX"].4.len());
         rig.finish();
     }
