@@ -51,13 +51,14 @@ fn child() {
     let mut out = std::io::stdout().lock();
     // Compaction runs all the time: a new run begins as soon as one has ended.
     let mut compaction = None;
-    while next < first + limit || !waiting.is_empty() {
+    // The last run is waited for: closing would stop it before its first pack went.
+    while next < first + limit || !waiting.is_empty() || compaction.is_some() {
         while next < first + limit && waiting.len() < OUTSTANDING {
             let (ticket, asked) = ask(&volume, next);
             waiting.insert(ticket, asked);
             next += 1;
         }
-        if compaction.is_none() && next > first + 40 {
+        if compaction.is_none() && (first + 41..first + limit).contains(&next) {
             let seal = volume.write(Op::Seal).unwrap();
             waiting.insert(seal, Asked::Other);
             compaction = volume.compact(all_packs()).ok();
