@@ -6,6 +6,7 @@
 //! the next run counts as dead. Two runs at once are kept apart by a lease; were they not, a blob would still be
 //! repointed only from where it was copied.
 
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,9 +16,10 @@ use crate::db::keys;
 use crate::db::records::{BlobRecord, PackRecord, PackState};
 use crate::db::tables::damaged;
 use crate::error::{Result, StoreError};
-use crate::ids::{BlobId, PackId};
+use crate::failpoints;
+use crate::ids::{BlobId, PackId, WriterId};
 use crate::jobs::ReadContext;
-use crate::journal::transactions;
+use crate::journal::{Digest, Entry, entries, transactions};
 use crate::ops::{Op, Outcome, RetainedSet};
 use crate::pack::format::{PACK_OCTETS_MAX, RecordKind};
 use crate::pack::read::StoredRecord;
@@ -93,6 +95,10 @@ pub(crate) struct Compactor {
     pub(crate) loads: Arc<Loads>,
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) rules: Rules,
+    /// The writer of this process.
+    pub(crate) number: WriterId,
+    /// Octets of free disk below which new mail is refused.
+    pub(crate) min_free: u64,
 }
 
 /// A pack that is to go.
@@ -130,10 +136,6 @@ impl Compactor {
         if candidates.is_empty() {
             return Ok(());
         }
-        let Some(retained) = self.retained()? else {
-            return Ok(());
-        };
-        let retained = Arc::new(retained);
         let mut pace = Pace {
             began: Instant::now(),
             octets: 0,
@@ -142,7 +144,10 @@ impl Compactor {
             if self.stop.load(Ordering::Relaxed) || (self.rules.budget > 0 && done.copied >= self.rules.budget) {
                 break;
             }
-            self.compact(&candidate, &retained, &mut pace, done)?;
+            if !self.has_room(&candidate)? {
+                continue;
+            }
+            self.compact(&candidate, &mut pace, done)?;
             self.write(
                 Op::Lease {
                     name: LEASE.to_owned(),
@@ -205,11 +210,11 @@ impl Compactor {
             for row in self.context.tables.retained.range(&txn, &bounds)?.take(STRETCH_ROWS) {
                 let (key, _) = row?;
                 let numbers = (keys::u64_at(key, 4), keys::u32_at(key, 12), keys::u32_at(key, 16));
-                let (Some(at), Some(mailbox), Some(uid)) = numbers else {
+                let (Some(account), (Some(at), Some(mailbox), Some(uid))) = (keys::u32_at(key, 0), numbers) else {
                     return Err(damaged("retained", "key"));
                 };
                 found.messages.insert((mailbox, uid), at);
-                found.mailboxes.insert(mailbox);
+                found.mailboxes.insert(mailbox, account);
                 last = key.to_vec();
                 count += 1;
             }
@@ -223,15 +228,14 @@ impl Compactor {
         }
     }
 
-    fn compact(
-        &self,
-        candidate: &Candidate,
-        retained: &Arc<RetainedSet>,
-        pace: &mut Pace,
-        done: &mut Compacted,
-    ) -> Result<()> {
+    fn compact(&self, candidate: &Candidate, pace: &mut Pace, done: &mut Compacted) -> Result<()> {
         let damaged_before = done.damaged.len();
         let living = self.living(candidate)?;
+        let untold = self.untold_elsewhere()?;
+        if living.iter().any(|(_, row)| untold.contains(&row.digest)) {
+            // A copy of ours, behind which our journal follows, would look as if that had told of it.
+            return Ok(());
+        }
         let mut group: Vec<(BlobId, BlobRecord)> = Vec::new();
         let mut octets = 0;
         for blob in living {
@@ -246,6 +250,7 @@ impl Compactor {
             }
         }
         self.copy(group, pace, done)?;
+        failpoints::pass("rejournal")?;
         let journals = if candidate.row.journal > 0 {
             self.journals(candidate, done)?
         } else {
@@ -255,13 +260,57 @@ impl Compactor {
             // What cannot be read stays where it is: somebody may mend it from a backup.
             return Ok(());
         }
-        if !self.tell_again(candidate, &journals, retained, done)? {
-            return Ok(());
+        if !journals.is_empty() {
+            let Some(before) = self.retained()? else { return Ok(()) };
+            let before = Arc::new(before);
+            if !self.tell_again(candidate, &journals, &before, done)? {
+                return Ok(());
+            }
+            // What was expunged after the first look and before its entry was told again counted as void.
+            let Some(after) = self.retained()? else { return Ok(()) };
+            let is_new = after.messages.keys().any(|place| !before.messages.contains_key(place));
+            if is_new && !self.tell_again(candidate, &journals, &Arc::new(after), done)? {
+                return Ok(());
+            }
         }
+        failpoints::pass("retire")?;
         self.write(Op::Retire { pack: candidate.pack }, Vec::new())?;
         done.packs += 1;
         done.freed += candidate.row.synced;
         Ok(())
+    }
+
+    /// Digests of bodies that transactions of other writers have come to point to, whose journal is in no pack yet.
+    fn untold_elsewhere(&self) -> Result<HashSet<Digest>> {
+        let mut waiting: BTreeMap<WriterId, Vec<u8>> = BTreeMap::new();
+        let txn = self.context.begin()?;
+        for row in self.context.tables.journal.iter(&txn)? {
+            let (key, piece) = row?;
+            let writer = keys::u32_at(key, 0).ok_or_else(|| damaged("journal", "key"))?;
+            if writer != self.number {
+                waiting.entry(writer).or_default().extend_from_slice(piece);
+            }
+        }
+        let mut found = HashSet::new();
+        for (_, encoded) in waiting.values().flat_map(|octets| transactions(octets)) {
+            for entry in entries(encoded) {
+                if let Entry::Message(_, _, body, prefix, _) | Entry::Queued(_, body, prefix, _) = entry {
+                    found.extend([body, prefix]);
+                }
+            }
+        }
+        found.remove(&Digest::default());
+        Ok(found)
+    }
+
+    /// True when copying the pack's living neither makes mail wait for space, nor is in vain. Where mail has no room any
+    /// more, giving space back comes first.
+    fn has_room(&self, candidate: &Candidate) -> Result<bool> {
+        let stat = rustix::fs::statvfs(self.context.packs.folder())?;
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        let need = candidate.row.live + candidate.row.journal;
+        let is_short = free < self.min_free;
+        Ok(free >= need.saturating_add(if is_short { 0 } else { self.min_free }))
     }
 
     /// The blobs that point to the pack, by where they lie in it.
@@ -316,6 +365,7 @@ impl Compactor {
         if blobs.is_empty() {
             return Ok(());
         }
+        failpoints::pass("relocate")?;
         if let Outcome::Count(count) = self.write(Op::Relocate { blobs }, moved)? {
             done.blobs += count;
         }

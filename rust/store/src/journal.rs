@@ -6,7 +6,7 @@
 
 use crate::db::codec::{Reader, put_short_bytes};
 use crate::db::records::{AccountRecord, MailboxRecord, MessageRecord, QueueRecord};
-use crate::ids::{AccountId, MailboxId, ModSeq, QueueId, Uid};
+use crate::ids::{AccountId, MailboxId, ModSeq, QueueId, Uid, WriterId};
 
 /// The first octets of a BLAKE3; zeros: nothing.
 pub type Digest = [u8; 16];
@@ -32,12 +32,15 @@ pub enum Entry {
     Flags(MailboxId, Uid, u8, u64, ModSeq),
     /// Messages are gone; true: retained as expunged at that Unix second.
     Expunged(MailboxId, Vec<(Uid, Uid)>, bool, u64),
-    /// Just these messages are there, and UIDNEXT: makes older entries of others void.
+    /// Just these messages are there, which makes older entries of others void; and a UID below which all may have been
+    /// given out.
     Uids(MailboxId, Uid, Vec<(Uid, Uid)>),
     /// A queue item is there: digests of body and prefix, and its row with the whole state.
     Queued(QueueId, Digest, Digest, QueueRecord),
     /// A queue item was done with at that Unix second.
     Dequeued(QueueId, u64),
+    /// A writer has ended, in order or not, and all that it ever did has been told up to here.
+    Ended(WriterId),
 }
 
 impl Entry {
@@ -141,6 +144,10 @@ impl Entry {
                 out.extend_from_slice(&id.to_le_bytes());
                 out.extend_from_slice(&at.to_le_bytes());
             }
+            Self::Ended(writer) => {
+                out.push(13);
+                out.extend_from_slice(&writer.to_le_bytes());
+            }
         }
     }
 
@@ -208,6 +215,7 @@ impl Entry {
                 Self::Queued(id, body, prefix, record)
             }
             12 => Self::Dequeued(r.u64()?, r.u64()?),
+            13 => Self::Ended(r.u32()?),
             _ => return None,
         })
     }
@@ -340,6 +348,7 @@ mod tests {
             Entry::Uids(2, 10, vec![(4, 8)]),
             Entry::Queued(7, [1; 16], [0; 16], queue),
             Entry::Dequeued(7, 8),
+            Entry::Ended(9),
         ]
     }
 

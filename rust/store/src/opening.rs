@@ -1,6 +1,7 @@
 //! What opening a volume does once its index is there: format and features, tables, a writer's number and lock, the journal
 //! of the dead, the reserve.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -9,12 +10,16 @@ use heed::types::Bytes;
 use heed::{Env, RwTxn, WithoutTls};
 use rustix::fs::FallocateFlags;
 
+use crate::apply::CHECKPOINT;
+use crate::apply::journal::PART_OCTETS;
 use crate::db::identity;
 use crate::db::keys;
 use crate::db::migrate;
+use crate::db::records::Counters;
 use crate::db::tables::Tables;
 use crate::error::{Result, StoreError};
 use crate::ids::WriterId;
+use crate::journal::{Entry, put_transaction};
 use crate::pack::recover::lock_writer;
 use crate::prepare::sync_folder;
 use crate::volume::FORMAT;
@@ -112,6 +117,7 @@ pub(crate) fn register(
     environment: &Env<WithoutTls>,
     tables: &Tables,
     packs: &Path,
+    ended: &[WriterId],
 ) -> Result<(WriterId, OwnedFd, PendingJournal)> {
     let mut txn = environment.write_txn()?;
     let mut counters = tables.counters(&txn)?;
@@ -119,11 +125,11 @@ pub(crate) fn register(
     counters.writer = number
         .checked_add(1)
         .ok_or_else(|| StoreError::Open("no writer numbers are left in this volume".to_owned()))?;
-    tables.meta.put(&mut txn, b"counters", &counters.encode())?;
     tables
         .meta
         .put(&mut txn, &keys::writer(number), &std::process::id().to_le_bytes())?;
-    let journal = take_journal(&mut txn, tables, number)?;
+    let journal = take_journal(&mut txn, tables, number, ended, &mut counters)?;
+    tables.meta.put(&mut txn, b"counters", &counters.encode())?;
     txn.commit()?;
     let folder = packs.join(number.to_string());
     std::fs::create_dir_all(&folder)?;
@@ -133,13 +139,22 @@ pub(crate) fn register(
     Ok((number, lock, journal))
 }
 
-/// Makes the journal rows that dead writers have left our own.
-fn take_journal(txn: &mut RwTxn<'_>, tables: &Tables, number: WriterId) -> Result<PendingJournal> {
+/// Makes the journal rows that dead writers have left our own, and tells behind them that these have ended: what a rebuild
+/// then finds in their packs untold was expunged, or never came to be. `ended` are those that this open has recovered.
+fn take_journal(
+    txn: &mut RwTxn<'_>,
+    tables: &Tables,
+    number: WriterId,
+    ended: &[WriterId],
+    counters: &mut Counters,
+) -> Result<PendingJournal> {
+    let mut ended: BTreeSet<WriterId> = ended.iter().copied().collect();
     let mut left: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     for row in tables.journal.iter(txn)? {
         let (key, value) = row?;
         let writer = keys::u32_at(key, 0).unwrap_or(0);
         if tables.meta.get(txn, &keys::writer(writer))?.is_none() {
+            ended.insert(writer);
             left.push((key.to_vec(), value.to_vec()));
         }
     }
@@ -150,6 +165,20 @@ fn take_journal(txn: &mut RwTxn<'_>, tables: &Tables, number: WriterId) -> Resul
         tables.journal.put(txn, &keys::journal(number, part), &piece)?;
         waiting.extend_from_slice(&piece);
         part += 1;
+    }
+    // While a checkpoint is due there is mail in the packs of the ended that no journal has told of.
+    if !ended.is_empty() && tables.meta.get(txn, CHECKPOINT)?.is_none() {
+        let mut entries = Vec::new();
+        for writer in ended {
+            Entry::Ended(writer).encode(&mut entries);
+        }
+        let start = waiting.len();
+        put_transaction(&mut waiting, counters.journal, &entries);
+        counters.journal += 1;
+        for piece in waiting[start..].chunks(PART_OCTETS) {
+            tables.journal.put(txn, &keys::journal(number, part), piece)?;
+            part += 1;
+        }
     }
     Ok(PendingJournal::left(waiting, part))
 }

@@ -1,6 +1,6 @@
 //! Every write as plain data, so that an operation may cross a process one day; and what each answers.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::ids::{AccountId, BlobId, MailboxId, ModSeq, PackId, QueueId, Uid};
@@ -10,8 +10,8 @@ use crate::ids::{AccountId, BlobId, MailboxId, ModSeq, PackId, QueueId, Uid};
 pub struct RetainedSet {
     /// When each message was expunged (Unix seconds), by the mailbox and UID that it had.
     pub messages: HashMap<(MailboxId, Uid), u64>,
-    /// The mailboxes that they were in.
-    pub mailboxes: HashSet<MailboxId>,
+    /// The mailboxes that they were in, and whose each is.
+    pub mailboxes: HashMap<MailboxId, AccountId>,
 }
 
 impl RetainedSet {
@@ -19,7 +19,7 @@ impl RetainedSet {
     #[must_use]
     pub fn among(&self, mailbox: MailboxId, uids: &[(Uid, Uid)]) -> BTreeMap<u64, Vec<Uid>> {
         let mut found: BTreeMap<u64, Vec<Uid>> = BTreeMap::new();
-        if !self.mailboxes.contains(&mailbox) {
+        if !self.mailboxes.contains_key(&mailbox) {
             return found;
         }
         for uid in uids.iter().flat_map(|(first, last)| *first..=*last) {
@@ -427,6 +427,12 @@ impl Op {
             .chain(restore)
     }
 
+    /// True for what compaction writes before it gives space back: it looks after `min_free` itself, and mail goes first.
+    #[must_use]
+    pub(crate) fn is_compaction(&self) -> bool {
+        matches!(self, Self::Relocate { .. } | Self::Rejournal { .. })
+    }
+
     /// True when the operation frees space: such ones go first when space is short, and pass `min_free`.
     #[must_use]
     pub fn frees_space(&self) -> bool {
@@ -437,7 +443,9 @@ impl Op {
             | Self::Restore(_)
             | Self::AdoptMailbox { .. }
             | Self::Copy { remove: false, .. }
-            | Self::CreateMailbox { .. } => false,
+            | Self::CreateMailbox { .. }
+            | Self::Relocate { .. }
+            | Self::Rejournal { .. } => false,
             _ => true,
         }
     }

@@ -199,6 +199,9 @@ pub(crate) fn recipients(account: AccountId, hint: &[u8]) -> Vec<Recipient> {
     found
 }
 
+/// Whose a prefix is: an account, and the name of a mailbox.
+type Owner<'o> = (AccountId, &'o str);
+
 /// Makes the records of an operation. `Full` when the sink, or completing its file, met a full disk; `Failed` when a
 /// sync failed, after which the volume must not go on.
 pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Result<Prepared> {
@@ -206,18 +209,28 @@ pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Re
     let hint = match op {
         Op::Submit(submit) => {
             let mut known: HashMap<&[u8], usize> = HashMap::new();
-            let prefixes = submit.deliveries.iter().map(|delivery| &delivery.prefix);
-            for prefix in prefixes.chain(submit.enqueue.iter().map(|item| &item.prefix)) {
+            // Different prefixes in their order, each with those whose it is.
+            let mut different: Vec<(&[u8], Vec<Owner<'_>>)> = Vec::new();
+            let recipients = submit.deliveries.iter().map(|delivery| {
+                let owner = (delivery.account, delivery.mailbox.as_str());
+                (&delivery.prefix, Some(owner))
+            });
+            for (prefix, owner) in recipients.chain(submit.enqueue.iter().map(|item| (&item.prefix, None))) {
                 if prefix.is_empty() {
                     prepared.prefix_of.push(None);
                     continue;
                 }
                 let index = *known.entry(prefix).or_insert_with(|| {
-                    let hint = Hint::new([], now);
-                    prepared.prefixes.push(encode_prefix(prefix, &hint));
-                    prepared.prefixes.len() - 1
+                    different.push((prefix, Vec::new()));
+                    different.len() - 1
                 });
+                if let Some((_, owners)) = different.get_mut(index) {
+                    owners.extend(owner);
+                }
                 prepared.prefix_of.push(Some(index));
+            }
+            for (prefix, owners) in different {
+                prepared.prefixes.push(encode_prefix(prefix, &Hint::new(owners, now)));
             }
             let deliveries = submit.deliveries.iter();
             Hint::new(

@@ -1,8 +1,9 @@
 //! Makes the index anew from the packs alone: accounts, mailboxes, UIDs, flags and dates as the journal last told them,
 //! and messages that no journal knows, put where their record's hint says.
 //!
-//! The packs are read and never changed. The new index is built beside the old one without syncs, synced once at the
-//! end, and takes its place by renames; a crash before leaves everything as it was.
+//! The packs are read and never changed; what has a pack's name and is none goes aside. The new index is built beside the
+//! old one without syncs, synced once at the end, and takes its place by renames; a crash before leaves everything as it
+//! was.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -18,6 +19,7 @@ use crate::pack::format::{FILE_HEADER, FOOTER, RecordKind, decode_file_header, d
 use crate::pack::read::StoredRecord;
 use crate::pack::scan::{Found, walk};
 
+mod aside;
 mod index;
 mod state;
 
@@ -70,12 +72,12 @@ pub type Watch<'w> = &'w mut dyn FnMut(u64, u64);
 pub fn rebuild(folder: &Path, map_size: usize, watch: Watch<'_>) -> Result<Rebuilt> {
     let packs = folder.join("packs");
     let opening = index::lock(folder)?;
-    let files = pack_files(&packs)?;
+    let mut scan = Scan::default();
+    let files = pack_files(&packs, &mut scan.writers)?;
     if files.is_empty() {
         return Err(StoreError::Open(format!("{} holds no packs", packs.display())));
     }
     let mut report = Rebuilt::default();
-    let mut scan = Scan::default();
     for (done, (pack, path)) in files.iter().enumerate() {
         watch(done as u64, files.len() as u64);
         scan.read(*pack, path, &mut report)?;
@@ -97,8 +99,8 @@ pub fn rebuild(folder: &Path, map_size: usize, watch: Watch<'_>) -> Result<Rebui
     Ok(report)
 }
 
-/// All pack files, by writer and number.
-fn pack_files(packs: &Path) -> Result<Vec<(PackId, PathBuf)>> {
+/// All pack files, by writer and number; `writers` gets everyone who has a folder.
+fn pack_files(packs: &Path, writers: &mut HashSet<WriterId>) -> Result<Vec<(PackId, PathBuf)>> {
     let mut files = Vec::new();
     let folders = match std::fs::read_dir(packs) {
         Ok(folders) => folders,
@@ -112,6 +114,7 @@ fn pack_files(packs: &Path) -> Result<Vec<(PackId, PathBuf)>> {
             .and_then(|name| name.to_str())
             .and_then(|name| name.parse().ok());
         let Some(writer) = writer else { continue };
+        writers.insert(writer);
         for file in std::fs::read_dir(&folder)? {
             let path = file?.path();
             files.extend(pack_of(&path, writer).map(|pack| (pack, path)));
@@ -156,6 +159,8 @@ struct Scan {
     /// Pack, octets up to the end of its last record, octets of its journal.
     packs: Vec<(PackId, u64, u64)>,
     writers: HashSet<WriterId>,
+    /// Files without any record and without their own header, which hold something all the same.
+    unreadable: Vec<(PackId, PathBuf)>,
     /// Bodies of shared packs behind the last journal record of their writer.
     tails: HashMap<WriterId, Vec<Digest>>,
 }
@@ -164,16 +169,10 @@ impl Scan {
     fn read(&mut self, pack: PackId, path: &Path, report: &mut Rebuilt) -> Result<()> {
         let file = Arc::new(File::open(path)?);
         let length = file.metadata()?.len();
-        self.writers.insert(pack.writer());
         let mut header = [0; FILE_HEADER];
         let named = length >= FILE_HEADER as u64
             && file.read_exact_at(&mut header, 0).is_ok()
             && decode_file_header(&header) == Some(pack);
-        if !named {
-            report
-                .damaged
-                .push(format!("pack {pack}: its file has another pack's header, or none"));
-        }
         let end = sealed_length(&file, pack, length).unwrap_or(length);
         let mut damaged = Vec::new();
         let mut untold: Vec<Digest> = Vec::new();
@@ -195,13 +194,6 @@ impl Scan {
                     last = at + u64::from(header.length);
                     if header.kind == RecordKind::Journal {
                         journal_octets += u64::from(header.length);
-                        // What its writer has put into shared packs before it has been told of, if it came to be.
-                        let tail = self.tails.remove(&pack.writer()).unwrap_or_default();
-                        for digest in untold.drain(..).chain(tail) {
-                            if let Some(contents) = self.contents.get_mut(&digest) {
-                                contents.untold &= contents.pack.writer() != pack.writer();
-                            }
-                        }
                         let record = Arc::new(JournalRecord {
                             file: Arc::clone(&file),
                             pack,
@@ -209,7 +201,16 @@ impl Scan {
                             length: header.length,
                         });
                         if let Err(error) = self.journal_record(&record) {
+                            // Torn or damaged: it tells of nothing.
                             damaged.push(error.to_string());
+                            return Ok(());
+                        }
+                        // What its writer has put into shared packs before it has been told of, if it came to be.
+                        let tail = self.tails.remove(&pack.writer()).unwrap_or_default();
+                        for digest in untold.drain(..).chain(tail) {
+                            if let Some(contents) = self.contents.get_mut(&digest) {
+                                contents.untold &= contents.pack.writer() != pack.writer();
+                            }
                         }
                     } else {
                         let digest: Digest = std::array::from_fn(|index| header.digest[index]);
@@ -238,6 +239,24 @@ impl Scan {
             }
             Ok(())
         })?;
+        let has_records = last > FILE_HEADER as u64;
+        if !has_records && !named && !aside::is_void(&file)? {
+            // A power loss between the file's birth and its first sync leaves such a thing, and so does damage: nobody can
+            // tell, and the next open would remove it.
+            report.damaged.push(format!(
+                "pack {pack}: no header and no record; set aside as {}",
+                aside::place(pack).display()
+            ));
+            self.unreadable.push((pack, path.to_owned()));
+            return Ok(());
+        }
+        if !has_records && (!named || damaged.is_empty()) {
+            // Born and never written: nobody was told of anything in it, and the next open removes it.
+            return Ok(());
+        }
+        if !named {
+            damaged.push(format!("pack {pack}: its file has another pack's header, or none"));
+        }
         self.tails.entry(pack.writer()).or_default().append(&mut untold);
         self.packs.push((pack, last, journal_octets));
         report.packs += 1;

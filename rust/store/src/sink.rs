@@ -93,6 +93,11 @@ impl SinkHub {
         PackId::new(self.writer, self.next_pack.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// True when this writer has given a pack a number.
+    pub(crate) fn has_new_packs(&self) -> bool {
+        self.next_pack.load(Ordering::Relaxed) > 1
+    }
+
     /// Octets that sinks hold in memory.
     pub(crate) fn memory(&self) -> usize {
         self.memory.load(Ordering::Relaxed)

@@ -96,6 +96,7 @@ pub struct Volume {
     running: Mutex<Option<Running>>,
     prepare: Sender<(Queued, Option<Sink>)>,
     lineup: Arc<Lineup>,
+    min_free: u64,
     compactor: Mutex<Option<JoinHandle<()>>>,
     stop: Arc<AtomicBool>,
 }
@@ -153,7 +154,7 @@ impl Volume {
             migrate::run(&environment, &tables, &packs, format)?;
         }
         let found = recover::recover(&environment, &tables, &packs)?;
-        let (number, lock, journal) = register(&environment, &tables, &packs)?;
+        let (number, lock, journal) = register(&environment, &tables, &packs, &found.ended)?;
         sync_folder(path)?;
         make_reserve(&path.join("reserve"), options.min_free);
         drop(opening);
@@ -208,6 +209,7 @@ impl Volume {
             purge,
             free: None,
             journal,
+            ending: false,
         };
         let writer = std::thread::Builder::new()
             .name("store-write".to_owned())
@@ -246,6 +248,7 @@ impl Volume {
             })),
             prepare,
             lineup,
+            min_free: options.min_free,
             compactor: Mutex::default(),
             stop: Arc::default(),
         })
@@ -344,6 +347,8 @@ impl Volume {
             loads: Arc::clone(&self.loads),
             stop: Arc::clone(&self.stop),
             rules,
+            number: self.number,
+            min_free: self.min_free,
         };
         let completions = Arc::clone(&self.completions);
         let ticket = completions.issue();

@@ -1,4 +1,7 @@
-//! What the journal in the packs must not lose: through kills, compaction and one rebuild after another.
+//! The journal's way to a pack: what stands in the index alone survives the death of its writer, and nothing lets a pack go
+//! whose journal is in no other.
+//!
+//! The points that fail are armed for the whole process, so these tests hold one lock.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod write_support;
@@ -6,16 +9,55 @@ mod write_support;
 use std::path::Path;
 
 use ironpost_store::compaction::Rules;
-use ironpost_store::ops::{Enqueue, FlagMode, FlagSet, RetainedChoice, Submit};
+use ironpost_store::ops::{FlagMode, FlagSet, Restore, RetainedChoice};
 use ironpost_store::rebuild::rebuild;
-use ironpost_store::{Op, Options, Outcome, PackId};
-use write_support::{Rig, body, delivery, quick};
+use ironpost_store::{Op, Options, Outcome, StoreError, failpoints};
+use parking_lot::Mutex;
+use write_support::{Rig, Shown, all_packs, body, quick};
 
-fn retaining() -> Options {
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Disarms at the end of a test, however it ends.
+struct Disarm;
+
+impl Drop for Disarm {
+    fn drop(&mut self) {
+        failpoints::disarm();
+    }
+}
+
+fn options() -> Options {
     Options {
         retention: 3600,
         ..quick()
     }
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&target).unwrap();
+            copy_tree(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+/// What an account shows but for UIDNEXT, which a rebuild may set ahead.
+fn shown(rig: &Rig) -> Shown {
+    let mut shown = rig.shown(1);
+    shown.values_mut().for_each(|mailbox| mailbox.1 = 0);
+    shown
+}
+
+/// The volume as a kill at this moment leaves it.
+fn killed(folder: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    copy_tree(folder, copy.path());
+    copy
 }
 
 fn expunge(account: u32, mailbox: u32, uids: (u32, u32)) -> Op {
@@ -26,203 +68,326 @@ fn expunge(account: u32, mailbox: u32, uids: (u32, u32)) -> Op {
     }
 }
 
-fn recover(rig: &mut Rig, into: Option<&str>) -> u64 {
-    let op = Op::Recover {
-        account: 1,
-        choice: RetainedChoice::default(),
-        into: into.map(str::to_owned),
-    };
-    match rig.write(op).unwrap() {
-        Outcome::Count(count) => count,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// The volume as a kill would leave it now: everything but the locks of whoever has it open.
-fn copy_of(folder: &Path) -> tempfile::TempDir {
-    fn copy(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            let target = to.join(entry.file_name());
-            if entry.file_type().unwrap().is_dir() {
-                copy(&entry.path(), &target);
-            } else if entry.file_name() != "lock.mdb" {
-                std::fs::copy(entry.path(), target).unwrap();
-            }
-        }
-    }
-    let target = tempfile::tempdir().unwrap();
-    copy(folder, target.path());
-    target
-}
-
-/// Octets that are dead as soon as they are sealed: a queue item that was done with at once.
-fn dead_octets(rig: &mut Rig) {
-    let item = Enqueue {
-        due: 1,
-        prefix: Vec::new(),
-        state: Vec::new(),
-    };
-    let submit = Submit {
-        enqueue: vec![item],
-        ..Submit::default()
-    };
-    let (_, queued) = rig.submit(submit, Some(&body(5000, 200_000))).unwrap();
-    let submit = Submit {
-        dequeue: queued,
-        ..Submit::default()
-    };
-    rig.submit(submit, None).unwrap();
-}
-
-/// Only packs that are mostly dead.
-fn dead_packs() -> Rules {
-    Rules {
-        dead_percent: 50,
-        small_octets: 0,
-        small_count: usize::MAX,
-        age: 0,
-        rate: 0,
-        budget: 0,
-    }
-}
-
-#[test]
-fn the_pack_of_a_killed_writer_stays_for_its_journal_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut rig = Rig::open(folder.path(), &quick());
-    for number in 0..5 {
-        rig.deliver(1, "INBOX", &body(number, 900)).unwrap();
-    }
-    rig.write(Op::Seal).unwrap();
+/// Changes without bodies: the last of them have their journal in the index alone.
+fn change(rig: &mut Rig) -> Shown {
     let inbox = rig.mailbox(1, "INBOX");
     rig.write(Op::StoreFlags {
         account: 1,
         mailbox: inbox,
         uids: vec![(2, 3)],
         mode: FlagMode::Add,
-        flags: FlagSet::parse(["\\Seen", "$Work"]).unwrap(),
+        flags: FlagSet::parse(["\\Seen", "$Later"]).unwrap(),
     })
     .unwrap();
-    // Nothing is retired, but what has been told goes to the pack, which holds nothing else.
-    rig.write(Op::Retire {
-        pack: PackId::new(99, 1),
+    rig.write(expunge(1, inbox, (4, 5))).unwrap();
+    rig.write(Op::CreateMailbox {
+        account: 1,
+        name: "New".into(),
+        special_use: String::new(),
     })
     .unwrap();
-    let before = rig.shown(1);
-    let killed = copy_of(folder.path());
+    rig.write(Op::Copy {
+        account: 1,
+        mailbox: inbox,
+        uids: vec![(1, 2)],
+        target: "New".into(),
+        remove: true,
+    })
+    .unwrap();
+    shown(rig)
+}
+
+/// The index made anew after recovery shows the same, with nothing that had to be guessed.
+fn assert_rebuilt(folder: &Path, before: &Shown) {
+    let rig = Rig::open(folder, &options());
+    assert_eq!(&shown(&rig), before, "after recovery");
+    rig.volume.close();
+    std::fs::remove_dir_all(folder.join("index")).unwrap();
+    let report = rebuild(folder, 1 << 30, &mut |_, _| {}).unwrap();
+    assert_eq!(
+        (report.found, report.lost, report.damaged.len()),
+        (0, 0, 0),
+        "{report:?}"
+    );
+    let rig = Rig::open(folder, &options());
+    assert_eq!(&shown(&rig), before, "after a rebuild");
     rig.finish();
-    let mut rig = Rig::open(killed.path(), &quick());
+}
+
+#[test]
+fn the_next_open_takes_over_what_no_pack_holds() {
+    let _lock = ONE_AT_A_TIME.lock();
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &options());
+    for number in 0..6 {
+        rig.append(1, "INBOX", &body(number, 1500), &[]).unwrap();
+    }
+    let before = change(&mut rig);
+    let first = killed(folder.path());
+    assert_rebuilt(first.path(), &before);
+    // Killed once more, after the journal was taken over and before a pack has it; and again.
+    let second = killed(folder.path());
+    for _ in 0..2 {
+        let rig = Rig::open(second.path(), &options());
+        let next = killed(second.path());
+        rig.volume.close();
+        assert_rebuilt(next.path(), &before);
+    }
+    let third = killed(folder.path());
+    rig.finish();
+    let rig = Rig::open(third.path(), &options());
+    let fourth = killed(third.path());
+    drop(rig);
+    let rig = Rig::open(fourth.path(), &options());
+    let fifth = killed(fourth.path());
+    drop(rig);
+    assert_rebuilt(fifth.path(), &before);
+}
+
+/// A writer whose packs hold a journal and no body that anybody wants.
+#[test]
+fn a_dead_writers_journal_outlives_its_bodies() {
+    let _lock = ONE_AT_A_TIME.lock();
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &quick());
+    for number in 0..6 {
+        rig.append(1, "INBOX", &body(number, 1500), &[]).unwrap();
+    }
+    rig.volume.close();
+    let mut rig = Rig::open(folder.path(), &quick());
+    change(&mut rig);
+    let passing = rig.append(2, "INBOX", &body(50, 700), &[]).unwrap();
+    rig.append(2, "INBOX", &body(51, 700), &[]).unwrap();
+    rig.write(expunge(2, passing.mailbox, (1, 2))).unwrap();
+    let before = shown(&rig);
+    let copy = killed(folder.path());
+    assert_rebuilt(copy.path(), &before);
+    rig.finish();
+}
+
+/// A full disk in the very moment in which compaction lets a pack go.
+#[test]
+fn no_pack_goes_whose_journal_is_in_no_other() {
+    let _lock = ONE_AT_A_TIME.lock();
+    let _disarm = Disarm;
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &options());
+    for number in 0..6 {
+        rig.append(1, "INBOX", &body(number, 1500), &["\\Flagged"]).unwrap();
+        rig.write(Op::Seal).unwrap();
+    }
+    let before = shown(&rig);
+    // Copying works; the write of the journal that was told again does not.
+    let mut tried = 0;
+    for count in 1..6 {
+        failpoints::arm(&format!("pack-write:{count}=enospc"));
+        let ticket = rig.volume.compact(all_packs());
+        let outcome = rig.wait(ticket);
+        failpoints::disarm();
+        let copy = killed(folder.path());
+        std::fs::remove_dir_all(copy.path().join("index")).unwrap();
+        let report = rebuild(copy.path(), 1 << 30, &mut |_, _| {}).unwrap();
+        assert_eq!((report.found, report.lost), (0, 0), "{count}: {report:?}");
+        let copied = Rig::open(copy.path(), &options());
+        assert_eq!(shown(&copied), before, "{count}");
+        copied.finish();
+        match outcome {
+            Err(StoreError::Full(_)) => tried += 1,
+            Ok(_) => break,
+            Err(error) => panic!("{error}"),
+        }
+        // The thread of the run ends a moment after its answer.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(tried >= 1);
+    assert_eq!(rig.volume.failed(), None);
+    rig.finish();
+}
+
+/// A clean end that finds no room keeps its writer's row, so that the next open recovers it.
+#[test]
+fn a_writer_that_cannot_end_in_order_is_recovered() {
+    let _lock = ONE_AT_A_TIME.lock();
+    let _disarm = Disarm;
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &options());
+    rig.append(1, "INBOX", &body(1, 1500), &[]).unwrap();
+    let before = change(&mut rig);
+    failpoints::arm("before-commit=enospc");
+    rig.volume.close();
+    failpoints::disarm();
+    let rig = Rig::open(folder.path(), &options());
     assert!(
         rig.volume.recovery().starts_with("dead writers 1"),
         "{}",
         rig.volume.recovery()
     );
-    rig.assert_clean();
-    let (rig, report) = rig.rebuild(killed.path(), &quick());
-    assert_eq!((report.found, report.lost), (0, 0), "{report:?}");
-    assert_eq!(rig.shown(1), before);
-    rig.finish();
-}
-
-#[test]
-fn a_rebuild_tells_what_it_has_made_to_the_next() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut rig = Rig::open(folder.path(), &quick());
-    rig.deliver(1, "INBOX", &body(1, 900)).unwrap();
-    let submit = Submit {
-        deliveries: vec![delivery(2, "Lists/rust", b"Delivered-To: two\r\n", &[])],
-        ..Submit::default()
+    assert_eq!(shown(&rig), before);
+    let states: Vec<_> = {
+        let context = rig.volume.context();
+        let txn = context.begin().unwrap();
+        let rows = context.tables.packs.iter(&txn).unwrap();
+        rows.map(|row| {
+            ironpost_store::db::records::PackRecord::decode(row.unwrap().1)
+                .unwrap()
+                .state
+        })
+        .collect()
     };
-    rig.submit(submit, Some(&body(77, 5000))).unwrap();
-    // The journal of the last batch is in no pack yet, and the index is lost.
-    let killed = copy_of(folder.path());
-    rig.finish();
-    std::fs::remove_dir_all(killed.path().join("index")).unwrap();
-    let report = rebuild(killed.path(), 1 << 30, &mut |_, _| {}).unwrap();
-    assert_eq!(report.found, 1, "{report:?}");
-    let mut rig = Rig::open(killed.path(), &quick());
-    rig.deliver(2, "Lists/rust", &body(78, 700)).unwrap();
-    let list = rig.mailbox(2, "Lists/rust");
-    rig.write(Op::MarkSeen {
-        account: 2,
-        mailbox: list,
-        uids: vec![(1, u32::MAX)],
-    })
-    .unwrap();
-    let before = (rig.shown(1), rig.shown(2));
-    assert_eq!(before.1["Lists/rust"].4.len(), 2);
-    let (rig, report) = rig.rebuild(killed.path(), &quick());
-    assert_eq!((report.found, report.lost), (0, 0), "{report:?}");
-    assert_eq!((rig.shown(1), rig.shown(2)), before);
+    assert!(
+        states
+            .iter()
+            .all(|state| *state == ironpost_store::db::records::PackState::Sealed),
+        "{states:?}"
+    );
     rig.finish();
 }
 
+/// What is let go of for good does not come back as something to recover, nor what has been recovered.
 #[test]
-fn compaction_of_what_tells_of_an_expunge_keeps_what_is_retained() {
+fn a_rebuild_offers_nothing_again_that_was_purged_or_recovered() {
+    let _lock = ONE_AT_A_TIME.lock();
     let folder = tempfile::tempdir().unwrap();
-    let mut rig = Rig::open(folder.path(), &retaining());
-    for number in 0..10 {
-        rig.deliver(1, "INBOX", &body(number, 9000)).unwrap();
-    }
-    rig.write(Op::Seal).unwrap();
-    // The next pack tells of the expunge, the first one of the messages.
-    let inbox = rig.mailbox(1, "INBOX");
-    rig.write(expunge(1, inbox, (4, 6))).unwrap();
-    dead_octets(&mut rig);
-    rig.write(Op::Seal).unwrap();
-    let before = rig.shown(1);
-    assert_eq!(rig.compact(dead_packs()).packs, 1);
-    let (mut rig, report) = rig.rebuild(folder.path(), &retaining());
-    assert_eq!((report.found, report.lost, report.retained), (0, 0, 3), "{report:?}");
-    assert_eq!(rig.shown(1), before);
-    assert_eq!(recover(&mut rig, None), 3);
-    rig.finish();
-}
-
-#[test]
-fn compaction_keeps_what_deleted_mailboxes_retain() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut rig = Rig::open(folder.path(), &retaining());
+    let mut rig = Rig::open(folder.path(), &options());
     for number in 0..6 {
-        rig.deliver(1, "Lists", &body(number, 9000)).unwrap();
-    }
-    rig.write(Op::Seal).unwrap();
-    let list = rig.mailbox(1, "Lists");
-    rig.write(expunge(1, list, (1, 1))).unwrap();
-    dead_octets(&mut rig);
-    rig.write(Op::Seal).unwrap();
-    let op = Op::DeleteMailbox {
-        account: 1,
-        name: "Lists".into(),
-    };
-    rig.write(op).unwrap();
-    // A pack without blobs would be compacted as well.
-    rig.deliver(1, "INBOX", &body(100, 9000)).unwrap();
-    rig.write(Op::Seal).unwrap();
-    assert_eq!(rig.compact(dead_packs()).packs, 1);
-    let (mut rig, report) = rig.rebuild(folder.path(), &retaining());
-    assert_eq!((report.lost, report.retained), (0, 6), "{report:?}");
-    assert_eq!(recover(&mut rig, None), 6);
-    assert_eq!(rig.rows(rig.mailbox(1, "Lists")).len(), 6);
-    rig.finish();
-}
-
-#[test]
-fn what_was_recovered_is_not_there_to_be_recovered_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut rig = Rig::open(folder.path(), &retaining());
-    for number in 0..4 {
-        rig.deliver(1, "INBOX", &body(number, 900)).unwrap();
+        rig.append(1, "INBOX", &body(number, 1500), &[]).unwrap();
     }
     let inbox = rig.mailbox(1, "INBOX");
     rig.write(expunge(1, inbox, (1, 2))).unwrap();
-    assert_eq!(recover(&mut rig, None), 2);
-    let before = rig.shown(1);
-    let (mut rig, report) = rig.rebuild(folder.path(), &retaining());
-    assert_eq!((report.lost, report.retained), (0, 0), "{report:?}");
-    assert_eq!(rig.shown(1), before);
-    assert_eq!(recover(&mut rig, None), 0);
+    let all = || RetainedChoice::default();
+    let recovered = rig.write(Op::Recover {
+        account: 1,
+        choice: all(),
+        into: None,
+    });
+    assert!(matches!(recovered, Ok(Outcome::Count(2))), "{recovered:?}");
+    rig.write(expunge(1, inbox, (3, 4))).unwrap();
+    rig.write(Op::PurgeRetained {
+        account: 1,
+        before: u64::MAX,
+    })
+    .unwrap();
+    rig.write(expunge(1, inbox, (5, 5))).unwrap();
+    let before = shown(&rig);
+    let (mut rig, report) = rig.rebuild(folder.path(), &options());
+    assert_eq!((report.retained, report.found), (1, 0), "{report:?}");
+    assert_eq!(shown(&rig), before);
+    rig.write(Op::Seal).unwrap();
+    rig.compact(all_packs());
+    let (rig, report) = rig.rebuild(folder.path(), &options());
+    assert_eq!((report.retained, report.found), (1, 0), "{report:?}");
+    rig.finish();
+}
+
+/// A message that a backup has brought back as one that can be recovered stays one.
+#[test]
+fn a_restored_retained_message_is_not_shown_by_a_rebuild() {
+    let _lock = ONE_AT_A_TIME.lock();
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &options());
+    rig.append(1, "INBOX", &body(1, 1500), &[]).unwrap();
+    for (number, octets) in [(2, 2000), (3, 300_000)] {
+        let restore = Restore {
+            account: 1,
+            mailbox: "INBOX".into(),
+            uid: Some(40 + number as u32),
+            internal_date: 1_000_000_000,
+            saved: 5,
+            expunged: Some(1_900_000_000),
+            ..Restore::default()
+        };
+        let sink = rig.fill(&body(number, octets));
+        let ticket = rig.volume.submit(Op::Restore(restore), Some(sink), None);
+        rig.wait(ticket).unwrap();
+    }
+    let before = shown(&rig);
+    let (rig, report) = rig.rebuild(folder.path(), &options());
+    assert_eq!(report.found, 0, "{report:?}");
+    assert_eq!(shown(&rig), before);
+    rig.finish();
+}
+
+/// The last message of a writer that was killed: no journal record follows it in its pack.
+#[test]
+fn what_was_expunged_stays_gone_when_its_writer_had_died() {
+    let _lock = ONE_AT_A_TIME.lock();
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &quick());
+    for number in 0..9 {
+        rig.append(1, "INBOX", &body(number, 3_000), &[]).unwrap();
+    }
+    rig.append(1, "INBOX", &body(10, 400), &[]).unwrap();
+    rig.append(1, "INBOX", &body(11, 300_000), &[]).unwrap();
+    let inbox = rig.mailbox(1, "INBOX");
+    let copy = killed(folder.path());
+    rig.finish();
+    // The next writer takes the journal over, the messages go, and compaction lets all go that told of them, but not
+    // the pack in which the first one lies.
+    let mut rig = Rig::open(copy.path(), &quick());
+    rig.write(Op::Seal).unwrap();
+    rig.append(1, "INBOX", &body(12, 500), &[]).unwrap();
+    rig.write(expunge(1, inbox, (10, 12))).unwrap();
+    rig.write(Op::Seal).unwrap();
+    for _ in 0..3 {
+        rig.compact(Rules {
+            dead_percent: 40,
+            small_count: 99,
+            ..all_packs()
+        });
+        rig.write(Op::Seal).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let before = shown(&rig);
+    let (mut rig, report) = rig.rebuild(copy.path(), &quick());
+    assert_eq!((report.messages, report.found), (9, 0), "{report:?}");
+    assert_eq!(shown(&rig), before);
+    rig.append(1, "INBOX", &body(13, 500), &[]).unwrap();
+    rig.finish();
+}
+
+/// What a rebuild has found by its hints is found, with the flags that it has got since, by the next one.
+#[test]
+fn a_second_rebuild_sees_what_the_first_has_found() {
+    let _lock = ONE_AT_A_TIME.lock();
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &quick());
+    for number in 0..4 {
+        rig.append(1, "INBOX", &body(number, 3_000), &[]).unwrap();
+    }
+    let copy = killed(folder.path());
+    rig.finish();
+    std::fs::remove_dir_all(copy.path().join("index")).unwrap();
+    let report = rebuild(copy.path(), 1 << 30, &mut |_, _| {}).unwrap();
+    assert_eq!(report.found, 1, "{report:?}");
+    for _ in 0..2 {
+        let rig = Rig::open(copy.path(), &quick());
+        let before = shown(&rig);
+        let (rig, report) = rig.rebuild(copy.path(), &quick());
+        // Found once more, when the journal had not told everything before the end.
+        assert_eq!((report.messages, report.lost), (4, 0), "{report:?}");
+        assert_eq!(shown(&rig)["INBOX"].4.len(), before["INBOX"].4.len());
+        rig.finish();
+    }
+}
+
+/// Numbers that messages had are not given anew, even when nothing tells of these messages any more.
+#[test]
+fn no_uid_is_given_anew_after_compaction_and_a_rebuild() {
+    let _lock = ONE_AT_A_TIME.lock();
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &quick());
+    for number in 0..6 {
+        rig.append(1, "INBOX", &body(number, 1_500), &[]).unwrap();
+    }
+    let inbox = rig.mailbox(1, "INBOX");
+    rig.write(expunge(1, inbox, (4, 6))).unwrap();
+    for _ in 0..3 {
+        rig.write(Op::Seal).unwrap();
+        rig.compact(all_packs());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let (rig, report) = rig.rebuild(folder.path(), &quick());
+    assert_eq!(report.messages, 3, "{report:?}");
+    assert_eq!(rig.shown(1)["INBOX"].1, 7, "UIDNEXT");
     rig.finish();
 }

@@ -349,7 +349,8 @@ fn damage_costs_only_what_is_damaged() {
     let inbox = rig.mailbox(1, "INBOX");
     rig.write(expunge(1, inbox, (1, 10))).unwrap();
     let done = rig.compact(all_packs());
-    assert_eq!((done.packs, done.blobs), (0, 29), "{done:?}");
+    assert_eq!(done.blobs, 29, "{done:?}");
+    assert!(folder.path().join("packs/1/1.pack").exists());
     assert!(done.damaged[0].starts_with(&format!("blob {}", row.blob)), "{done:?}");
     let problems = rig.check(true).problems;
     assert_eq!(problems.len(), 1, "{problems:?}");
@@ -372,4 +373,28 @@ fn a_volume_in_use_is_not_rebuilt() {
     let refused = ironpost_store::rebuild::rebuild(folder.path(), 1 << 30, &mut |_, _| {});
     assert!(refused.unwrap_err().to_string().contains("open in another process"));
     rig.finish();
+}
+
+/// It may be damaged rather than unborn; a pack that was born and never written is neither.
+#[test]
+fn a_pack_that_nobody_can_read_is_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &quick());
+    rig.deliver(1, "INBOX", &body(1, 900)).unwrap();
+    rig.volume.close();
+    let packs = folder.path().join("packs/1");
+    let garbage = vec![7; 3 << 20];
+    let aside = folder.path().join("unreadable");
+    for (round, earlier) in [0, 1].into_iter().enumerate() {
+        std::fs::write(packs.join("80.pack"), &garbage[round..]).unwrap();
+        std::fs::write(packs.join("81.pack"), vec![0; 9000]).unwrap();
+        let (rig, report) = Rig::open(folder.path(), &quick()).rebuild(folder.path(), &quick());
+        assert_eq!((report.messages, report.found, report.lost), (1, 0, 0), "{report:?}");
+        assert_eq!(report.damaged.len(), 1, "{report:?}");
+        assert!(report.damaged[0].ends_with("unreadable/1-80.pack"), "{report:?}");
+        rig.finish();
+        assert_eq!(std::fs::read(aside.join("1-80.pack")).unwrap(), garbage[round..]);
+        assert_eq!(std::fs::read_dir(&aside).unwrap().count(), earlier + 1);
+        assert!(!packs.join("80.pack").exists() && !packs.join("81.pack").exists());
+    }
 }

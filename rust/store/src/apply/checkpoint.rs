@@ -3,6 +3,7 @@
 //!
 //! `meta["checkpoint"]` holds the phase and the key behind which the next step begins; it is absent when none is due.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use super::{Applied, Batch};
@@ -10,11 +11,13 @@ use crate::db::keys::{self, behind};
 use crate::db::records::{MessageRecord, NameRecord};
 use crate::db::tables::damaged;
 use crate::error::Result;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, PackId, WriterId};
 use crate::journal::Entry;
 
 /// Key of `meta`.
 pub(crate) const CHECKPOINT: &[u8] = b"checkpoint";
+/// Key of `meta`: no writer with this number or a greater one had been when the checkpoint fell due, and all below had ended.
+pub(crate) const CHECKPOINT_WRITERS: &[u8] = b"checkpoint writers";
 /// Accounts of one step.
 const STEP_ACCOUNTS: usize = 100;
 /// Messages of one step.
@@ -34,15 +37,33 @@ impl Batch<'_, '_> {
             0 => self.checkpoint_accounts(&after)?,
             1 => self.checkpoint_messages(&after)?,
             2 => self.checkpoint_queue(&after)?,
-            _ => {
-                self.tables.meta.delete(&mut self.txn, CHECKPOINT)?;
-                return Ok(());
-            }
+            _ => return self.checkpoint_end(),
         };
         let mut row = vec![if next.is_some() { phase } else { phase + 1 }];
         row.extend(next.unwrap_or_default());
         self.tables.meta.put(&mut self.txn, CHECKPOINT, &row)?;
         self.purge = true;
+        Ok(())
+    }
+
+    /// Everything has been told. Of the writers that had ended before the checkpoint began nothing is missing; but other
+    /// processes may have taken steps whose journal is in no pack yet, and then the end waits for a later purge.
+    fn checkpoint_end(&mut self) -> Applied<()> {
+        for row in self.tables.journal.iter(&self.txn)? {
+            if keys::u32_at(row?.0, 0) != Some(self.writer) {
+                return Ok(());
+            }
+        }
+        let before = self.tables.meta.get(&self.txn, CHECKPOINT_WRITERS)?;
+        let before = before.and_then(|row| row.try_into().ok()).map_or(0, u32::from_le_bytes);
+        let mut ended: BTreeSet<WriterId> = BTreeSet::new();
+        for row in self.tables.packs.iter(&self.txn)? {
+            let pack = keys::u64_at(row?.0, 0).map(PackId);
+            ended.extend(pack.map(PackId::writer).filter(|&writer| writer < before));
+        }
+        ended.into_iter().for_each(|writer| self.tell_ended(writer));
+        self.tables.meta.delete(&mut self.txn, CHECKPOINT_WRITERS)?;
+        self.tables.meta.delete(&mut self.txn, CHECKPOINT)?;
         Ok(())
     }
 

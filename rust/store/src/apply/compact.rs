@@ -56,7 +56,7 @@ impl Batch<'_, '_> {
             Entry::Mailbox(account, mailbox, _) => {
                 if self.tables.mailbox(&self.txn, account, mailbox)?.is_some() {
                     self.tell_mailbox(account, mailbox);
-                } else if retained.mailboxes.contains(&mailbox) || self.is_doomed(mailbox)? {
+                } else if self.is_deleted(mailbox, retained)? {
                     // Deleted, yet the name is needed for what can be recovered. An entry that says so voids the rest.
                     self.tell(&entry);
                 } else {
@@ -88,6 +88,8 @@ impl Batch<'_, '_> {
                     self.tell(&entry);
                     self.tell(&Entry::Expunged(mailbox, vec![(uid, uid)], true, at));
                 } else {
+                    // Its UID is never given anew.
+                    self.tell_uids(mailbox, uid.saturating_add(1));
                     return Ok(false);
                 }
             }
@@ -98,16 +100,22 @@ impl Batch<'_, '_> {
                 _ => return Ok(false),
             },
             // One entry with all UIDs that are there voids those of messages that are gone, in whatever pack they lie;
-            // what is retained is told before, for it is not among these UIDs either.
+            // what is retained is told before, for it is not among these UIDs either. A deleted mailbox has no UIDs that
+            // are there: what it retained, or let go, is told as it was.
+            Entry::Expunged(mailbox, ..) if self.is_deleted(mailbox, retained)? => self.tell(&entry),
             Entry::Expunged(mailbox, uids, was_retained, _) => {
+                let last = uids.last().map_or(0, |range| range.1);
                 if was_retained {
                     for (at, uids) in retained.among(mailbox, &uids) {
                         self.tell(&Entry::Expunged(mailbox, ranges(uids), true, at));
                     }
                 }
-                self.tell_uids(mailbox);
+                self.tell_uids(mailbox, last.saturating_add(1));
             }
-            Entry::Uids(mailbox, ..) => self.tell_uids(mailbox),
+            Entry::Uids(mailbox, uid_next, uids) => {
+                let last = uids.last().map_or(0, |range| range.1);
+                self.tell_uids(mailbox, uid_next.max(last.saturating_add(1)));
+            }
             Entry::Queued(id, ..) => match self.tables.queue_item(&self.txn, id)? {
                 Some(record) => {
                     let state = record.state.clone();
@@ -121,17 +129,26 @@ impl Batch<'_, '_> {
                 }
                 self.tell(&entry);
             }
+            // What was true then stays true.
+            Entry::Ended(_) => self.tell(&entry),
         }
         Ok(true)
     }
 
-    /// True when a deleted mailbox's messages are still to be purged or retained.
-    fn is_doomed(&self, mailbox: MailboxId) -> Result<bool> {
-        Ok(self
+    /// True for a deleted mailbox of which something is still to be purged or can be recovered.
+    fn is_deleted(&self, mailbox: MailboxId, retained: &RetainedSet) -> Result<bool> {
+        if self
             .tables
             .doomed
             .get(&self.txn, &keys::doomed_mailbox(mailbox))?
-            .is_some())
+            .is_some()
+        {
+            return Ok(true);
+        }
+        match retained.mailboxes.get(&mailbox) {
+            Some(&account) => Ok(self.tables.mailbox(&self.txn, account, mailbox)?.is_none()),
+            None => Ok(false),
+        }
     }
 
     /// The journal of a pack has been told again, and is in other packs: the pack goes when no blob is left in it.

@@ -1,6 +1,6 @@
 //! What the transaction tells the journal (`crate::journal`): entries as they happen, and states of rows at its end.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Batch, ranges};
 use crate::db::keys;
@@ -8,7 +8,7 @@ use crate::db::records::{MessageRecord, QueueRecord};
 use crate::db::tables::damaged;
 use crate::db::uids::UidChunk;
 use crate::error::Result;
-use crate::ids::{AccountId, BlobId, MailboxId, ModSeq, QueueId, Uid};
+use crate::ids::{AccountId, BlobId, MailboxId, ModSeq, QueueId, Uid, WriterId};
 use crate::journal::{Digest, Entry};
 
 /// Octets of the journal in one row of the index at most: below LMDB's overflow limit.
@@ -23,8 +23,8 @@ pub(super) struct Told {
     groups: BTreeSet<String>,
     mailboxes: BTreeSet<(AccountId, MailboxId)>,
     names: BTreeSet<(AccountId, String)>,
-    /// Mailboxes whose UIDs at the end are told.
-    uids: BTreeSet<MailboxId>,
+    /// Mailboxes whose UIDs at the end are told, and a UID below which all have been given out.
+    uids: BTreeMap<MailboxId, Uid>,
     /// Digests of blobs that this transaction has made.
     pub(super) digests: HashMap<BlobId, Digest>,
 }
@@ -46,13 +46,20 @@ impl Batch<'_, '_> {
         self.told.names.insert((account, name.to_owned()));
     }
 
-    pub(super) fn tell_uids(&mut self, mailbox: MailboxId) {
-        self.told.uids.insert(mailbox);
+    /// Tells which UIDs are there at the end. `uid_next`: entries that are told no more have reached so far.
+    pub(super) fn tell_uids(&mut self, mailbox: MailboxId, uid_next: Uid) {
+        let known = self.told.uids.entry(mailbox).or_default();
+        *known = (*known).max(uid_next);
     }
 
     /// Tells one entry now.
     pub(super) fn tell(&mut self, entry: &Entry) {
         entry.encode(&mut self.told.entries);
+    }
+
+    /// Tells that a writer has done all that it ever will.
+    pub(crate) fn tell_ended(&mut self, writer: WriterId) {
+        self.tell(&Entry::Ended(writer));
     }
 
     pub(super) fn tell_message(&mut self, mailbox: MailboxId, uid: Uid, record: &MessageRecord) -> Result<()> {
@@ -112,7 +119,7 @@ impl Batch<'_, '_> {
             let subscribed = row.is_some_and(|row| row.subscribed);
             Entry::Name(account, name, subscribed).encode(&mut out);
         }
-        for mailbox in told.uids {
+        for (mailbox, uid_next) in told.uids {
             let mut uids = Vec::new();
             for row in self.tables.uidmap.prefix_iter(&self.txn, &mailbox.to_be_bytes())? {
                 let (key, value) = row?;
@@ -121,8 +128,7 @@ impl Batch<'_, '_> {
                 let base = chunk.saturating_mul(keys::UIDS_PER_CHUNK);
                 uids.extend(set.present.iter().map(|position| base + position));
             }
-            // UIDNEXT is told by the mailbox's own entry; what is behind the last of these UIDs is void all the same.
-            Entry::Uids(mailbox, 0, ranges(uids)).encode(&mut out);
+            Entry::Uids(mailbox, uid_next, ranges(uids)).encode(&mut out);
         }
         Ok(out)
     }

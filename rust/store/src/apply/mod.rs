@@ -38,7 +38,7 @@ use crate::journal::put_transaction;
 use crate::ops::{Op, Outcome};
 use crate::prepare::Prepared;
 
-pub(crate) use checkpoint::CHECKPOINT;
+pub(crate) use checkpoint::{CHECKPOINT, CHECKPOINT_WRITERS};
 pub(crate) use lease::PIN;
 pub(crate) use mailbox::mailbox_info;
 pub(crate) use purge::doomed_packs;

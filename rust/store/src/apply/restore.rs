@@ -7,6 +7,7 @@ use crate::db::keys;
 use crate::db::records::{MessageRecord, RetainedRecord, flag};
 use crate::error::StoreError;
 use crate::ids::{AccountId, MailboxId, Uid};
+use crate::journal::Entry;
 use crate::ops::{Outcome, Restore};
 use crate::prepare::Prepared;
 
@@ -85,6 +86,7 @@ impl Batch<'_, '_> {
                     name: name.to_owned(),
                 };
                 self.tables.retained.put(&mut self.txn, &key, &row.encode())?;
+                self.tell_restored_retained(mailbox.unwrap_or_default(), restore, &record)?;
             }
             (None, Some(mailbox)) => {
                 self.known_mailbox(account, mailbox)?.uid_next = uid;
@@ -93,6 +95,18 @@ impl Batch<'_, '_> {
             (None, None) => return reject(StoreError::NotFound(name.to_owned())),
         }
         Ok(Outcome::Restored(blob))
+    }
+
+    /// Tells the journal of a message that is retained only. Where its mailbox is gone, or the UID names another message
+    /// now, only that its body is nothing to be found: no mailbox has the number 0.
+    fn tell_restored_retained(&mut self, mailbox: MailboxId, restore: &Restore, record: &MessageRecord) -> Applied<()> {
+        let uid = restore.uid.unwrap_or_default();
+        let is_taken = self.tables.message(&self.txn, mailbox, uid)?.is_some();
+        let mailbox = if is_taken { 0 } else { mailbox };
+        self.tell_message(mailbox, uid, record)?;
+        let at = restore.expunged.unwrap_or_default();
+        self.tell(&Entry::Expunged(mailbox, vec![(uid, uid)], true, at));
+        Ok(())
     }
 
     /// The UID that it had while that is still to be given, else the next one: mail may have come meanwhile.

@@ -65,6 +65,7 @@ impl Batch<'_, '_> {
         self.again = found.len() == STEP_MESSAGES;
         for row in &found {
             self.tables.retained.delete(&mut self.txn, &row.key)?;
+            self.tell_let_go(&row.key)?;
             self.release_blob(row.record.message.blob)?;
             self.release_blob(row.record.message.prefix)?;
         }
@@ -141,15 +142,15 @@ impl Batch<'_, '_> {
             record.flags &= !flag::DELETED;
             record.saved = self.seconds();
             self.tables.retained.delete(&mut self.txn, &row.key)?;
-            self.tell_recovered(&row.key)?;
+            self.tell_let_go(&row.key)?;
             self.add_message(account, mailbox, record)?;
         }
         Ok(())
     }
 
-    /// Tells that a message is not retained any more. What a restore has put here may have the numbers of another
-    /// message, which lives.
-    fn tell_recovered(&mut self, key: &[u8]) -> Result<()> {
+    /// Tells that a message is retained no more. What a restore has put here may have the numbers of another message, which
+    /// lives.
+    fn tell_let_go(&mut self, key: &[u8]) -> Result<()> {
         let numbers = keys::u32_at(key, 12).zip(keys::u32_at(key, 16));
         let (mailbox, uid) = numbers.ok_or_else(|| damaged("retained", format!("{key:?}")))?;
         if self.tables.message(&self.txn, mailbox, uid)?.is_none() {

@@ -60,6 +60,11 @@ impl Appender {
         self.active.as_ref().map(|active| (active.pack, active.length))
     }
 
+    /// True when this writer may have packs, of one kind or the other.
+    pub(crate) fn has_packs(&self) -> bool {
+        self.hub.has_new_packs()
+    }
+
     /// Packs sealed since [`Self::told`].
     pub(crate) fn sealed(&self) -> &[Sealed] {
         &self.sealed

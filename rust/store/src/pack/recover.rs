@@ -24,10 +24,10 @@ use crate::ids::{PackId, WriterId};
 use crate::prepare::sync_folder;
 
 /// What recovery found; zeros after a clean end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     /// Writers that had died.
-    pub(crate) dead_writers: u32,
+    pub(crate) ended: Vec<WriterId>,
     /// Packs sealed.
     pub(crate) packs_sealed: u32,
     /// Whole records that no transaction had come to point to.
@@ -48,7 +48,7 @@ impl std::fmt::Display for Found {
             formatter,
             "dead writers {}, packs sealed {}, unacknowledged records forgotten {}, torn records cut {}, \
              files removed {}, leases dropped {}, reader slots cleared {}",
-            self.dead_writers,
+            self.ended.len(),
             self.packs_sealed,
             self.records_forgotten,
             self.torn,
@@ -93,7 +93,7 @@ pub(crate) fn recover(env: &Env<WithoutTls>, tables: &Tables, packs: &Path) -> R
         std::fs::create_dir_all(&folder)?;
         // Held until this writer is done with: only then may its packs be touched.
         let Some(_lock) = lock_writer(&folder)? else { continue };
-        found.dead_writers += 1;
+        found.ended.push(writer);
         recover_writer(env, tables, packs, writer, &mut found)?;
     }
     Ok(found)

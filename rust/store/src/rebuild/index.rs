@@ -11,7 +11,7 @@ use rustix::fs::FlockOperation;
 
 use super::state::{Mailbox, Message, State};
 use super::{Contents, Rebuilt, Scan};
-use crate::apply::CHECKPOINT;
+use crate::apply::{CHECKPOINT, CHECKPOINT_WRITERS};
 use crate::card;
 use crate::db::keys;
 use crate::db::records::{
@@ -22,6 +22,7 @@ use crate::db::tables::{Table, Tables};
 use crate::db::uids::UidChunk;
 use crate::db::{self, env};
 use crate::error::{Result, StoreError};
+use crate::failpoints;
 use crate::ids::{AccountId, BlobId, MailboxId, PackId, Uid};
 use crate::journal::Digest;
 use crate::opening::map_size_of;
@@ -39,6 +40,8 @@ const STEP_ROWS: usize = 50_000;
 const MODSEQ_AHEAD: u64 = 1 << 20;
 /// How far UIDNEXT is set ahead where the last UIDs given out may not have been told.
 const UIDS_AHEAD: Uid = 1 << 16;
+/// Likewise for the numbers of mailboxes, which name them to clients.
+const MAILBOXES_AHEAD: MailboxId = 1 << 16;
 
 /// Holds the volume against everybody else.
 pub(super) struct Lock {
@@ -85,13 +88,17 @@ pub(super) fn build(folder: &Path, map_size: usize, scan: &Scan, state: State, r
     let mut txn = environment.write_txn()?;
     let tables = Tables::create(&environment, &mut txn)?;
     txn.commit()?;
+    failpoints::pass("rebuild-fill")?;
     let mut builder = Builder::new(&environment, tables, scan, folder.join("packs"))?;
     builder.fill(state, report)?;
     builder.commit()?;
     drop(builder);
+    failpoints::pass("rebuild-sync")?;
     environment.force_sync()?;
     environment.prepare_for_closing().wait();
     sync_folder(&making)?;
+    super::aside::set_aside(folder, &scan.unreadable)?;
+    failpoints::pass("rebuild-rename")?;
     let index = folder.join("index");
     if index.exists() {
         let old = (1..)
@@ -99,7 +106,9 @@ pub(super) fn build(folder: &Path, map_size: usize, scan: &Scan, state: State, r
             .find(|path| !path.exists());
         std::fs::rename(&index, old.unwrap_or_else(|| folder.join("index.old")))?;
     }
+    failpoints::pass("rebuild-between-renames")?;
     std::fs::rename(&making, &index)?;
+    failpoints::pass("rebuild-renamed")?;
     sync_folder(folder)?;
     Ok(())
 }
@@ -113,8 +122,17 @@ struct Builder<'b> {
     packs: PathBuf,
     now: u32,
     references: HashMap<Digest, u32>,
-    /// Something was found that no journal told of, or is damaged: what was given out last is not known.
+    /// Something was found that no journal told of, or is damaged, or a writer has not ended: what was given out last is
+    /// not known.
     is_doubtful: bool,
+}
+
+/// A message that no journal has told of, for one of those whom its hint names.
+struct FoundMessage {
+    body: Digest,
+    prefix: Digest,
+    recipient: Recipient,
+    received: i64,
 }
 
 /// What the messages of a mailbox add up to, and its UID map.
@@ -176,7 +194,9 @@ impl<'b> Builder<'b> {
 
     fn fill(&mut self, mut state: State, report: &mut Rebuilt) -> Result<()> {
         let found = self.found(&state, report);
-        self.is_doubtful = !found.is_empty() || !report.damaged.is_empty();
+        // Of a writer that has not ended the last transactions may have stood in the lost index alone.
+        let all_ended = self.scan.writers.iter().all(|writer| state.has_ended(*writer));
+        self.is_doubtful = !found.is_empty() || !report.damaged.is_empty() || !all_ended;
         self.place_found(&mut state, found, report);
         let mut sums: BTreeMap<MailboxId, Sums> = BTreeMap::new();
         let messages = std::mem::take(&mut state.messages);
@@ -191,13 +211,14 @@ impl<'b> Builder<'b> {
     }
 
     /// Bodies that no journal has told of, with the prefix that follows each in its pack, in the order of the packs.
-    fn found(&self, state: &State, report: &mut Rebuilt) -> Vec<(Digest, Digest, Vec<Recipient>, i64)> {
+    fn found(&self, state: &State, report: &mut Rebuilt) -> Vec<FoundMessage> {
         let mut found = Vec::new();
         for (index, digest) in self.scan.order.iter().enumerate() {
             let Some(contents) = self.scan.contents.get(digest) else {
                 continue;
             };
-            if contents.kind != RecordKind::Body || !contents.untold || state.has_told(digest) {
+            let is_told = !contents.untold || state.has_told(digest) || state.has_ended(contents.pack.writer());
+            if contents.kind != RecordKind::Body || is_told {
                 continue;
             }
             let record = match self.open(contents) {
@@ -215,32 +236,48 @@ impl<'b> Builder<'b> {
                 ));
                 continue;
             }
-            let next = self.scan.order.get(index + 1);
-            let prefix = next.filter(|next| {
-                self.scan.contents.get(*next).is_some_and(|after| {
-                    after.kind == RecordKind::Prefix
-                        && after.pack == contents.pack
-                        && after.offset == contents.offset + u64::from(contents.length)
-                })
-            });
-            found.push((
-                *digest,
-                prefix.copied().unwrap_or_default(),
-                to,
-                record.header().received,
-            ));
+            let prefixes = self.prefixes_behind(index, contents);
+            for recipient in to {
+                if state.accounts.get(&recipient.account).is_some_and(|row| row.removing) {
+                    continue;
+                }
+                // Nobody gets a trace header that may be another's: it may name whom the others must not know.
+                let own = prefixes.iter().find(|(_, of)| of.contains(&recipient));
+                let prefix = own.map(|(digest, _)| *digest).unwrap_or_default();
+                found.push(FoundMessage {
+                    body: *digest,
+                    prefix,
+                    recipient,
+                    received: record.header().received,
+                });
+            }
         }
         found
     }
 
+    /// The prefixes that follow a body in its pack, and whose each is.
+    fn prefixes_behind(&self, index: usize, body: &Contents) -> Vec<(Digest, Vec<Recipient>)> {
+        let mut end = body.offset + u64::from(body.length);
+        let mut prefixes = Vec::new();
+        for digest in self.scan.order.iter().skip(index + 1) {
+            let Some(contents) = self.scan.contents.get(digest) else {
+                break;
+            };
+            if contents.kind != RecordKind::Prefix || (contents.pack, contents.offset) != (body.pack, end) {
+                break;
+            }
+            end += u64::from(contents.length);
+            if let Ok(record) = self.open(contents) {
+                prefixes.push((*digest, recipients(record.header().account, record.hint())));
+            }
+        }
+        prefixes
+    }
+
     /// Gives found messages to the mailboxes that they were meant for, behind all UIDs that can have been given out.
-    fn place_found(
-        &mut self,
-        state: &mut State,
-        found: Vec<(Digest, Digest, Vec<Recipient>, i64)>,
-        report: &mut Rebuilt,
-    ) {
+    fn place_found(&mut self, state: &mut State, found: Vec<FoundMessage>, report: &mut Rebuilt) {
         if self.is_doubtful {
+            state.mailbox_next = state.mailbox_next.max(1).saturating_add(MAILBOXES_AHEAD);
             for mailbox in state.mailboxes.values_mut() {
                 mailbox.row.uid_next = mailbox.row.uid_next.saturating_add(UIDS_AHEAD);
             }
@@ -251,26 +288,26 @@ impl<'b> Builder<'b> {
             .filter(|(_, mailbox)| mailbox.gone.is_none())
             .map(|(id, mailbox)| ((mailbox.account, mailbox.row.name.clone()), *id))
             .collect();
-        for (body, prefix, to, received) in found {
-            for recipient in to {
-                let Some((mailbox, uid)) = self.next_uid(state, &mut named, recipient.account, &recipient.mailbox)
-                else {
-                    report
-                        .damaged
-                        .push(format!("account {} has no UIDs left", recipient.account));
-                    continue;
-                };
-                let length = |digest: &Digest| self.scan.contents.get(digest).map_or(0, |found| found.raw_len);
-                let row = MessageRecord {
-                    internal_date: received,
-                    size: length(&body).saturating_add(length(&prefix)),
-                    prefix_len: length(&prefix),
-                    saved: self.now,
-                    ..MessageRecord::default()
-                };
-                report.found += 1;
-                state.messages.insert((mailbox, uid), Message::new(body, prefix, row));
-            }
+        for found in found {
+            let recipient = &found.recipient;
+            let placed = self.next_uid(state, &mut named, recipient.account, &recipient.mailbox);
+            let Some((mailbox, uid)) = placed else {
+                report
+                    .damaged
+                    .push(format!("account {} has no UIDs left", recipient.account));
+                continue;
+            };
+            let length = |digest: &Digest| self.scan.contents.get(digest).map_or(0, |found| found.raw_len);
+            let row = MessageRecord {
+                internal_date: found.received,
+                size: length(&found.body).saturating_add(length(&found.prefix)),
+                prefix_len: length(&found.prefix),
+                saved: self.now,
+                ..MessageRecord::default()
+            };
+            report.found += 1;
+            let message = Message::new(found.body, found.prefix, row);
+            state.messages.insert((mailbox, uid), message);
         }
     }
 
@@ -590,13 +627,18 @@ impl<'b> Builder<'b> {
             journal: state.journal_next,
         };
         self.put(self.tables.meta, b"counters", &counters.encode())?;
-        self.put(self.tables.meta, b"format", &FORMAT.to_le_bytes())?;
-        self.put(self.tables.meta, b"features", &0_u64.to_le_bytes())?;
         if self.is_doubtful {
             // What was found, and the mailboxes made for it, no journal knows: it is told, or a second rebuild would
             // lose what comes to be after this one.
             self.put(self.tables.meta, CHECKPOINT, &[0])?;
+            self.put(self.tables.meta, CHECKPOINT_WRITERS, &counters.writer.to_le_bytes())?;
         }
+        // As if none of them had ended in order: the next open removes files that no row knows.
+        for writer in &self.scan.writers {
+            self.put(self.tables.meta, &keys::writer(*writer), &0_u32.to_le_bytes())?;
+        }
+        self.put(self.tables.meta, b"format", &FORMAT.to_le_bytes())?;
+        self.put(self.tables.meta, b"features", &0_u64.to_le_bytes())?;
         let identity = db::identity();
         self.put(self.tables.meta, b"volume", &identity)
     }

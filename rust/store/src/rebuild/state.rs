@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::db::records::{AccountRecord, MailboxRecord, MessageRecord, QueueRecord};
-use crate::ids::{AccountId, MailboxId, ModSeq, QueueId, Uid};
+use crate::ids::{AccountId, MailboxId, ModSeq, QueueId, Uid, WriterId};
 use crate::journal::{Digest, Entry};
 
 /// A message as last told.
@@ -58,6 +58,8 @@ pub(super) struct State {
     /// Digests of all bodies that were ever told of.
     told: HashSet<Digest>,
     dequeued: HashSet<QueueId>,
+    /// Writers of which everything has been told.
+    ended: HashSet<WriterId>,
     /// Greatest modseq met by mailbox.
     modseqs: HashMap<MailboxId, ModSeq>,
     /// Mailboxes that were told to hold nothing, and by which transaction last.
@@ -131,7 +133,8 @@ impl State {
                     });
                 }
             }
-            Entry::Uids(mailbox, _, uids) => {
+            Entry::Uids(mailbox, uid_next, uids) => {
+                self.reach(mailbox, uid_next.saturating_sub(1), 0);
                 if uids.is_empty() {
                     // Of a deleted mailbox this says nothing: what it held may be retained.
                     self.emptied.insert(mailbox, number);
@@ -159,6 +162,9 @@ impl State {
                 self.queue_next = self.queue_next.max(id.saturating_add(1));
                 self.dequeued.insert(id);
                 self.queue.remove(&id);
+            }
+            Entry::Ended(writer) => {
+                self.ended.insert(writer);
             }
         }
     }
@@ -195,6 +201,11 @@ impl State {
     /// True when a body with this digest was told of, whatever became of it.
     pub(super) fn has_told(&self, digest: &Digest) -> bool {
         self.told.contains(digest)
+    }
+
+    /// True when a writer's packs hold nothing that was done and not told of.
+    pub(super) fn has_ended(&self, writer: WriterId) -> bool {
+        self.ended.contains(&writer)
     }
 
     fn reach(&mut self, mailbox: MailboxId, uid: Uid, modseq: ModSeq) {

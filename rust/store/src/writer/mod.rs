@@ -59,6 +59,8 @@ pub(crate) struct Writer {
     pub(crate) purge: bool,
     pub(crate) free: Option<(Instant, u64)>,
     pub(crate) journal: PendingJournal,
+    /// The transaction at hand is the last one that tells anything.
+    pub(crate) ending: bool,
 }
 
 /// What became of the operations of one transaction.
@@ -167,8 +169,9 @@ impl Writer {
             .fetch_add(waiting.len() as u64, Ordering::Relaxed);
         let short = self.space_fault();
         if let Some(text) = short {
-            let (refused, rest): (Vec<Queued>, Vec<Queued>) =
-                waiting.drain(..).partition(|queued| !queued.op.frees_space());
+            let (refused, rest): (Vec<Queued>, Vec<Queued>) = waiting
+                .drain(..)
+                .partition(|queued| !queued.op.frees_space() && !queued.op.is_compaction());
             *waiting = rest;
             let results = refused
                 .into_iter()
@@ -184,6 +187,9 @@ impl Writer {
                 self.shared.fail(reason);
                 return;
             }
+        }
+        if !self.journal.is_empty() {
+            self.refuse_retirement(waiting);
         }
         if seals && let Err(AppendError::Write(error) | AppendError::Sync(error)) = self.appender.seal() {
             self.shared.fail(format!("sealing a pack: {error}"));
@@ -205,6 +211,17 @@ impl Writer {
         if !waiting.is_empty() || self.journal.is_written() {
             self.commit_all(waiting, &purged);
         }
+    }
+
+    /// The disk had no room for the journal: no pack may go whose own was told again in it.
+    fn refuse_retirement(&self, waiting: &mut Vec<Queued>) {
+        let (refused, rest): (Vec<Queued>, Vec<Queued>) = waiting
+            .drain(..)
+            .partition(|queued| matches!(queued.op, Op::Retire { .. }));
+        *waiting = rest;
+        let full = || StoreError::Full("there is no room for the journal of a pack".to_owned());
+        let results = refused.into_iter().map(|queued| (queued, Err(full())));
+        self.complete(results.collect(), Vec::new());
     }
 
     /// Why no new mail may be taken, if so.
@@ -237,6 +254,9 @@ impl Writer {
             .iter_mut()
             .flat_map(|queued| queued.prepared.shared_mut())
             .collect();
+        if self.journal.due && !self.journal.is_empty() && failpoints::pass("journal-flush").is_err() {
+            return Err("an armed fault".to_owned());
+        }
         // What earlier transactions did travels with the bodies of this one, for no sync of its own.
         let mut journal = self.journal.record(!records.is_empty());
         if let Some(journal) = &mut journal {
@@ -267,13 +287,10 @@ impl Writer {
         // Too little room for all: one by one, so that the small ones still get in. The journal can wait.
         let mut failed = Vec::new();
         let mut kept = Vec::new();
+        // Mail goes before what compaction copies.
+        waiting.sort_by_key(|queued| queued.op.is_compaction());
         for mut queued in waiting.drain(..) {
             counters.retries.fetch_add(1, Ordering::Relaxed);
-            if matches!(queued.op, Op::Retire { .. }) && !self.journal.is_empty() {
-                // What the pack told is in no other yet.
-                failed.push((queued, Err(StoreError::Full("the journal has no room".to_owned()))));
-                continue;
-            }
             let mut records: Vec<&mut PreparedRecord> = queued.prepared.shared_mut().collect();
             match self.appender.append(&mut records) {
                 Ok(()) => kept.push(queued),
@@ -329,7 +346,7 @@ impl Writer {
             self.shared.counters.retries.fetch_add(1, Ordering::Relaxed);
             if group.len() > 1 {
                 // Those that free space go first.
-                group.sort_by_key(|queued| !queued.op.frees_space());
+                group.sort_by_key(|queued| (!queued.op.frees_space(), queued.op.is_compaction()));
                 let second = group.split_off(group.len() / 2);
                 groups.push_front(second);
                 groups.push_front(group);
@@ -395,6 +412,9 @@ impl Writer {
             batch.journal_written(pack, octets).map_err(fault_of)?;
         }
         batch.drop_journal(self.journal.parts_written()).map_err(fault_of)?;
+        if self.ending {
+            batch.tell_ended(self.number);
+        }
         let told = batch.flush().map_err(fault_of)?;
         let next_part = batch.keep_journal(self.journal.next_part(), &told).map_err(fault_of)?;
         failpoints::pass("before-commit").map_err(fault_of_io)?;
@@ -457,6 +477,16 @@ impl Writer {
 
     /// Writes the journal and seals the active pack, so that the next open has nothing to recover.
     fn finish(&mut self) {
+        if !self.journal.is_empty() || self.appender.has_packs() {
+            // A rebuild then knows that nothing of this writer is missing.
+            self.ending = true;
+            let told = self.commit(&mut Vec::new(), &[]);
+            self.ending = false;
+            if let Err(CommitError::Fatal(reason)) = told {
+                self.shared.fail(reason);
+                return;
+            }
+        }
         self.journal.due = true;
         if let Err(reason) = self.write_bodies(&mut Vec::new()) {
             self.shared.fail(reason);
@@ -466,8 +496,11 @@ impl Writer {
             self.shared.fail(format!("sealing a pack: {error}"));
             return;
         }
-        if let Err(CommitError::Fatal(reason)) = self.commit(&mut Vec::new(), &[]) {
-            self.shared.fail(reason);
+        match self.commit(&mut Vec::new(), &[]) {
+            Ok(_) => {}
+            Err(CommitError::Fatal(reason)) => self.shared.fail(reason),
+            // The index does not know that the pack is sealed: the next open recovers this writer.
+            Err(CommitError::Less(error)) => self.shared.fail(error.to_string()),
         }
     }
 }

@@ -21,6 +21,20 @@ pub struct Message {
     pub flags: u8,
     pub keywords: BTreeSet<String>,
     pub date: i64,
+    /// It says that it was saved long ago.
+    pub old: bool,
+}
+
+/// A message that was expunged and can be recovered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retained {
+    pub name: String,
+    pub uid: u32,
+    pub message: Message,
+    /// It went with its whole mailbox, in the background.
+    pub by_steps: bool,
+    /// It was purged while that may have been under way: it may be there or not.
+    pub unsure: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +50,9 @@ pub struct Account {
     pub mailboxes: BTreeMap<String, Mailbox>,
     pub subscribed: BTreeSet<String>,
     pub queue: BTreeMap<u64, (usize, u64)>,
+    pub retained: Vec<Retained>,
+    /// Messages at most; 0: any number.
+    pub limit: u64,
 }
 
 /// Why a step must be refused.
@@ -44,6 +61,7 @@ pub enum Refusal {
     NotFound,
     Exists,
     Refused,
+    OverQuota,
 }
 
 impl std::fmt::Display for Refusal {
@@ -52,6 +70,7 @@ impl std::fmt::Display for Refusal {
             Self::NotFound => "not-found",
             Self::Exists => "exists",
             Self::Refused => "refused",
+            Self::OverQuota => "over-quota",
         })
     }
 }
@@ -81,6 +100,32 @@ impl Account {
         }
     }
 
+    /// So many more fit.
+    fn has_room(&self, more: usize) -> bool {
+        let held: usize = self.mailboxes.values().map(|mailbox| mailbox.messages.len()).sum();
+        self.limit == 0 || more == 0 || (held + more) as u64 <= self.limit
+    }
+
+    /// Messages of a mailbox go and are retained.
+    fn retain(&mut self, name: &str, goes: impl Fn(u32, &Message) -> bool) {
+        let Some(mailbox) = self.mailboxes.get_mut(name) else {
+            return;
+        };
+        let gone = mailbox.messages.iter().filter(|(uid, message)| goes(**uid, message));
+        let gone: Vec<Retained> = gone
+            .map(|(uid, message)| Retained {
+                name: name.to_owned(),
+                uid: *uid,
+                message: message.clone(),
+                by_steps: false,
+                unsure: false,
+            })
+            .collect();
+        gone.iter()
+            .for_each(|retained| drop(mailbox.messages.remove(&retained.uid)));
+        self.retained.extend(gone);
+    }
+
     fn add(&mut self, target: &str, message: Message) {
         if let Some(mailbox) = self.mailboxes.get_mut(target) {
             mailbox.messages.insert(mailbox.uid_next, message);
@@ -105,7 +150,7 @@ impl Account {
             messages
                 .unwrap_or_default()
                 .into_values()
-                .for_each(|message| self.add(new, message));
+                .for_each(|message| self.add(new, Message { old: false, ..message }));
             return Ok(());
         }
         if new.starts_with(&start) {
@@ -147,23 +192,11 @@ pub fn apply(accounts: &mut Accounts, step: &Step) -> Result<(), Refusal> {
             targets,
             due,
         } => {
-            for (account, name) in targets {
-                let owner = accounts.entry(*account).or_default();
-                owner.ensure();
-                if !owner.mailboxes.contains_key(name) {
-                    owner.create(name);
-                    owner.subscribed.insert(name.clone());
-                }
-                let message = Message {
-                    number: *number,
-                    octets: *octets,
-                    prefix: prefix.then_some(*account),
-                    flags: 0,
-                    keywords: BTreeSet::new(),
-                    date: DATE + *number as i64,
-                };
-                owner.add(name, message);
+            let fits = fitting(accounts, targets);
+            if fits.contains(&false) {
+                return Err(Refusal::OverQuota);
             }
+            deliver(accounts, (*number, *octets), *prefix, targets, &fits);
             if let Some(due) = due {
                 accounts
                     .entry(QUEUE)
@@ -181,6 +214,16 @@ pub fn apply(accounts: &mut Accounts, step: &Step) -> Result<(), Refusal> {
             let queue = &mut accounts.entry(QUEUE).or_default().queue;
             queue.get_mut(number).map(|item| item.1 = *due).ok_or(Refusal::NotFound)
         }
+        Step::Partial {
+            number,
+            octets,
+            targets,
+        } => {
+            let fits = fitting(accounts, targets);
+            deliver(accounts, (*number, *octets), false, targets, &fits);
+            Ok(())
+        }
+        Step::Upkeep { .. } => Ok(()),
         other => {
             let account = other.takes_part().into_iter().next().unwrap_or(QUEUE);
             let mut after = accounts.get(&account).cloned().unwrap_or_default();
@@ -188,6 +231,54 @@ pub fn apply(accounts: &mut Accounts, step: &Step) -> Result<(), Refusal> {
             accounts.insert(account, after);
             Ok(())
         }
+    }
+}
+
+/// Which deliveries fit in their accounts' quotas; those of one account count together. A new account has none.
+fn fitting(accounts: &Accounts, targets: &[(u32, String)]) -> Vec<bool> {
+    let mut more: BTreeMap<u32, usize> = BTreeMap::new();
+    let fits = targets.iter().map(|(account, _)| {
+        let pending = more.entry(*account).or_default();
+        let fits = accounts
+            .get(account)
+            .is_none_or(|owner| owner.mailboxes.is_empty() || owner.has_room(*pending + 1));
+        *pending += usize::from(fits);
+        fits
+    });
+    fits.collect()
+}
+
+fn deliver(
+    accounts: &mut Accounts,
+    (number, octets): (u64, usize),
+    prefix: bool,
+    targets: &[(u32, String)],
+    fits: &[bool],
+) {
+    for ((account, name), _) in targets.iter().zip(fits).filter(|(_, fits)| **fits) {
+        let owner = accounts.entry(*account).or_default();
+        owner.ensure();
+        if !owner.mailboxes.contains_key(name) {
+            owner.create(name);
+            owner.subscribed.insert(name.clone());
+        }
+        let message = Message {
+            prefix: prefix.then_some(*account),
+            ..plain(number, octets, 0, 0)
+        };
+        owner.add(name, message);
+    }
+}
+
+fn plain(number: u64, octets: usize, flags: u8, bits: u8) -> Message {
+    Message {
+        number,
+        octets,
+        prefix: None,
+        flags,
+        keywords: keywords(bits),
+        date: DATE + number as i64,
+        old: false,
     }
 }
 
@@ -208,15 +299,10 @@ fn of_account(owner: &mut Account, step: &Step) -> Result<(), Refusal> {
             if !owner.mailboxes.contains_key(mailbox) {
                 return Err(Refusal::NotFound);
             }
-            let message = Message {
-                number: *number,
-                octets: *octets,
-                prefix: None,
-                flags: *flags,
-                keywords: keywords(*bits),
-                date: DATE + *number as i64,
-            };
-            owner.add(mailbox, message);
+            if !owner.has_room(1) {
+                return Err(Refusal::OverQuota);
+            }
+            owner.add(mailbox, plain(*number, *octets, *flags, *bits));
         }
         Step::Import {
             mailbox,
@@ -233,12 +319,8 @@ fn of_account(owner: &mut Account, step: &Step) -> Result<(), Refusal> {
             }
             target.uid_next = *uid;
             let message = Message {
-                number: *number,
-                octets: *octets,
-                prefix: None,
-                flags: *flags,
-                keywords: keywords(*bits),
-                date: DATE + *number as i64,
+                old: true,
+                ..plain(*number, *octets, *flags, *bits)
             };
             owner.add(mailbox, message);
         }
@@ -287,22 +369,25 @@ fn of_account(owner: &mut Account, step: &Step) -> Result<(), Refusal> {
                 .range(*first..=*last)
                 .map(|(uid, message)| (*uid, message.clone()))
                 .collect();
+            if !remove && !owner.has_room(chosen.len()) {
+                return Err(Refusal::OverQuota);
+            }
             for (uid, message) in chosen {
-                owner.add(target, message);
+                owner.add(target, Message { old: false, ..message });
                 if *remove && let Some(source) = owner.mailboxes.get_mut(mailbox) {
                     source.messages.remove(&uid);
                 }
             }
         }
         Step::Expunge { mailbox, .. } => {
-            let mailbox = owner.mailboxes.get_mut(mailbox).ok_or(Refusal::NotFound)?;
-            mailbox.messages.retain(|_, message| message.flags & flag::DELETED == 0);
+            owner.mailboxes.get(mailbox).ok_or(Refusal::NotFound)?;
+            owner.retain(mailbox, |_, message| message.flags & flag::DELETED != 0);
         }
         Step::ExpungeUids {
             mailbox, first, last, ..
         } => {
-            let mailbox = owner.mailboxes.get_mut(mailbox).ok_or(Refusal::NotFound)?;
-            mailbox.messages.retain(|uid, _| !(*first..=*last).contains(uid));
+            owner.mailboxes.get(mailbox).ok_or(Refusal::NotFound)?;
+            owner.retain(mailbox, |uid, _| (*first..=*last).contains(&uid));
         }
         Step::Create { name, .. } => {
             if owner.mailboxes.contains_key(name) {
@@ -313,6 +398,10 @@ fn of_account(owner: &mut Account, step: &Step) -> Result<(), Refusal> {
         }
         Step::Delete { name, .. } if name == "INBOX" => return Err(Refusal::Refused),
         Step::Delete { name, .. } => {
+            let before = owner.retained.len();
+            owner.retain(name, |_, _| true);
+            let gone = owner.retained.iter_mut().skip(before);
+            gone.for_each(|retained| retained.by_steps = true);
             owner.mailboxes.remove(name).ok_or(Refusal::NotFound)?;
         }
         Step::Rename { old, new, .. } => owner.rename(old, new)?,
@@ -324,7 +413,76 @@ fn of_account(owner: &mut Account, step: &Step) -> Result<(), Refusal> {
                 owner.subscribed.remove(name);
             }
         }
-        Step::Deliver { .. } | Step::Dequeue { .. } | Step::Requeue { .. } => {}
+        Step::Quota { messages, .. } => {
+            owner.ensure();
+            owner.limit = *messages;
+        }
+        Step::Expire { mailbox, .. } => {
+            owner.mailboxes.get(mailbox).ok_or(Refusal::NotFound)?;
+            owner.retain(mailbox, |_, message| message.old);
+        }
+        Step::PurgeRetained { .. } => {
+            owner.retained.retain(|retained| retained.by_steps);
+            owner.retained.iter_mut().for_each(|retained| retained.unsure = true);
+        }
+        Step::Recover {
+            mailbox, uid, target, ..
+        } => recover(owner, mailbox, *uid, target)?,
+        Step::Adopt { name, uid_next, .. } => {
+            owner.ensure();
+            owner.create(name);
+            if let Some(mailbox) = owner.mailboxes.get_mut(name) {
+                mailbox.uid_next = mailbox.uid_next.max(*uid_next);
+            }
+        }
+        Step::Restore {
+            account,
+            mailbox,
+            uid,
+            number,
+            octets,
+            flags,
+            keywords: bits,
+        } => {
+            let target = owner.mailboxes.get_mut(mailbox).ok_or(Refusal::NotFound)?;
+            target.uid_next = target.uid_next.max(*uid);
+            let message = Message {
+                prefix: Some(*account),
+                old: true,
+                ..plain(*number, *octets, *flags, *bits)
+            };
+            owner.add(mailbox, message);
+        }
+        Step::Deliver { .. }
+        | Step::Dequeue { .. }
+        | Step::Requeue { .. }
+        | Step::Partial { .. }
+        | Step::Upkeep { .. } => {}
     }
+    Ok(())
+}
+
+fn recover(owner: &mut Account, mailbox: &str, uid: u32, target: &str) -> Result<(), Refusal> {
+    if owner.mailboxes.is_empty() {
+        return Err(Refusal::NotFound);
+    }
+    let is_meant = |retained: &Retained| retained.name == mailbox && retained.uid == uid;
+    let Some(at) = owner.retained.iter().position(is_meant) else {
+        return Ok(());
+    };
+    if !owner.has_room(1) {
+        return Err(Refusal::OverQuota);
+    }
+    let message = owner.retained.remove(at).message;
+    if !owner.mailboxes.contains_key(target) {
+        owner.create(target);
+        owner.subscribed.insert(target.to_owned());
+    }
+    let message = Message {
+        flags: message.flags & !flag::DELETED,
+        old: false,
+        ..message
+    };
+    owner.add(target, message);
     Ok(())
 }

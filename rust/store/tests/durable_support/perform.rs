@@ -5,15 +5,17 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use ironpost_proto::body::BodySink;
-use ironpost_store::ops::{Delivery, Enqueue, FlagMode, FlagSet, Requeue, Submit};
+use ironpost_store::ops::{Delivery, Enqueue, FlagMode, FlagSet, Requeue, Restore, RetainedChoice, Submit};
 use ironpost_store::sink::Sink;
 use ironpost_store::{Op, Outcome, Result, StoreError, Ticket, Volume};
 
 use super::model::{DATE, Refusal};
-use super::steps::{Mode, Step, keywords, prefix_of};
-use crate::write_support::{body, number_of};
+use super::steps::{Mode, Step, Upkeep, keywords, prefix_of};
+use crate::write_support::{all_packs, body, number_of};
 
 const WAIT: Duration = Duration::from_secs(120);
+/// Unix seconds: what was saved before is old.
+pub const OLD_UNTIL: u32 = 2_000;
 
 /// What a step came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,7 @@ impl From<&str> for Answer {
             "not-found" => Self::Refused(Refusal::NotFound),
             "exists" => Self::Refused(Refusal::Exists),
             "refused" => Self::Refused(Refusal::Refused),
+            "over-quota" => Self::Refused(Refusal::OverQuota),
             "full" => Self::Full,
             other => Self::Failed(other.strip_prefix("failed ").unwrap_or(other).to_owned()),
         }
@@ -57,9 +60,20 @@ fn answer_of(result: &Result<Outcome>) -> Answer {
         Err(StoreError::NotFound(_)) => Answer::Refused(Refusal::NotFound),
         Err(StoreError::AlreadyExists(_)) => Answer::Refused(Refusal::Exists),
         Err(StoreError::Refused(_)) => Answer::Refused(Refusal::Refused),
+        Err(StoreError::OverQuota(_)) => Answer::Refused(Refusal::OverQuota),
         Err(error) if error.is_full() => Answer::Full,
         Err(error) => Answer::Failed(error.to_string()),
     }
+}
+
+/// A step under way.
+#[derive(Debug)]
+struct UnderWay {
+    key: String,
+    /// The number of the message that it queues.
+    queued: Option<u64>,
+    /// Whoever else compacts or pins may be in its way.
+    may_be_refused: bool,
 }
 
 /// A volume with steps under way.
@@ -67,8 +81,7 @@ fn answer_of(result: &Result<Outcome>) -> Answer {
 pub struct Performer<'v> {
     volume: &'v Volume,
     finished: HashMap<Ticket, Result<Outcome>>,
-    /// The key of each step, and the number of the message that it queues.
-    under_way: HashMap<Ticket, (String, Option<u64>)>,
+    under_way: HashMap<Ticket, UnderWay>,
     /// Queue items by the number of their body.
     items: HashMap<u64, u64>,
 }
@@ -137,9 +150,16 @@ impl<'v> Performer<'v> {
                     } => Some(*number),
                     _ => None,
                 };
-                self.under_way.insert(ticket, (key.to_owned(), queued));
+                let under_way = UnderWay {
+                    key: key.to_owned(),
+                    queued,
+                    may_be_refused: matches!(step, Step::Upkeep { .. }),
+                };
+                self.under_way.insert(ticket, under_way);
                 None
             }
+            // The thread of a run ends a moment after its answer.
+            Err(StoreError::Busy) if matches!(step, Step::Upkeep { .. }) => Some(Answer::Done),
             Err(error) => Some(answer_of(&Err(error))),
         }
     }
@@ -167,12 +187,15 @@ impl<'v> Performer<'v> {
     }
 
     fn settle(&mut self, ticket: Ticket) -> Option<(String, Answer)> {
-        let (key, queued) = self.under_way.remove(&ticket)?;
+        let step = self.under_way.remove(&ticket)?;
         let result = self.finished.remove(&ticket)?;
-        if let (Some(number), Ok(Outcome::Submitted(_, items))) = (queued, &result) {
+        if let (Some(number), Ok(Outcome::Submitted(_, items))) = (step.queued, &result) {
             self.items.insert(number, items[0]);
         }
-        Some((key, answer_of(&result)))
+        match result {
+            Err(StoreError::Refused(_)) if step.may_be_refused => Some((step.key, Answer::Done)),
+            result => Some((step.key, answer_of(&result))),
+        }
     }
 
     fn collect(&mut self, limit: Duration) {
@@ -290,6 +313,104 @@ impl<'v> Performer<'v> {
                 let sink = self.fill(&body(*number, *octets));
                 return self.volume.submit(op, Some(sink), None);
             }
+            Step::Restore {
+                account,
+                mailbox,
+                uid,
+                number,
+                octets,
+                flags,
+                keywords,
+            } => {
+                let restore = Restore {
+                    account: *account,
+                    mailbox: mailbox.clone(),
+                    uid: Some(*uid),
+                    flags: flag_set(*flags, *keywords),
+                    internal_date: DATE + *number as i64,
+                    saved: 1_000,
+                    prefix: prefix_of(*account),
+                    ..Restore::default()
+                };
+                let sink = self.fill(&body(*number, *octets));
+                return self.volume.submit(Op::Restore(restore), Some(sink), None);
+            }
+            Step::Partial {
+                number,
+                octets,
+                targets,
+            } => {
+                let deliveries = targets.iter().map(|(account, mailbox)| Delivery {
+                    account: *account,
+                    mailbox: mailbox.clone(),
+                    ..Delivery::default()
+                });
+                let submit = Submit {
+                    deliveries: deliveries.collect(),
+                    internal_date: Some(DATE + *number as i64),
+                    partial: true,
+                    ..Submit::default()
+                };
+                let sink = self.fill(&body(*number, *octets));
+                return self.volume.submit(Op::Submit(submit), Some(sink), None);
+            }
+            Step::Upkeep { author, what } => match what {
+                Upkeep::Seal => Op::Seal,
+                Upkeep::Compact => return self.volume.compact(all_packs()),
+                Upkeep::Pin => Op::Lease {
+                    name: format!("pin:{author}"),
+                    seconds: 3,
+                },
+                Upkeep::Unpin => Op::ReleaseLease {
+                    name: format!("pin:{author}"),
+                },
+            },
+            Step::Quota {
+                account,
+                messages,
+                group,
+            } => Op::SetQuota {
+                account: *account,
+                // Members of a group may be written at once by two processes; its sums must fit all the same.
+                group: Some(["", "one.example", "two.example"][usize::from(*group % 3)].to_owned()),
+                messages: Some(*messages),
+                octets: None,
+            },
+            Step::Expire { account, mailbox } => Op::Expire {
+                account: *account,
+                mailbox: self.mailbox(*account, mailbox)?,
+                before: OLD_UNTIL,
+            },
+            Step::PurgeRetained { account } => Op::PurgeRetained {
+                account: *account,
+                before: u64::MAX,
+            },
+            Step::Recover {
+                account,
+                mailbox,
+                uid,
+                target,
+            } => Op::Recover {
+                account: *account,
+                choice: RetainedChoice {
+                    mailbox: Some(mailbox.clone()),
+                    since: 0,
+                    uids: vec![(*uid, *uid)],
+                },
+                into: Some(target.clone()),
+            },
+            Step::Adopt {
+                account,
+                name,
+                uid_next,
+            } => Op::AdoptMailbox {
+                account: *account,
+                name: name.clone(),
+                special_use: String::new(),
+                subscribed: None,
+                uid_validity: None,
+                uid_next: Some(*uid_next),
+            },
             Step::Ensure { account } => Op::EnsureAccount { account: *account },
             Step::Flags {
                 account,

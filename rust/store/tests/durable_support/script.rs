@@ -4,7 +4,7 @@ use ironpost_store::db::records::flag;
 
 use super::Random;
 use super::model::{Accounts, apply};
-use super::steps::{Mode, QUEUE, Step};
+use super::steps::{Mode, QUEUE, Step, Upkeep};
 use crate::write_support::body;
 
 const NAMES: [&str; 9] = ["INBOX", "INBOX", "Trash", "Archive", "A", "A/B", "A/B/C", "B", "C/D"];
@@ -20,6 +20,8 @@ pub struct Author {
     /// One message in so many has more than 256 KiB.
     large_one_in: u64,
     uses_queue: bool,
+    /// One step in three is of retention, quotas, restoring, or compaction and what belongs to it.
+    does_upkeep: bool,
 }
 
 impl Author {
@@ -32,6 +34,15 @@ impl Author {
             next_number: first_number,
             large_one_in,
             uses_queue,
+            does_upkeep: false,
+        }
+    }
+
+    /// Steps of retention, quotas, restoring and compaction come too. The volume must retain what is expunged.
+    pub fn with_upkeep(self) -> Self {
+        Self {
+            does_upkeep: true,
+            ..self
         }
     }
 
@@ -79,6 +90,9 @@ impl Author {
         let (first, last) = self.range(account, &mailbox);
         let flags = self.random.below(32) as u8 & flag::ALL;
         let keywords = self.random.below(8) as u8;
+        if self.does_upkeep && self.random.one_in(3) {
+            return self.upkeep(account, mailbox, flags, keywords);
+        }
         match self.random.below(40) {
             0..=13 => {
                 let (number, octets) = self.message();
@@ -179,6 +193,87 @@ impl Author {
                     },
                 }
             }
+        }
+    }
+
+    fn upkeep(&mut self, account: u32, mailbox: String, flags: u8, keywords: u8) -> Step {
+        let what = |what: Upkeep, author: &Self| Step::Upkeep {
+            author: author.accounts[0],
+            what,
+        };
+        match self.random.below(24) {
+            0..=3 => what(Upkeep::Seal, self),
+            4..=7 => what(Upkeep::Compact, self),
+            8 => what(Upkeep::Pin, self),
+            9 | 10 => what(Upkeep::Unpin, self),
+            11..=13 => {
+                let (number, octets) = self.message();
+                let mut targets = vec![(account, mailbox)];
+                if self.random.one_in(2) {
+                    let other = *self.random.pick(&self.accounts.clone());
+                    targets.push((other, self.name()));
+                }
+                Step::Partial {
+                    number,
+                    octets,
+                    targets,
+                }
+            }
+            14 | 15 => {
+                let held: usize = self.expected.get(&account).map_or(0, |owner| {
+                    owner.mailboxes.values().map(|mailbox| mailbox.messages.len()).sum()
+                });
+                // Often none, now and then what is full already or soon.
+                let soon = (held as u64 + self.random.below(4)).saturating_sub(1);
+                Step::Quota {
+                    account,
+                    messages: if self.random.one_in(3) { soon } else { 0 },
+                    group: self.random.below(3) as u8,
+                }
+            }
+            16 => Step::Expire { account, mailbox },
+            17 => Step::PurgeRetained { account },
+            18 | 19 => self.recover(account),
+            20 => Step::Adopt {
+                account,
+                name: mailbox,
+                uid_next: 1 + self.random.below(40) as u32,
+            },
+            _ => {
+                let (number, octets) = self.message();
+                Step::Restore {
+                    account,
+                    uid: 1 + self.random.below(60) as u32,
+                    mailbox,
+                    number,
+                    octets,
+                    flags,
+                    keywords,
+                }
+            }
+        }
+    }
+
+    /// Something that is surely retained, under a name and UID that nothing else had.
+    fn recover(&mut self, account: u32) -> Step {
+        let all = self.expected.get(&account).map(|owner| owner.retained.clone());
+        let all = all.unwrap_or_default();
+        let sure = all.iter().filter(|one| {
+            let twins = all
+                .iter()
+                .filter(|other| (&one.name, one.uid) == (&other.name, other.uid));
+            !one.by_steps && !one.unsure && twins.count() == 1
+        });
+        let sure: Vec<(String, u32)> = sure.map(|one| (one.name.clone(), one.uid)).collect();
+        if sure.is_empty() {
+            return Step::Ensure { account };
+        }
+        let (mailbox, uid) = self.random.pick(&sure).clone();
+        Step::Recover {
+            account,
+            mailbox,
+            uid,
+            target: self.name(),
         }
     }
 }

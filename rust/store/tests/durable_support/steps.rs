@@ -7,6 +7,9 @@ use std::str::FromStr;
 /// The outgoing queue takes part in steps as an account of this number.
 pub const QUEUE: u32 = 0;
 
+/// Steps of upkeep follow each other for each author, as if on an account of this number and more.
+pub const UPKEEP: u32 = 1_000_000;
+
 /// Keywords by bit.
 pub const KEYWORDS: [&str; 3] = ["$One", "two", "Three"];
 
@@ -104,7 +107,70 @@ pub enum Step {
         number: u64,
         due: u64,
     },
+    /// A delivery to some accounts of which those go without that are over their quota; nobody may be left.
+    Partial {
+        number: u64,
+        octets: usize,
+        targets: Vec<(u32, String)>,
+    },
+    /// At most so many messages (0: any number), and membership in a group.
+    Quota {
+        account: u32,
+        messages: u64,
+        group: u8,
+    },
+    /// Messages that say that they were saved long ago go ([`Step::Import`], [`Step::Restore`]).
+    Expire {
+        account: u32,
+        mailbox: String,
+    },
+    /// What is retained goes.
+    PurgeRetained {
+        account: u32,
+    },
+    /// The message that had this UID in the mailbox of this name comes back.
+    Recover {
+        account: u32,
+        mailbox: String,
+        uid: u32,
+        target: String,
+    },
+    Adopt {
+        account: u32,
+        name: String,
+        uid_next: u32,
+    },
+    /// A message of a backup, with a prefix, at its UID or the next one.
+    Restore {
+        account: u32,
+        mailbox: String,
+        uid: u32,
+        number: u64,
+        octets: usize,
+        flags: u8,
+        keywords: u8,
+    },
+    Upkeep {
+        author: u32,
+        what: Upkeep,
+    },
 }
+
+/// What changes nothing that anybody sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upkeep {
+    Seal,
+    Compact,
+    Pin,
+    Unpin,
+}
+
+const UPKEEPS: [(Upkeep, &str); 4] = [
+    (Upkeep::Seal, "seal"),
+    (Upkeep::Compact, "compact"),
+    (Upkeep::Pin, "pin"),
+    (Upkeep::Unpin, "unpin"),
+];
 
 impl Step {
     /// The accounts whose state it may change; [`QUEUE`] for the queue.
@@ -114,6 +180,8 @@ impl Step {
                 let accounts = targets.iter().map(|(account, _)| *account);
                 accounts.chain(due.map(|_| QUEUE)).collect()
             }
+            Self::Partial { targets, .. } => targets.iter().map(|(account, _)| *account).collect(),
+            Self::Upkeep { author, .. } => BTreeSet::from([UPKEEP + author]),
             Self::Dequeue { .. } | Self::Requeue { .. } => BTreeSet::from([QUEUE]),
             Self::Ensure { account }
             | Self::Append { account, .. }
@@ -125,7 +193,13 @@ impl Step {
             | Self::Create { account, .. }
             | Self::Delete { account, .. }
             | Self::Rename { account, .. }
-            | Self::Subscribe { account, .. } => BTreeSet::from([*account]),
+            | Self::Subscribe { account, .. }
+            | Self::Quota { account, .. }
+            | Self::Expire { account, .. }
+            | Self::PurgeRetained { account }
+            | Self::Recover { account, .. }
+            | Self::Adopt { account, .. }
+            | Self::Restore { account, .. } => BTreeSet::from([*account]),
         }
     }
 }
@@ -226,6 +300,55 @@ impl std::fmt::Display for Step {
             }
             Self::Dequeue { number } => write!(out, "dequeue {number}"),
             Self::Requeue { number, due } => write!(out, "requeue {number} {due}"),
+            Self::Partial {
+                number,
+                octets,
+                targets,
+            } => {
+                write!(out, "partial {number} {octets}")?;
+                targets
+                    .iter()
+                    .try_for_each(|(account, mailbox)| write!(out, " {account} {mailbox}"))
+            }
+            Self::Quota {
+                account,
+                messages,
+                group,
+            } => write!(out, "quota {account} {messages} {group}"),
+            Self::Expire { account, mailbox } => write!(out, "expire {account} {mailbox}"),
+            Self::PurgeRetained { account } => write!(out, "purge-retained {account}"),
+            Self::Recover {
+                account,
+                mailbox,
+                uid,
+                target,
+            } => write!(out, "recover {account} {mailbox} {uid} {target}"),
+            Self::Adopt {
+                account,
+                name,
+                uid_next,
+            } => write!(out, "adopt {account} {name} {uid_next}"),
+            Self::Restore {
+                account,
+                mailbox,
+                uid,
+                number,
+                octets,
+                flags,
+                keywords,
+            } => {
+                write!(
+                    out,
+                    "restore {account} {mailbox} {uid} {number} {octets} {flags} {keywords}"
+                )
+            }
+            Self::Upkeep { author, what } => {
+                let word = UPKEEPS
+                    .iter()
+                    .find(|(other, _)| other == what)
+                    .map_or("", |(_, word)| word);
+                write!(out, "upkeep {author} {word}")
+            }
         }
     }
 }
@@ -239,10 +362,19 @@ impl FromStr for Step {
     }
 }
 
+fn number<T: FromStr>(word: &str) -> Option<T> {
+    word.parse().ok()
+}
+
+/// Accounts with mailboxes.
+fn pairs(words: &[&str]) -> Option<Vec<(u32, String)>> {
+    words
+        .chunks(2)
+        .map(|pair| Some((number(pair[0])?, (*pair.get(1)?).to_owned())))
+        .collect()
+}
+
 fn parse(words: &[&str]) -> Option<Step> {
-    fn number<T: FromStr>(word: &str) -> Option<T> {
-        word.parse().ok()
-    }
     Some(match *words {
         ["ensure", account] => Step::Ensure {
             account: number(account)?,
@@ -252,10 +384,48 @@ fn parse(words: &[&str]) -> Option<Step> {
             octets: number(octets)?,
             prefix: prefix == "1",
             due: number(due).filter(|&due| due != 0),
-            targets: targets
-                .chunks(2)
-                .map(|pair| Some((number(pair[0])?, (*pair.get(1)?).to_owned())))
-                .collect::<Option<_>>()?,
+            targets: pairs(targets)?,
+        },
+        ["partial", message, octets, ref targets @ ..] => Step::Partial {
+            number: number(message)?,
+            octets: number(octets)?,
+            targets: pairs(targets)?,
+        },
+        ["quota", account, messages, group] => Step::Quota {
+            account: number(account)?,
+            messages: number(messages)?,
+            group: number(group)?,
+        },
+        ["expire", account, mailbox] => Step::Expire {
+            account: number(account)?,
+            mailbox: mailbox.to_owned(),
+        },
+        ["purge-retained", account] => Step::PurgeRetained {
+            account: number(account)?,
+        },
+        ["recover", account, mailbox, uid, target] => Step::Recover {
+            account: number(account)?,
+            mailbox: mailbox.to_owned(),
+            uid: number(uid)?,
+            target: target.to_owned(),
+        },
+        ["adopt", account, name, uid_next] => Step::Adopt {
+            account: number(account)?,
+            name: name.to_owned(),
+            uid_next: number(uid_next)?,
+        },
+        ["restore", account, mailbox, uid, message, octets, flags, keywords] => Step::Restore {
+            account: number(account)?,
+            mailbox: mailbox.to_owned(),
+            uid: number(uid)?,
+            number: number(message)?,
+            octets: number(octets)?,
+            flags: number(flags)?,
+            keywords: number(keywords)?,
+        },
+        ["upkeep", author, word] => Step::Upkeep {
+            author: number(author)?,
+            what: UPKEEPS.iter().find(|(_, other)| *other == word)?.0,
         },
         ["append", account, mailbox, message, octets, flags, keywords] => Step::Append {
             account: number(account)?,

@@ -72,7 +72,7 @@ impl Place {
     }
 }
 
-fn copy_tree(from: &Path, to: &Path) {
+pub fn copy_tree(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
@@ -116,6 +116,7 @@ pub fn options(sync: bool) -> Options {
         map_size: 256 << 20,
         min_free: 0,
         sync,
+        retention: 86_400,
         ..Options::default()
     }
 }

@@ -180,6 +180,34 @@ impl Disk {
         }
     }
 
+    /// What lies in a folder, as of long ago: all of it is durable.
+    pub fn of(folder: &Path) -> Self {
+        let mut disk = Self::new();
+        disk.add_tree(0, folder);
+        disk
+    }
+
+    fn add_tree(&mut self, parent: usize, folder: &Path) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            let node = if entry.file_type().unwrap().is_dir() {
+                let node = self.add(Node::Folder(Folder::default()));
+                self.add_tree(node, &entry.path());
+                node
+            } else {
+                let mut file = File::new();
+                file.write(0, 0, &std::fs::read(entry.path()).unwrap(), true);
+                file.length.settle_now();
+                file.unsynced.clear();
+                self.add(Node::File(file))
+            };
+            let place = self.folder_mut(parent);
+            place.now.insert(name.clone(), node);
+            place.durable.insert(name, node);
+        }
+    }
+
     fn folder_mut(&mut self, node: usize) -> &mut Folder {
         match &mut self.nodes[node] {
             Node::Folder(folder) => folder,

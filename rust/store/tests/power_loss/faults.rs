@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use crate::child::{Place, finish};
 use crate::disk::{Disk, Style};
 use crate::durable_support::script::Author;
-use crate::durable_support::steps::Step;
+use crate::durable_support::steps::{Step, Upkeep};
 use crate::follow::Follower;
 use crate::journal::{self, Entry};
 use crate::power::judge;
@@ -34,7 +34,9 @@ fn scripts() -> [(&'static str, Vec<Step>); 3] {
     let before = author.steps(15);
     let mut faulty = author.steps(30);
     faulty.extend(removals());
+    faulty.extend(compaction());
     faulty.extend(author.steps(30));
+    faulty.extend(compaction());
     let after = Author::new(6, AFTER.to_vec(), 500_000, 6, false).steps(15);
     [("before", before), ("faulty", faulty), ("after", after)]
 }
@@ -82,6 +84,12 @@ fn trial(fault: &str) -> Trial {
     }
     assert!(follower.unopened <= 1, "{fault}");
     Trial { follower, entries }
+}
+
+/// A run of compaction beside which mail arrives; another that takes what it has left.
+fn compaction() -> Vec<Step> {
+    let upkeep = |what| Step::Upkeep { author: 9, what };
+    vec![upkeep(Upkeep::Seal), upkeep(Upkeep::Compact)]
 }
 
 /// Steps that end in packs being unlinked: large bodies that are refused, and some whose mailbox goes.

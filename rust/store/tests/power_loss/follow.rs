@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::child::options;
-use crate::durable_support::compare::{History, read_back};
+use crate::durable_support::compare::{History, read_back_retained};
 use crate::durable_support::perform::Answer;
 use crate::durable_support::steps::Step;
 use crate::journal::Entry;
+use crate::rebuilt::{self, Index};
 use crate::write_support::{Rig, body};
 
 /// What the notes so far say.
@@ -29,6 +30,10 @@ impl Follower {
                 .iter()
                 .map(|(name, steps)| ((*name).to_owned(), steps.to_vec()))
                 .collect(),
+            history: History {
+                retains: true,
+                ..History::default()
+            },
             ..Self::default()
         }
     }
@@ -66,13 +71,14 @@ impl Follower {
     }
 
     /// Opens the volume in `root` with the real code: all that was answered is there, the check is clean, and it takes
-    /// new mail.
-    pub fn judge(&self, root: &Path) -> Result<(), String> {
+    /// new mail. Then the same of a `copy` of the state, if there is one, with an index made anew from its packs.
+    pub fn judge(&self, root: &Path, copy: Option<&Path>) -> Result<(), String> {
         let folder = root.join("volume");
         let volume = ironpost_store::Volume::open(&folder, &options(false)).map_err(|error| error.to_string())?;
         let mut rig = Rig::of(volume);
-        let found = read_back(&rig);
+        let found = read_back_retained(&rig);
         self.history.clone().settle(&found)?;
+        let index = copy.map(|_| Index::of(&rig));
         let stored = rig
             .deliver(999, "INBOX", &body(7, 900))
             .map_err(|error| error.to_string())?;
@@ -81,10 +87,12 @@ impl Follower {
         }
         let report = rig.check(true);
         rig.volume.close();
-        if report.problems.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("check: {:?}", report.problems))
+        if !report.problems.is_empty() {
+            return Err(format!("check: {:?}", report.problems));
+        }
+        match copy.zip(index) {
+            Some((copy, index)) => rebuilt::judge(copy, &index, &self.history),
+            None => Ok(()),
         }
     }
 }

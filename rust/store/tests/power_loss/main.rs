@@ -9,7 +9,11 @@ mod durable_support;
 mod faults;
 mod follow;
 mod journal;
+mod migration;
 mod power;
+mod rebuilt;
 mod shim;
+#[path = "../upgrade_support/mod.rs"]
+mod upgrade_support;
 #[path = "../write_support/mod.rs"]
 mod write_support;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
-use crate::child::{Place, finish, quick_folder};
+use crate::child::{Place, copy_tree, finish, quick_folder};
 use crate::disk::{Disk, STYLES, Style};
 use crate::durable_support::script::Author;
 use crate::durable_support::steps::Step;
@@ -27,8 +27,8 @@ struct Recording {
 
 fn record(seed: u64, scale: usize) -> Recording {
     let place = Place::new();
-    let mut first = Author::new(seed, vec![1, 2, 3], 1_000, 7, true);
-    let mut second = Author::new(seed + 1, vec![11, 12], 200_000, 7, false);
+    let mut first = Author::new(seed, vec![1, 2, 3], 1_000, 7, true).with_upkeep();
+    let mut second = Author::new(seed + 1, vec![11, 12], 200_000, 7, false).with_upkeep();
     let one = first.steps(60 * scale);
     finish(place.spawn("one", &one, None, None), false);
     let two = first.steps(30 * scale);
@@ -42,6 +42,13 @@ fn record(seed: u64, scale: usize) -> Recording {
     let last = first.steps(30 * scale);
     finish(place.spawn("last", &last, None, None), false);
     let entries = journal::read(&place.log());
+    for entry in &entries {
+        // Without faults nothing fails.
+        assert!(
+            !matches!(entry, Entry::Note { text } if text.contains(" failed ")),
+            "{entry:?}"
+        );
+    }
     Recording {
         place,
         scripts: vec![("one", one), ("two", two), ("dying", dying), ("last", last)],
@@ -189,7 +196,16 @@ fn verdict(disk: &Disk, follower: &Follower, style: Style, dice: u64) -> Result<
     let folder = tempfile::tempdir_in(quick_folder()).unwrap();
     disk.fail_power(&mut Random::new(dice), style, folder.path());
     spoil_lock_file(folder.path(), dice);
-    let judged = std::panic::catch_unwind(AssertUnwindSafe(|| follower.judge(folder.path())));
+    // Every third state that has an index is one that loses it, too.
+    let has_index = folder.path().join("volume/index/data.mdb").exists();
+    let copy = (dice % 3 == 1 && has_index).then(|| {
+        let copy = tempfile::tempdir_in(quick_folder()).unwrap();
+        copy_tree(folder.path(), copy.path());
+        copy
+    });
+    let judged = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        follower.judge(folder.path(), copy.as_ref().map(tempfile::TempDir::path))
+    }));
     let judged = judged.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         Err(text.unwrap_or_else(|| "a panic".to_owned()))

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use heed::{Env, RoTxn, WithoutTls};
 
 use super::{Progress, begin, commit, progress, put_progress};
-use crate::apply::CHECKPOINT;
+use crate::apply::{CHECKPOINT, CHECKPOINT_WRITERS};
 use crate::db::codec::Reader;
 use crate::db::keys::{self, behind};
 use crate::db::records::{
@@ -89,6 +89,9 @@ pub(super) fn run(env: &Env<WithoutTls>, tables: &Tables, packs: &Path) -> Resul
     let mut txn = env.write_txn()?;
     if let Some(old) = tables.meta.get(&txn, b"counters")? {
         let counters = old_counters(old).ok_or_else(|| damaged("meta", "counters"))?;
+        tables
+            .meta
+            .put(&mut txn, CHECKPOINT_WRITERS, &counters.writer.to_le_bytes())?;
         tables.meta.put(&mut txn, b"counters", &counters.encode())?;
     }
     tables.meta.put(&mut txn, CHECKPOINT, &[0])?;
