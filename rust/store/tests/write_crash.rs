@@ -224,7 +224,10 @@ fn verify(folder: &Path, told: &Acknowledged) {
 fn verify_rebuilt(folder: &Path, told: &Acknowledged) {
     std::fs::remove_dir_all(folder.join("index")).unwrap();
     let report = rebuild(folder, 1 << 30, &mut |_, _| {}).unwrap();
-    assert_eq!(report.lost, 0, "{report:?}");
+    // Account 9's messages go: an expunge whose journal was in the lost index alone leaves a message without octets when
+    // they had a pack of their own. Nobody else's may be missing.
+    let gone = report.damaged.iter().filter(|text| text.starts_with("account 9, "));
+    assert_eq!(report.lost, gone.count() as u64, "{report:?}");
     let told = Acknowledged {
         messages: told.messages.clone(),
         queue: HashSet::new(),
