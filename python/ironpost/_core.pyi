@@ -302,7 +302,7 @@ class SmtpClient(Wire):
 class Pop3Command:
     """A command legal in the present state. `name` upper case; `arguments` are str or int as the command has them:
     USER(name) PASS(password) STAT LIST(n|None) RETR(n) DELE(n) NOOP RSET QUIT TOP(n, lines) UIDL(n|None) CAPA STLS
-    APOP is not offered. UTF8 and LANG come later."""
+    UTF8 LANG(tag|None). APOP is not offered."""
 
     __match_args__ = ("name", "arguments")
     name: str
