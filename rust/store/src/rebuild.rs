@@ -5,6 +5,7 @@
 //! old one without syncs, synced once at the end, and takes its place by renames; a crash before leaves everything as it
 //! was.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -16,7 +17,7 @@ use crate::ids::{BlobId, PackId, WriterId};
 use crate::journal::{Digest, entries, transactions};
 use crate::pack::compact::pack_of;
 use crate::pack::format::{FILE_HEADER, FOOTER, RecordKind, decode_file_header, decode_footer};
-use crate::pack::read::StoredRecord;
+use crate::pack::read::{StoredRecord, pack_path};
 use crate::pack::scan::{Found, walk};
 
 mod aside;
@@ -36,6 +37,23 @@ struct Contents {
     kind: RecordKind,
     /// No journal record follows it in its pack, nor in a later one of its writer: it may never have been told of.
     untold: bool,
+}
+
+/// Digest of a body, its pack, and where it lies there.
+type Place = (Digest, PackId, u64);
+
+impl Contents {
+    fn open(&self, packs: &Path) -> Result<StoredRecord> {
+        let file = Arc::new(File::open(pack_path(packs, self.pack))?);
+        StoredRecord::open(file, self.pack, self.offset, self.length)
+    }
+
+    /// The record, whose contents have been read and fit their digest.
+    fn verify(&self, packs: &Path) -> Result<StoredRecord> {
+        let record = self.open(packs)?;
+        record.verify()?;
+        Ok(record)
+    }
 }
 
 /// What a rebuild has made and met.
@@ -82,6 +100,7 @@ pub fn rebuild(folder: &Path, map_size: usize, watch: Watch<'_>) -> Result<Rebui
         watch(done as u64, files.len() as u64);
         scan.read(*pack, path, &mut report)?;
     }
+    scan.choose(&packs);
     watch(files.len() as u64, files.len() as u64);
     let mut state = State::default();
     // All writers' transactions in the order in which they were committed.
@@ -153,6 +172,8 @@ impl Transaction {
 #[derive(Default)]
 struct Scan {
     contents: HashMap<Digest, Contents>,
+    /// Further records with the same contents: of a second delivery, or a compaction's, which a power loss may have torn.
+    copies: HashMap<Digest, Vec<Contents>>,
     /// Digests in the order in which they were met; a blob's number is its place here, from 1.
     order: Vec<Digest>,
     journal: Vec<Transaction>,
@@ -162,7 +183,7 @@ struct Scan {
     /// Files without any record and without their own header, which hold something all the same.
     unreadable: Vec<(PackId, PathBuf)>,
     /// Bodies of shared packs behind the last journal record of their writer.
-    tails: HashMap<WriterId, Vec<Digest>>,
+    tails: HashMap<WriterId, Vec<Place>>,
 }
 
 impl Scan {
@@ -175,7 +196,7 @@ impl Scan {
             && decode_file_header(&header) == Some(pack);
         let end = sealed_length(&file, pack, length).unwrap_or(length);
         let mut damaged = Vec::new();
-        let mut untold: Vec<Digest> = Vec::new();
+        let mut untold: Vec<Place> = Vec::new();
         let mut last = FILE_HEADER as u64;
         let mut journal_octets = 0;
         walk(&file, end, |found| {
@@ -207,16 +228,14 @@ impl Scan {
                         }
                         // What its writer has put into shared packs before it has been told of, if it came to be.
                         let tail = self.tails.remove(&pack.writer()).unwrap_or_default();
-                        for digest in untold.drain(..).chain(tail) {
-                            if let Some(contents) = self.contents.get_mut(&digest) {
-                                contents.untold &= contents.pack.writer() != pack.writer();
-                            }
+                        for place in untold.drain(..).chain(tail) {
+                            self.tell(place);
                         }
                     } else {
                         let digest: Digest = std::array::from_fn(|index| header.digest[index]);
                         // A body with a pack of its own may be committed after those in packs with greater numbers.
                         if is_certain && header.sections_offset < header.data_offset {
-                            untold.push(digest);
+                            untold.push((digest, pack, at));
                         }
                         let next = self.order.len() as BlobId + 1;
                         let order = &mut self.order;
@@ -230,10 +249,13 @@ impl Scan {
                             // What is doubtful is only put where the journal names it.
                             untold: is_certain,
                         };
-                        self.contents.entry(digest).or_insert_with(|| {
-                            order.push(digest);
-                            contents
-                        });
+                        match self.contents.entry(digest) {
+                            Entry::Vacant(entry) => {
+                                order.push(digest);
+                                entry.insert(contents);
+                            }
+                            Entry::Occupied(_) => self.copies.entry(digest).or_default().push(contents),
+                        }
                     }
                 }
             }
@@ -262,6 +284,32 @@ impl Scan {
         report.packs += 1;
         report.damaged.append(&mut damaged);
         Ok(())
+    }
+
+    /// The body at this place was there before its writer last told what it had done.
+    fn tell(&mut self, (digest, pack, offset): Place) {
+        let copies = self.copies.get_mut(&digest).into_iter().flatten();
+        for contents in self.contents.get_mut(&digest).into_iter().chain(copies) {
+            contents.untold &= (contents.pack, contents.offset) != (pack, offset);
+        }
+    }
+
+    /// Where there are several records of the same contents: the first of them that can be read.
+    fn choose(&mut self, packs: &Path) {
+        for (digest, copies) in self.copies.drain() {
+            let Some(first) = self.contents.get_mut(&digest) else {
+                continue;
+            };
+            if first.verify(packs).is_ok() {
+                continue;
+            }
+            if let Some(sound) = copies.into_iter().find(|copy| copy.verify(packs).is_ok()) {
+                *first = Contents {
+                    blob: first.blob,
+                    ..sound
+                };
+            }
+        }
     }
 
     fn journal_record(&mut self, record: &Arc<JournalRecord>) -> Result<()> {

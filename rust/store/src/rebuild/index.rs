@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use heed::{Env, RwTxn, WithoutTls};
@@ -27,7 +26,6 @@ use crate::ids::{AccountId, BlobId, MailboxId, PackId, Uid};
 use crate::journal::Digest;
 use crate::opening::map_size_of;
 use crate::pack::format::RecordKind;
-use crate::pack::read::{StoredRecord, pack_path};
 use crate::pack::recover::lock_writer;
 use crate::pack::window;
 use crate::prepare::{Recipient, recipients, structure_and_card, sync_folder};
@@ -221,7 +219,8 @@ impl<'b> Builder<'b> {
             if contents.kind != RecordKind::Body || is_told {
                 continue;
             }
-            let record = match self.open(contents) {
+            // What was never answered may be torn: it is worth a line of the report, and no message.
+            let record = match contents.verify(&self.packs) {
                 Ok(record) => record,
                 Err(error) => {
                     report.damaged.push(error.to_string());
@@ -267,7 +266,7 @@ impl<'b> Builder<'b> {
                 break;
             }
             end += u64::from(contents.length);
-            if let Ok(record) = self.open(contents) {
+            if let Ok(record) = contents.verify(&self.packs) {
                 prefixes.push((*digest, recipients(record.header().account, record.hint())));
             }
         }
@@ -588,7 +587,7 @@ impl<'b> Builder<'b> {
                 self.put(self.tables.cards, &keys::blob(contents.blob), &card)?;
             } else if contents.kind == RecordKind::Prefix {
                 // One that cannot be read is marked as well: header searches then look for it.
-                let prefix = self.open(contents).and_then(|record| record.read_all());
+                let prefix = contents.open(&self.packs).and_then(|record| record.read_all());
                 let mark = card::for_prefix(&prefix.unwrap_or_else(|_| b"\r\n".to_vec()));
                 if !mark.is_empty() {
                     self.put(self.tables.cards, &keys::blob(contents.blob), &mark)?;
@@ -601,14 +600,9 @@ impl<'b> Builder<'b> {
         Ok(())
     }
 
-    fn open(&self, contents: &Contents) -> Result<StoredRecord> {
-        let file = Arc::new(File::open(pack_path(&self.packs, contents.pack))?);
-        StoredRecord::open(file, contents.pack, contents.offset, contents.length)
-    }
-
     /// The index card of a body: as its record has it, or made anew.
     fn card(&self, contents: &Contents) -> Result<Vec<u8>> {
-        let record = self.open(contents)?;
+        let record = contents.open(&self.packs)?;
         if card::Card::decode(record.card()).is_some() {
             return Ok(card::for_index(record.card()));
         }
