@@ -364,6 +364,8 @@ class Command:
     RENAME: (old: str, new: str)
     LIST: (ListArguments,)    LSUB: (reference: str, pattern: str)
     STATUS: (mailbox: str, items: tuple[str, ...])      upper case
+    GETQUOTA: (root: str,)                             GETQUOTAROOT: (mailbox: str,)
+    SETQUOTA: (root: str, limits: tuple[tuple[str, int], ...])
     APPEND: () after its AppendBegin ... BodyEnd
     SEARCH, UID SEARCH: (program: SearchProgram,)
     FETCH, UID FETCH: (set: SequenceSet, items: FetchItems)
@@ -450,6 +452,10 @@ class ImapServer(Wire):
     def untagged_list(self, name: str, attributes: Sequence[str], mailbox: str, extended: str = "") -> None:
         """LIST or LSUB line; the name is quoted and encoded as the client has enabled. The separator is "/"."""
     def untagged_status(self, mailbox: str, items: Sequence[tuple[str, int]]) -> None: ...
+    def untagged_quota(self, root: str, resources: Sequence[tuple[str, int, int]]) -> None:
+        """QUOTA line (RFC 9208 §4.2.1): name, usage and limit of each resource; one at least."""
+    def untagged_quota_root(self, mailbox: str, roots: Sequence[str]) -> None:
+        """QUOTAROOT line (RFC 9208 §4.2.2)."""
     def untagged_id(self, fields: Sequence[tuple[str, str]]) -> None: ...
     def append_output(self, rendered: bytes) -> None:
         """Complete response lines that the store has rendered."""
@@ -939,6 +945,7 @@ class Store:
         self, account: int
     ) -> int: ...  # -> ticket: list[MailboxInfo]; makes the account's INBOX when new
     def mailbox(self, account: int, name: str) -> int: ...  # -> ticket: MailboxInfo or NotFound
+    def deleted_octets(self, mailbox: int) -> int: ...  # by id; -> ticket: int, octets of its \\Deleted messages
     def open_view(self, account: int, name: str, read_only: bool) -> int:  # -> ticket: MailboxView
         """Not read_only claims \\Recent."""
     def refresh(self, view: MailboxView, *, expunges: bool, uids: bool = False) -> int:

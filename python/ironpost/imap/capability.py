@@ -33,6 +33,10 @@ _AFTER_LOGIN = (
     "ESEARCH",
     "SEARCHRES",
     "BINARY",
+    # RFC 9208; not QUOTASET: limits are set by the administrator alone.
+    "QUOTA",
+    "QUOTA=RES-STORAGE",
+    "QUOTA=RES-MESSAGE",
 )
 
 # What ENABLE may switch on (RFC 5161).
@@ -51,6 +55,6 @@ def before_login(*, starttls: bool, login_allowed: bool) -> str:
     return " ".join(names)
 
 
-def authenticated() -> str:
-    """The list after authentication."""
-    return " ".join(_ALWAYS + _AFTER_LOGIN)
+def authenticated(*, append_limit: int) -> str:
+    """The list after authentication. `append_limit`: octets of a message at most, the same in all mailboxes (RFC 7889)."""
+    return " ".join((*_ALWAYS, *_AFTER_LOGIN, f"APPENDLIMIT={append_limit}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .commands import append, authenticate, idle, listing, mailbox, message, selection
+from .commands import append, authenticate, idle, listing, mailbox, message, quota, selection
 
 __all__ = ["HANDLERS"]
 
@@ -24,6 +24,8 @@ HANDLERS: dict[str, Handler] = {
     "EXAMINE": selection.select,
     "EXPUNGE": message.expunge,
     "FETCH": message.fetch,
+    "GETQUOTA": quota.get_quota,
+    "GETQUOTAROOT": quota.get_quota_root,
     "ID": authenticate.identify,
     "IDLE": idle.begin,
     "LIST": listing.list_,
@@ -36,6 +38,7 @@ HANDLERS: dict[str, Handler] = {
     "RENAME": mailbox.rename,
     "SEARCH": message.search,
     "SELECT": selection.select,
+    "SETQUOTA": quota.set_quota,
     "STARTTLS": authenticate.starttls,
     "STATUS": mailbox.status,
     "STORE": message.store,

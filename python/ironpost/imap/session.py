@@ -106,7 +106,7 @@ class Session:
     def capabilities(self) -> str:
         """The list for the present state."""
         if self.account is not None:
-            return capability.authenticated()
+            return capability.authenticated(append_limit=self.context.config.limits.message_octets_max)
         return capability.before_login(
             starttls=not self.wire.secure and self.context.certificates.current is not None,
             login_allowed=self.login_allowed,

@@ -154,6 +154,14 @@ wire_class! {
             self.wire.core(|core| core.untagged_status(mailbox, &items))
         }
 
+        fn untagged_quota(&mut self, root: &str, resources: Vec<(String, u64, u64)>) -> PyResult<()> {
+            self.wire.core(|core| core.untagged_quota(root, &resources))
+        }
+
+        fn untagged_quota_root(&mut self, mailbox: &str, roots: Vec<String>) -> PyResult<()> {
+            self.wire.core(|core| core.untagged_quota_root(mailbox, &roots))
+        }
+
         fn untagged_id(&mut self, fields: Vec<(String, String)>) -> PyResult<()> {
             self.wire.core(|core| {
                 core.untagged_id(&fields);
@@ -353,6 +361,8 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
             (set, mode, silent, tuple(py, flags)?).into_pyobject(py)
         }
         Arguments::Copy { set, mailbox } => (SequenceSet { inner: set }.into_py_any(py)?, mailbox).into_pyobject(py),
+        Arguments::QuotaRoot(root) => (root,).into_pyobject(py),
+        Arguments::SetQuota { root, limits } => (root, tuple(py, limits)?).into_pyobject(py),
         Arguments::Set(set) => (SequenceSet { inner: set }.into_py_any(py)?,).into_pyobject(py),
     }
 }

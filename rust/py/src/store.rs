@@ -492,6 +492,10 @@ impl Store {
         self.read_account(account, reader::mailbox(account, name))
     }
 
+    fn deleted_octets(&self, mailbox: u32) -> PyResult<Ticket> {
+        self.read(reader::deleted_octets(mailbox))
+    }
+
     fn open_view(&self, account: u32, name: String, read_only: bool) -> PyResult<Ticket> {
         self.read_account(account, reader::open_view(account, name, read_only))
     }

@@ -14,6 +14,7 @@ use super::lexer::Lexer;
 use super::literal::Meter;
 use super::mailbox_name::NameEncoding;
 use super::response;
+use super::response_quota;
 use super::state::{Append, Phase, State, Step};
 use crate::body::BodySink;
 use crate::buffer::Buffer;
@@ -432,6 +433,20 @@ impl ImapServer {
         items: &[(Item, u64)],
     ) -> Result<(), LocalMisuse> {
         response::mailbox_status(&mut self.output, mailbox, items, self.encoding)
+    }
+
+    /// A QUOTA line: resources with usage and limit.
+    pub fn untagged_quota<Name: AsRef<str>>(
+        &mut self,
+        root: &str,
+        resources: &[(Name, u64, u64)],
+    ) -> Result<(), LocalMisuse> {
+        response_quota::quota(&mut self.output, root, resources)
+    }
+
+    /// A QUOTAROOT line.
+    pub fn untagged_quota_root<Root: AsRef<str>>(&mut self, mailbox: &str, roots: &[Root]) -> Result<(), LocalMisuse> {
+        response_quota::quota_root(&mut self.output, mailbox, roots, self.encoding)
     }
 
     /// An ID line.
