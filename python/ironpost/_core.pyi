@@ -366,7 +366,7 @@ class Command:
     STATUS: (mailbox: str, items: tuple[str, ...])      upper case
     GETQUOTA: (root: str,)                             GETQUOTAROOT: (mailbox: str,)
     SETQUOTA: (root: str, limits: tuple[tuple[str, int], ...])
-    APPEND: () after its AppendBegin ... BodyEnd
+    APPEND: () after its AppendBegin ... BodyEnd, which come several times for several messages
     SEARCH, UID SEARCH: (program: SearchProgram,)
     FETCH, UID FETCH: (set: SequenceSet, items: FetchItems)
     STORE, UID STORE: (set: SequenceSet, mode: str "+" "-" "=", silent: bool, flags: tuple[str, ...])
@@ -855,6 +855,10 @@ class Store:
         internal_zone: int = 0,
     ) -> int:  # -> ticket: StoredMessage; NotFound when there is no such mailbox
         ...
+    def append_all(
+        self, account: int, mailbox: str, messages: Sequence[tuple[Sink, Sequence[str], float | None, int]]
+    ) -> int:  # -> ticket: StoredMessage of the first, the others have the UIDs behind it
+        """APPEND of several: (sink, flags, internal date, zone) each. All of them or none, in one transaction."""
     def create_mailbox(self, account: int, name: str, special_use: str = "") -> int: ...  # -> ticket: MailboxInfo
     def delete_mailbox(self, account: int, name: str) -> int: ...  # -> ticket: None
     def rename_mailbox(self, account: int, old: str, new: str) -> int: ...  # -> ticket: None; INBOX moves its messages

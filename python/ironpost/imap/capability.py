@@ -33,6 +33,7 @@ _AFTER_LOGIN = (
     "ESEARCH",
     "SEARCHRES",
     "BINARY",
+    "MULTIAPPEND",
     # RFC 9208; not QUOTASET: limits are set by the administrator alone.
     "QUOTA",
     "QUOTA=RES-STORAGE",

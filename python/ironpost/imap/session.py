@@ -213,7 +213,7 @@ class Session:
         self.bad_commands += 1
         if self.append is not None:
             # What followed the literal was not the command's end: nothing is stored.
-            self.append.sink.discard()
+            self.append.discard()
             self.append = None
         if self.idle_tag is not None:
             # Whatever is not DONE ends the IDLE without an answer to guess at (RFC 2177).
@@ -291,7 +291,7 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
     finally:
         context.hints.unsubscribe(session)
         if session.append is not None:
-            session.append.sink.discard()
+            session.append.discard()
         await stream.close()
 
 

@@ -6,7 +6,7 @@
 
 use super::command::{self, Arguments, Command, Context};
 use super::command_auth::decode_base64;
-use super::command_message::append_head;
+use super::command_message::{AppendHead, append_head, append_message};
 use super::event::{AppendBegin, Event, ImapBad};
 use super::fault::{BadKind, Fault};
 use super::framer::{Framed, Framer, LiteralHead, tag_of};
@@ -20,6 +20,8 @@ use crate::body::BodySink;
 use crate::buffer::Buffer;
 use crate::error::LocalMisuse;
 use crate::{Core, Next};
+
+const TOO_BIG: Fault = Fault::new(BadKind::TooBig, "the literal is too big");
 
 /// Limits of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -281,36 +283,28 @@ impl ImapServer {
 
     /// Looks at what has come of the command, so that nothing is asked for that would be refused anyway.
     fn judge_literal(&mut self, head: usize, literal: LiteralHead) -> Result<Option<AppendBegin>, Fault> {
-        const TOO_BIG: Fault = Fault::new(BadKind::TooBig, "the literal is too big");
+        let begun = self.buffer.bytes().get(..head).unwrap_or_default();
+        if let Step::AppendTail(append) = self.state.step() {
+            // RFC 3502 §6.3.11: behind one message another may follow.
+            let mut lexer = Lexer::new(begun);
+            if append.wrapped {
+                lexer.expect(b')', "expected )")?;
+            }
+            let message = append_message(&mut lexer)?;
+            let (tag, mailbox) = (append.tag.clone(), append.mailbox.clone());
+            return self.append_begin(tag, mailbox, message, literal).map(Some);
+        }
         if *self.state.step() != Step::Command {
             return Err(Fault::syntax("no literal is expected here"));
         }
-        let begun = self.buffer.bytes().get(..head).unwrap_or_default();
         // Only the first words, however many literals a command has: the whole is read once, at its end.
         let mut lexer = Lexer::new(begun);
         let (tag, row) = command::identify(&mut lexer, self.state.phase())?;
         if row.name == "APPEND"
-            && let Some(append) = append_head(&mut lexer, &self.context())?
+            && let Some((mailbox, message)) = append_head(&mut lexer, &self.context())?
         {
-            if literal.length > self.settings.append_octets_max {
-                return Err(TOO_BIG);
-            }
-            let begin = AppendBegin {
-                tag: tag.to_owned(),
-                mailbox: append.mailbox,
-                flags: append.flags,
-                internal_date: append.internal_date,
-                size: literal.length,
-                synchronising: literal.synchronising,
-                binary: literal.binary,
-            };
-            self.state.append_given(Append {
-                tag: begin.tag.clone(),
-                remaining: literal.length,
-                synchronising: literal.synchronising,
-                wrapped: append.wrapped,
-            });
-            return Ok(Some(begin));
+            let tag = tag.to_owned();
+            return self.append_begin(tag, mailbox, message, literal).map(Some);
         }
         if literal.binary {
             return Err(Fault::syntax("no literal8 is expected here"));
@@ -320,6 +314,35 @@ impl ImapServer {
         } else {
             Err(TOO_BIG)
         }
+    }
+
+    /// A message literal is announced.
+    fn append_begin(
+        &mut self,
+        tag: String,
+        mailbox: String,
+        message: AppendHead,
+        literal: LiteralHead,
+    ) -> Result<AppendBegin, Fault> {
+        if literal.length > self.settings.append_octets_max {
+            return Err(TOO_BIG);
+        }
+        self.state.append_given(Append {
+            tag: tag.clone(),
+            mailbox: mailbox.clone(),
+            remaining: literal.length,
+            synchronising: literal.synchronising,
+            wrapped: message.wrapped,
+        });
+        Ok(AppendBegin {
+            tag,
+            mailbox,
+            flags: message.flags,
+            internal_date: message.internal_date,
+            size: literal.length,
+            synchronising: literal.synchronising,
+            binary: literal.binary,
+        })
     }
 
     /// Lets the message literal come.

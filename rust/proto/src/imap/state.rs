@@ -48,6 +48,8 @@ impl Allowed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Append {
     pub(super) tag: String,
+    /// Where to; all messages of one APPEND go there.
+    pub(super) mailbox: String,
     /// Octets of the literal not read yet.
     pub(super) remaining: u64,
     pub(super) synchronising: bool,
