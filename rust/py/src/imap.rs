@@ -228,6 +228,28 @@ wire_class! {
             self.wire.start_tls(config, |core| core.start_tls(tag, text))
         }
 
+        fn start_deflate(&mut self) -> PyResult<bool> {
+            self.wire.enter(|wire| Ok::<_, Fault>(wire.start_deflate()))
+        }
+
+        fn inflate(&mut self) -> PyResult<bool> {
+            self.wire.enter(|wire| Ok::<_, Fault>(wire.inflate()))
+        }
+
+        #[getter]
+        fn compressed(&self) -> bool {
+            self.wire.look_wire().compressed()
+        }
+
+        #[getter]
+        fn deflate_broken(&self) -> bool {
+            self.wire.look_wire().deflate_broken()
+        }
+
+        fn unauthenticated(&mut self) -> PyResult<()> {
+            self.wire.core(Server::unauthenticated)
+        }
+
         fn enable_utf8(&mut self) -> PyResult<()> {
             self.wire.core(|core| {
                 core.enable_utf8();
@@ -361,6 +383,7 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
             (set, mode, silent, tuple(py, flags)?).into_pyobject(py)
         }
         Arguments::Copy { set, mailbox } => (SequenceSet { inner: set }.into_py_any(py)?, mailbox).into_pyobject(py),
+        Arguments::Compress(algorithm) => (algorithm,).into_pyobject(py),
         Arguments::QuotaRoot(root) => (root,).into_pyobject(py),
         Arguments::SetQuota { root, limits } => (root, tuple(py, limits)?).into_pyobject(py),
         Arguments::Set(set) => (SequenceSet { inner: set }.into_py_any(py)?,).into_pyobject(py),

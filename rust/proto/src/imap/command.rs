@@ -2,7 +2,7 @@
 //!
 //! A new command is one row here and one function in its family's file.
 
-use super::command_auth::{authenticate, enable, id, login};
+use super::command_auth::{authenticate, compress, enable, id, login};
 use super::command_mailbox::{create, examine_or_select, list, lsub, mailbox, rename, status};
 use super::command_message::{append, copy, fetch, search, store, uid_expunge};
 use super::command_quota::{get_quota, set_quota};
@@ -55,6 +55,8 @@ pub enum Arguments {
         /// Parameters in upper case (RFC 4466).
         parameters: Vec<String>,
     },
+    /// COMPRESS (RFC 4978): the algorithm in upper case.
+    Compress(String),
     /// CREATE.
     Create {
         /// Without a final separator.
@@ -219,6 +221,8 @@ pub static COMMANDS: &[Row] = &[
     row("GETQUOTA", Allowed::Authenticated, get_quota),
     row("SETQUOTA", Allowed::Authenticated, set_quota),
     row("ENABLE", Allowed::Authenticated, enable),
+    row("COMPRESS", Allowed::Authenticated, compress),
+    row("UNAUTHENTICATE", Allowed::Authenticated, nothing),
     row("CAPABILITY", Allowed::Always, nothing),
     row("ID", Allowed::Always, id),
     row("LOGIN", Allowed::NotAuthenticated, login),

@@ -502,6 +502,15 @@ impl ImapServer {
         self.state.authenticated()
     }
 
+    /// UNAUTHENTICATE succeeded: everything is as before login and nothing is enabled (RFC 8437 §2); the tagged OK is given
+    /// apart.
+    pub fn unauthenticated(&mut self) -> Result<(), LocalMisuse> {
+        self.state.unauthenticated()?;
+        self.encoding = NameEncoding::ModifiedUtf7;
+        self.rev2 = false;
+        Ok(())
+    }
+
     /// A mailbox is selected.
     pub fn selected(&mut self, _read_only: bool) -> Result<(), LocalMisuse> {
         self.state.selected()

@@ -298,6 +298,21 @@ impl State {
         Ok(())
     }
 
+    /// UNAUTHENTICATE: back to before login, from wherever after it.
+    pub(super) fn unauthenticated(&mut self) -> Result<(), LocalMisuse> {
+        if !matches!(
+            self.step,
+            Step::Answer {
+                name: "UNAUTHENTICATE",
+                ..
+            }
+        ) {
+            return self.misuse("unauthenticated");
+        }
+        self.phase = Phase::NotAuthenticated;
+        Ok(())
+    }
+
     /// A mailbox is selected.
     pub(super) fn selected(&mut self) -> Result<(), LocalMisuse> {
         if !Allowed::Authenticated.allows(self.phase) {
