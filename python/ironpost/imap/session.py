@@ -106,7 +106,9 @@ class Session:
     def capabilities(self) -> str:
         """The list for the present state."""
         if self.account is not None:
-            return capability.authenticated()
+            return capability.authenticated(
+                append_limit=self.context.config.limits.message_octets_max, compressed=self.wire.compressed
+            )
         return capability.before_login(
             starttls=not self.wire.secure and self.context.certificates.current is not None,
             login_allowed=self.login_allowed,
@@ -146,6 +148,10 @@ class Session:
 
     async def _read(self) -> None:
         await self.stream.drain(self.wire, timeouts.IMAP_WRITE)
+        if self.wire.inflate():
+            # The next piece of what has come compressed; others get their turn first, as after a read.
+            await trio.lowlevel.checkpoint()
+            return
         if self.account is None:
             limit = timeouts.IMAP_LOGIN
         elif self.append is not None:
@@ -191,6 +197,8 @@ class Session:
                 self._bad(tag, kind, text, forgets)
             case _core.Closed(reason):
                 self.closing = True
+                if self.wire.deflate_broken:
+                    self.wire.respond("*", "BYE", "", "what came is not compressed data")
                 self.log.debug("imap closed", reason=reason)
             case _:
                 raise _core.InternalError(f"unknown IMAP event {event!r}")
@@ -213,7 +221,7 @@ class Session:
         self.bad_commands += 1
         if self.append is not None:
             # What followed the literal was not the command's end: nothing is stored.
-            self.append.sink.discard()
+            self.append.discard()
             self.append = None
         if self.idle_tag is not None:
             # Whatever is not DONE ends the IDLE without an answer to guess at (RFC 2177).
@@ -291,7 +299,7 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
     finally:
         context.hints.unsubscribe(session)
         if session.append is not None:
-            session.append.sink.discard()
+            session.append.discard()
         await stream.close()
 
 

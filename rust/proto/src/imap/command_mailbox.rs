@@ -5,7 +5,7 @@ use super::fault::{BadKind, Fault};
 use super::lexer::Lexer;
 use super::mailbox_name::{SEPARATOR, decode_name, decode_pattern};
 
-/// STATUS items (RFC 9051 §6.3.11, RFC 3501 §6.3.10, RFC 8438); an extension adds its own.
+/// STATUS items (RFC 9051 §6.3.11, RFC 3501 §6.3.10, RFC 8438, RFC 7889, RFC 9208); an extension adds its own.
 const STATUS_ITEMS: &[&str] = &[
     "MESSAGES",
     "UIDNEXT",
@@ -14,6 +14,8 @@ const STATUS_ITEMS: &[&str] = &[
     "DELETED",
     "SIZE",
     "RECENT",
+    "APPENDLIMIT",
+    "DELETED-STORAGE",
 ];
 
 /// Parameters of SELECT and EXAMINE (RFC 4466 §2.4); extensions such as CONDSTORE add theirs.
