@@ -35,6 +35,7 @@ _AFTER_LOGIN = (
     "BINARY",
     "MULTIAPPEND",
     "UNAUTHENTICATE",
+    "PREVIEW",
     # RFC 9208; not QUOTASET: limits are set by the administrator alone.
     "QUOTA",
     "QUOTA=RES-STORAGE",

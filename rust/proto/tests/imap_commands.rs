@@ -65,6 +65,42 @@ fn every_command_is_refused_where_it_is_not_allowed() {
     }
 }
 
+/// RFC 8970 §6.
+#[test]
+fn preview_with_and_without_lazy() {
+    let items = |line: &str| match parse(line) {
+        Ok((_, Arguments::Fetch { items, .. })) => Ok(items),
+        Ok(other) => panic!("{other:?}"),
+        Err(kind) => Err(kind),
+    };
+    for line in [
+        "FETCH 1 PREVIEW",
+        "FETCH 1 (preview)",
+        "FETCH 1 PREVIEW (lazy)",
+        "FETCH 1 (PREVIEW (LAZY))",
+    ] {
+        assert_eq!(items(line), Ok(vec![FetchAttribute::Preview]), "{line}");
+    }
+    assert_eq!(
+        items("FETCH 1 (UID PREVIEW (LAZY) FLAGS)"),
+        Ok(vec![
+            FetchAttribute::Uid,
+            FetchAttribute::Preview,
+            FetchAttribute::Flags
+        ])
+    );
+    for bad in [
+        "PREVIEW (FUZZY)",
+        "PREVIEW ()",
+        "(PREVIEW (LAZY)",
+        "PREVIEW LAZY",
+        "PREVIEW (LAZY LAZY)",
+        "PREVIEW[]",
+    ] {
+        assert_eq!(items(&format!("FETCH 1 {bad}")), Err(BadKind::Syntax), "{bad}");
+    }
+}
+
 #[test]
 fn quotas_and_compression() {
     let root = |name: &str| Ok(("GETQUOTA", Arguments::QuotaRoot(text(name))));
