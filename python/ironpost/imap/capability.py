@@ -33,10 +33,13 @@ _AFTER_LOGIN = (
     "ESEARCH",
     "SEARCHRES",
     "BINARY",
+    "CONDSTORE",
+    "QRESYNC",
+    "OBJECTID",
 )
 
 # What ENABLE may switch on (RFC 5161).
-ENABLEABLE = frozenset({"IMAP4REV2"})
+ENABLEABLE = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC"})
 
 
 def before_login(*, starttls: bool, login_allowed: bool) -> str:

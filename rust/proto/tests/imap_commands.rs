@@ -159,6 +159,7 @@ fn select_create_and_names() {
             Arguments::Select {
                 mailbox: text(mailbox),
                 parameters: vec![],
+                resync: None,
             },
         ))
     };
@@ -170,7 +171,13 @@ fn select_create_and_names() {
         select("SELECT", "\u{53f0}\u{5317}/\u{65e5}\u{672c}\u{8a9e}")
     );
     assert_eq!(parse("SELECT a&b"), Err(BadKind::MailboxName));
-    assert_eq!(parse("SELECT x (CONDSTORE)"), Err(BadKind::Syntax));
+    assert_eq!(parse("SELECT x (CONDSTORE"), Err(BadKind::Syntax));
+    assert_eq!(parse("SELECT x (ANNOTATE)"), Err(BadKind::Syntax));
+    let Ok((_, Arguments::Select { parameters, resync, .. })) = parse("SELECT x (condstore QRESYNC (7 9 1:3))") else {
+        panic!("SELECT with parameters")
+    };
+    assert_eq!(parameters, ["CONDSTORE"]);
+    assert_eq!(resync.map(|resync| (resync.uid_validity, resync.modseq)), Some((7, 9)));
     assert_eq!(parse("SELECT"), Err(BadKind::Syntax));
     assert_eq!(parse("SELECT a b"), Err(BadKind::Syntax));
     assert_eq!(parse("SELECT *"), Err(BadKind::Syntax));
@@ -301,7 +308,7 @@ fn status_items() {
 #[test]
 fn fetch_and_search() {
     let (name, arguments) = parse("FETCH 2:4 (FLAGS BODY[HEADER.FIELDS (DATE FROM)])").unwrap();
-    let Arguments::Fetch { set, items } = arguments else {
+    let Arguments::Fetch { set, items, .. } = arguments else {
         panic!("{arguments:?}")
     };
     assert_eq!((name, set.to_string().as_str(), items.len()), ("FETCH", "2:4", 2));
@@ -343,6 +350,7 @@ fn store_copy_move_expunge() {
         mode,
         silent,
         flags,
+        unchanged_since,
     } = arguments
     else {
         panic!("{arguments:?}")
@@ -352,6 +360,7 @@ fn store_copy_move_expunge() {
         ("UID STORE", "2:4", StoreMode::Add, true)
     );
     assert_eq!(flags, ["\\Deleted", "$Forwarded"]);
+    assert_eq!(unchanged_since, None);
     for (line, expected) in [
         ("STORE 1 FLAGS ()", StoreMode::Replace),
         ("STORE 1 -FLAGS \\Seen", StoreMode::Remove),
@@ -404,6 +413,7 @@ fn names_are_utf8_once_it_is_enabled() {
             Arguments::Select {
                 mailbox: text(mailbox),
                 parameters: vec![],
+                resync: None,
             },
         ))
     };

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ... import __version__
 from ...errors import AuthenticationBusy, AuthenticationFailed, SaslError, TooManyFailures
 from ...identity import sasl
+from .. import sync
 from ..capability import ENABLEABLE
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ async def enable(session: Session, tag: str, name: str, wanted: tuple[str, ...])
         session.wire.enable_rev2()
         if session.view is not None:
             session.view.hide_recent()
+    if "CONDSTORE" in enabled:
+        sync.enable_modseqs(session)
+    if "QRESYNC" in enabled:
+        sync.enable_vanished(session)
     session.wire.untagged("ENABLED" + "".join(f" {entry}" for entry in enabled).replace("IMAP4REV2", "IMAP4rev2"))
     await session.finish(tag, name)
 

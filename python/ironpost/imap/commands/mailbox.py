@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ... import _core
+from .. import sync
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -19,15 +20,18 @@ _STATUS = {
     "DELETED": "deleted",
     "SIZE": "size",
     "RECENT": "recent",
+    "HIGHESTMODSEQ": "highest_modseq",
+    "MAILBOXID": "id",
 }
 
 
 async def create(session: Session, tag: str, name: str, mailbox: str, special_use: str | None) -> None:
     """CREATE, with USE (RFC 6154 §3). A trailing separator only declares that names will follow (RFC 9051 §6.3.4)."""
-    await session.store.call(
+    made = await session.store.call(
         session.store.core.create_mailbox(session.account_id, mailbox.removesuffix("/"), special_use or ""), write=True
     )
-    await session.finish(tag, name)
+    # RFC 8474 §4.1
+    await session.finish(tag, name, f"MAILBOXID ({sync.mailbox_id(made.id, made.uid_validity)})")
 
 
 async def delete(session: Session, tag: str, name: str, mailbox: str) -> None:
@@ -52,7 +56,13 @@ async def subscribe(session: Session, tag: str, name: str, mailbox: str) -> None
 
 def send_status(session: Session, info: _core.MailboxInfo, items: tuple[str, ...]) -> None:
     """The STATUS line of a mailbox."""
-    session.wire.untagged_status(info.name, [(item, getattr(info, _STATUS[item])) for item in items])
+    if "HIGHESTMODSEQ" in items:
+        sync.enable_modseqs(session)
+    values: list[tuple[str, int | str]] = [(item, getattr(info, _STATUS[item])) for item in items]
+    if "MAILBOXID" in items:
+        named = sync.mailbox_id(info.id, info.uid_validity)
+        values = [(item, named if item == "MAILBOXID" else value) for item, value in values]
+    session.wire.untagged_status(info.name, values)
 
 
 async def status(session: Session, tag: str, name: str, mailbox: str, items: tuple[str, ...]) -> None:
