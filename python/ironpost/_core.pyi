@@ -302,7 +302,7 @@ class SmtpClient(Wire):
 class Pop3Command:
     """A command legal in the present state. `name` upper case; `arguments` are str or int as the command has them:
     USER(name) PASS(password) STAT LIST(n|None) RETR(n) DELE(n) NOOP RSET QUIT TOP(n, lines) UIDL(n|None) CAPA STLS
-    APOP is not offered. UTF8 and LANG come later."""
+    UTF8 LANG(tag|None). APOP is not offered."""
 
     __match_args__ = ("name", "arguments")
     name: str
@@ -376,7 +376,9 @@ class Command:
     RENAME: (old: str, new: str)
     LIST: (ListArguments,)    LSUB: (reference: str, pattern: str)
     STATUS: (mailbox: str, items: tuple[str, ...])      upper case
-    APPEND: () after its AppendBegin ... BodyEnd
+    GETQUOTA: (root: str,)                             GETQUOTAROOT: (mailbox: str,)
+    SETQUOTA: (root: str, limits: tuple[tuple[str, int], ...])
+    APPEND: () after its AppendBegin ... BodyEnd, which come several times for several messages
     SEARCH, UID SEARCH: (program: SearchProgram,)
     FETCH, UID FETCH: (set: SequenceSet, items: FetchItems)
     STORE, UID STORE: (set: SequenceSet, mode: str "+" "-" "=", silent: bool, flags: tuple[str, ...],
@@ -464,6 +466,10 @@ class ImapServer(Wire):
         """LIST or LSUB line; the name is quoted and encoded as the client has enabled. The separator is "/"."""
     def untagged_status(self, mailbox: str, items: Sequence[tuple[str, int | str]]) -> None:
         """Numbers, and object identifiers, which get their parentheses here."""
+    def untagged_quota(self, root: str, resources: Sequence[tuple[str, int, int]]) -> None:
+        """QUOTA line (RFC 9208 §4.2.1): name, usage and limit of each resource; one at least."""
+    def untagged_quota_root(self, mailbox: str, roots: Sequence[str]) -> None:
+        """QUOTAROOT line (RFC 9208 §4.2.2)."""
     def untagged_id(self, fields: Sequence[tuple[str, str]]) -> None: ...
     def append_output(self, rendered: bytes) -> None:
         """Complete response lines that the store has rendered."""
@@ -476,6 +482,17 @@ class ImapServer(Wire):
     def feed_sink(self, sink: Sink) -> bool: ...
     def discard_body(self) -> None: ...
     def authenticated(self) -> None: ...
+    def unauthenticated(self) -> None:
+        """UNAUTHENTICATE (RFC 8437): before login again, nothing is enabled; the tagged OK is given apart."""
+    def start_deflate(self) -> bool:
+        """Both directions are compressed behind what is queued (RFC 4978). False when they are already."""
+    def inflate(self) -> bool:
+        """The core gets the next 32 KiB of what has come compressed; False when there is nothing and a read is due."""
+    @property
+    def compressed(self) -> bool: ...
+    @property
+    def deflate_broken(self) -> bool:
+        """The peer has sent what is no DEFLATE; the core closes."""
     def selected(self, read_only: bool) -> None: ...
     def unselected(self) -> None: ...
     def begin_idle(self) -> None:
@@ -867,6 +884,10 @@ class Store:
         internal_zone: int = 0,
     ) -> int:  # -> ticket: StoredMessage; NotFound when there is no such mailbox
         ...
+    def append_all(
+        self, account: int, mailbox: str, messages: Sequence[tuple[Sink, Sequence[str], float | None, int]]
+    ) -> int:  # -> ticket: StoredMessage of the first, the others have the UIDs behind it
+        """APPEND of several: (sink, flags, internal date, zone) each. All of them or none, in one transaction."""
     def create_mailbox(self, account: int, name: str, special_use: str = "") -> int: ...  # -> ticket: MailboxInfo
     def delete_mailbox(self, account: int, name: str) -> int: ...  # -> ticket: None
     def rename_mailbox(self, account: int, old: str, new: str) -> int: ...  # -> ticket: None; INBOX moves its messages
@@ -966,6 +987,7 @@ class Store:
         self, account: int
     ) -> int: ...  # -> ticket: list[MailboxInfo]; makes the account's INBOX when new
     def mailbox(self, account: int, name: str) -> int: ...  # -> ticket: MailboxInfo or NotFound
+    def deleted_octets(self, mailbox: int) -> int: ...  # by id; -> ticket: int, octets of its \\Deleted messages
     def open_view(self, account: int, name: str, read_only: bool) -> int:  # -> ticket: MailboxView
         """Not read_only claims \\Recent."""
     def refresh(self, view: MailboxView, *, expunges: bool, uids: bool = False) -> int:

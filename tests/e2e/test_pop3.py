@@ -107,4 +107,24 @@ def test_capabilities(running: Server) -> None:
     capabilities = client.capa()
     for name in ("TOP", "UIDL", "STLS", "PIPELINING", "RESP-CODES", "USER", "SASL"):
         assert name in capabilities
+    assert capabilities["EXPIRE"] == ["NEVER"]
+    assert capabilities["UTF8"] == ["USER"]
+    client.quit()
+
+
+def test_utf8_and_languages(running: Server, user: str) -> None:
+    message = "From: bürger@remote.test\r\nSubject: Grüße\r\n\r\nschön\r\n"
+    running.deliver(message.encode(), user)
+    client = running.pop3(None)
+    client.utf8()
+    assert client._longcmd("LANG")[1] == [b"en English", b"i-default English"]
+    assert client._shortcmd("LANG EN").startswith(b"+OK en ")
+    assert client._shortcmd("LANG *").startswith(b"+OK en ")
+    with pytest.raises(poplib.error_proto, match="not spoken"):
+        client._shortcmd("LANG tlh")
+    client.user(f"{user}@{DOMAIN}")
+    client.pass_(PASSWORD)
+    assert "Subject: Grüße".encode() in client.retr(1)[1]
+    with pytest.raises(poplib.error_proto):
+        client.utf8()
     client.quit()

@@ -171,3 +171,31 @@ def test_a_reload_changes_limits_and_second_chances_survive_a_restart(tmp_path: 
         assert "recovered" in command(server, "mailbox", "recover", f"bob@{DOMAIN}", "--mailbox", "INBOX")
         with server.imap("bob") as client:
             assert messages(client) >= 2
+
+
+def test_imap_shows_the_limits_of_account_and_domain(running: Server, user: str) -> None:
+    """RFC 9208 §4.1.1, §4.1.2, §4.2: roots, resources and usage."""
+    address = f"{user}@{DOMAIN}"
+    command(running, "quota", "set", address, "--octets", "100 KiB", "--messages", "7")
+    with running.imap(user) as client:
+        assert client.append("INBOX", None, None, MESSAGE)[0] == "OK"
+        assert client.getquotaroot("INBOX") == (
+            "OK",
+            [[f'"INBOX" "{address}"'.encode()], [f'"{address}" (STORAGE 1 100 MESSAGE 1 7)'.encode()]],
+        )
+        assert client.getquota(address) == ("OK", [f'"{address}" (STORAGE 1 100 MESSAGE 1 7)'.encode()])
+        # A domain without limits is no root, and what its accounts hold together is nobody's business.
+        assert client.getquota(DOMAIN)[0] == "NO"
+        assert client.getquota(f"other.{address}")[0] == "NO"
+        assert client.setquota(address, "(STORAGE 1)")[0] == "NO"
+        command(running, "quota", "set", address, "--octets", "none")
+        command(running, "quota", "set", DOMAIN, "--messages", "100000")
+        try:
+            status, (roots, quotas) = client.getquotaroot("Sent")
+            assert (status, roots) == ("OK", [f'"Sent" "{address}" "{DOMAIN}"'.encode()])
+            assert quotas[0] == f'"{address}" (MESSAGE 1 7)'.encode()
+            assert quotas[1].startswith(f'"{DOMAIN}" (MESSAGE '.encode())
+            assert quotas[1].endswith(b" 100000)")
+            assert client.getquota(DOMAIN)[1] == [quotas[1]]
+        finally:
+            command(running, "quota", "set", DOMAIN, "--messages", "default")

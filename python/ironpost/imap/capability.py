@@ -36,6 +36,13 @@ _AFTER_LOGIN = (
     "CONDSTORE",
     "QRESYNC",
     "OBJECTID",
+    "MULTIAPPEND",
+    "UNAUTHENTICATE",
+    "PREVIEW",
+    # RFC 9208; not QUOTASET: limits are set by the administrator alone.
+    "QUOTA",
+    "QUOTA=RES-STORAGE",
+    "QUOTA=RES-MESSAGE",
 )
 
 # What ENABLE may switch on (RFC 5161).
@@ -54,6 +61,11 @@ def before_login(*, starttls: bool, login_allowed: bool) -> str:
     return " ".join(names)
 
 
-def authenticated() -> str:
-    """The list after authentication."""
-    return " ".join(_ALWAYS + _AFTER_LOGIN)
+def authenticated(*, append_limit: int, compressed: bool) -> str:
+    """The list after authentication. `append_limit`: octets of a message at most, the same in all mailboxes (RFC 7889);
+    `compressed`: COMPRESS is done already (RFC 4978).
+    """
+    names = [*_ALWAYS, *_AFTER_LOGIN, f"APPENDLIMIT={append_limit}"]
+    if not compressed:
+        names.append("COMPRESS=DEFLATE")
+    return " ".join(names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .commands import append, authenticate, idle, listing, mailbox, message, selection
+from .commands import append, authenticate, compress, idle, listing, mailbox, message, quota, selection
 
 __all__ = ["HANDLERS"]
 
@@ -17,6 +17,7 @@ HANDLERS: dict[str, Handler] = {
     "CAPABILITY": authenticate.capability,
     "CHECK": selection.check,
     "CLOSE": selection.close,
+    "COMPRESS": compress.compress,
     "COPY": message.copy,
     "CREATE": mailbox.create,
     "DELETE": mailbox.delete,
@@ -24,6 +25,8 @@ HANDLERS: dict[str, Handler] = {
     "EXAMINE": selection.select,
     "EXPUNGE": message.expunge,
     "FETCH": message.fetch,
+    "GETQUOTA": quota.get_quota,
+    "GETQUOTAROOT": quota.get_quota_root,
     "ID": authenticate.identify,
     "IDLE": idle.begin,
     "LIST": listing.list_,
@@ -36,6 +39,7 @@ HANDLERS: dict[str, Handler] = {
     "RENAME": mailbox.rename,
     "SEARCH": message.search,
     "SELECT": selection.select,
+    "SETQUOTA": quota.set_quota,
     "STARTTLS": authenticate.starttls,
     "STATUS": mailbox.status,
     "STORE": message.store,
@@ -46,6 +50,7 @@ HANDLERS: dict[str, Handler] = {
     "UID MOVE": message.copy,
     "UID SEARCH": message.search,
     "UID STORE": message.store,
+    "UNAUTHENTICATE": authenticate.unauthenticate,
     "UNSELECT": selection.unselect,
     "UNSUBSCRIBE": mailbox.subscribe,
 }

@@ -110,7 +110,9 @@ class Session:
     def capabilities(self) -> str:
         """The list for the present state."""
         if self.account is not None:
-            return capability.authenticated()
+            return capability.authenticated(
+                append_limit=self.context.config.limits.message_octets_max, compressed=self.wire.compressed
+            )
         return capability.before_login(
             starttls=not self.wire.secure and self.context.certificates.current is not None,
             login_allowed=self.login_allowed,
@@ -150,6 +152,10 @@ class Session:
 
     async def _read(self) -> None:
         await self.stream.drain(self.wire, timeouts.IMAP_WRITE)
+        if self.wire.inflate():
+            # The next piece of what has come compressed; others get their turn first, as after a read.
+            await trio.lowlevel.checkpoint()
+            return
         if self.account is None:
             limit = timeouts.IMAP_LOGIN
         elif self.append is not None:
@@ -195,6 +201,8 @@ class Session:
                 self._bad(tag, kind, text, forgets)
             case _core.Closed(reason):
                 self.closing = True
+                if self.wire.deflate_broken:
+                    self.wire.respond("*", "BYE", "", "what came is not compressed data")
                 self.log.debug("imap closed", reason=reason)
             case _:
                 raise _core.InternalError(f"unknown IMAP event {event!r}")
@@ -217,7 +225,7 @@ class Session:
         self.bad_commands += 1
         if self.append is not None:
             # What followed the literal was not the command's end: nothing is stored.
-            self.append.sink.discard()
+            self.append.discard()
             self.append = None
         if self.idle_tag is not None:
             # Whatever is not DONE ends the IDLE without an answer to guess at (RFC 2177).
@@ -295,7 +303,7 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
     finally:
         context.hints.unsubscribe(session)
         if session.append is not None:
-            session.append.sink.discard()
+            session.append.discard()
         await stream.close()
 
 

@@ -1,4 +1,4 @@
-"""One POP3 connection (RFC 1939, RFC 2449): a snapshot of INBOX, deletions carried out at QUIT and on disk before +OK."""
+"""One POP3 connection (RFC 1939, 2449, 6856): a snapshot of INBOX; deletions are carried out at QUIT, on disk before +OK."""
 
 from __future__ import annotations
 
@@ -137,8 +137,28 @@ class Session:
                 lines.append("STLS")
         else:
             lines += ["USER", "SASL PLAIN LOGIN"]
-        lines.append("IMPLEMENTATION ironpost")
+        lines += [self._expire(), "UTF8 USER", "LANG", "IMPLEMENTATION ironpost"]
         self.wire.ok_list("capabilities follow", lines)
+
+    def _expire(self) -> str:
+        """EXPIRE (RFC 2449 §6.7): for how many whole days a message stays in the maildrop."""
+        for rule in self.context.config.expire:
+            if rule.folder.upper() == "INBOX":
+                return f"EXPIRE {int(rule.after // 86_400)}"
+        return "EXPIRE NEVER"
+
+    async def utf8(self) -> None:
+        """UTF8 (RFC 6856 §2.1): nothing to switch; names, passwords and messages are UTF-8 in every session."""
+        self.wire.ok("UTF-8 it is")
+
+    async def language(self, tag: str | None = None) -> None:
+        """LANG (RFC 6856 §3.2): our texts are English."""
+        if tag is None:
+            self.wire.ok_list("languages follow", ["en English", "i-default English"])
+        elif (known := "en" if tag == "*" else tag.lower()) in ("en", "i-default"):
+            self.wire.ok(f"{known} it is")
+        else:
+            self.wire.err("that language is not spoken here")
 
     async def stls(self) -> None:
         """STLS (RFC 2595 §4)."""
@@ -359,6 +379,7 @@ class Session:
 _HANDLERS: dict[str, Callable[..., Awaitable[None]]] = {
     "CAPA": Session.capa,
     "DELE": Session.dele,
+    "LANG": Session.language,
     "LIST": Session.list_,
     "NOOP": Session.noop,
     "PASS": Session.password,
@@ -370,6 +391,7 @@ _HANDLERS: dict[str, Callable[..., Awaitable[None]]] = {
     "TOP": Session.top,
     "UIDL": Session.uidl,
     "USER": Session.name_user,
+    "UTF8": Session.utf8,
 }
 
 

@@ -26,6 +26,7 @@ pub mod date;
 pub mod encoded_word;
 pub mod lines;
 pub mod params;
+pub mod preview;
 pub mod subject;
 pub mod text;
 pub mod threading;

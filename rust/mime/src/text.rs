@@ -192,7 +192,7 @@ fn give_large(
 }
 
 /// The media type of a part; `None` is text/plain.
-fn content_type(message: &mut dyn Octets, part: &Part) -> Option<ContentType> {
+pub(crate) fn content_type(message: &mut dyn Octets, part: &Part) -> Option<ContentType> {
     if !part.is_mime {
         return None;
     }

@@ -5,9 +5,11 @@
 mod imap_support;
 
 use imap_support::{Session, parse, parse_in};
+use ironpost_proto::Core as _;
+use ironpost_proto::Next;
 use ironpost_proto::imap::command::{Arguments, COMMANDS, ListArguments, StoreMode};
 use ironpost_proto::imap::fetch_att::FetchAttribute;
-use ironpost_proto::imap::{BadKind, Settings};
+use ironpost_proto::imap::{BadKind, Event, Settings};
 
 fn before_login(line: &str) -> Result<(&'static str, Arguments), BadKind> {
     parse_in(Session::new(Settings::default()), line)
@@ -61,6 +63,90 @@ fn every_command_is_refused_where_it_is_not_allowed() {
             row.name
         );
     }
+}
+
+/// RFC 8970 §6.
+#[test]
+fn preview_with_and_without_lazy() {
+    let items = |line: &str| match parse(line) {
+        Ok((_, Arguments::Fetch { items, .. })) => Ok(items),
+        Ok(other) => panic!("{other:?}"),
+        Err(kind) => Err(kind),
+    };
+    for line in [
+        "FETCH 1 PREVIEW",
+        "FETCH 1 (preview)",
+        "FETCH 1 PREVIEW (lazy)",
+        "FETCH 1 (PREVIEW (LAZY))",
+    ] {
+        assert_eq!(items(line), Ok(vec![FetchAttribute::Preview]), "{line}");
+    }
+    assert_eq!(
+        items("FETCH 1 (UID PREVIEW (LAZY) FLAGS)"),
+        Ok(vec![
+            FetchAttribute::Uid,
+            FetchAttribute::Preview,
+            FetchAttribute::Flags
+        ])
+    );
+    for bad in [
+        "PREVIEW (FUZZY)",
+        "PREVIEW ()",
+        "(PREVIEW (LAZY)",
+        "PREVIEW LAZY",
+        "PREVIEW (LAZY LAZY)",
+        "PREVIEW[]",
+    ] {
+        assert_eq!(items(&format!("FETCH 1 {bad}")), Err(BadKind::Syntax), "{bad}");
+    }
+}
+
+#[test]
+fn quotas_and_compression() {
+    let root = |name: &str| Ok(("GETQUOTA", Arguments::QuotaRoot(text(name))));
+    assert_eq!(parse("GETQUOTA \"\""), root(""));
+    assert_eq!(parse("getquota a\"b"), Err(BadKind::Syntax));
+    assert_eq!(parse("GETQUOTA \"a b\""), root("a b"));
+    let mailbox = Arguments::Mailbox(text("INBOX"));
+    assert_eq!(parse("GETQUOTAROOT inbox"), Ok(("GETQUOTAROOT", mailbox)));
+    let set = Arguments::SetQuota {
+        root: text("!partition/sda4"),
+        limits: vec![(text("STORAGE"), 512), (text("MESSAGE"), u64::MAX >> 1)],
+    };
+    assert_eq!(
+        parse("SETQUOTA !partition/sda4 (storage 512 MESSAGE 9223372036854775807)"),
+        Ok(("SETQUOTA", set))
+    );
+    for bad in [
+        "\"\"",
+        "\"\" STORAGE 1",
+        "\"\" (STORAGE 1",
+        "\"\" (STORAGE)",
+        "\"\" ( STORAGE 1)",
+    ] {
+        assert_eq!(parse(&format!("SETQUOTA {bad}")), Err(BadKind::Syntax), "{bad}");
+    }
+    assert_eq!(
+        parse("COMPRESS deflate"),
+        Ok(("COMPRESS", Arguments::Compress(text("DEFLATE"))))
+    );
+    assert_eq!(parse("COMPRESS"), Err(BadKind::Syntax));
+    assert_eq!(parse("COMPRESS DEFLATE x"), Err(BadKind::Syntax));
+}
+
+/// RFC 8437 §2.
+#[test]
+fn unauthenticate_forgets_everything() {
+    let mut session = Session::selected();
+    assert!(session.core.unauthenticated().is_err());
+    session.core.enable_rev2();
+    session.core.receive(b"a UNAUTHENTICATE\r\n");
+    assert!(matches!(session.core.next_event(), Next::Event(Event::Command(_))));
+    session.core.unauthenticated().unwrap();
+    session.core.respond("a", "OK", "", "").unwrap();
+    assert_eq!(session.core.state(), "not-authenticated");
+    assert!(session.core.unauthenticated().is_err());
+    assert_eq!(parse_in(session, "LIST \"\" *"), Err(BadKind::State));
 }
 
 #[test]

@@ -193,6 +193,66 @@ fn append() {
     assert_eq!(names(&session.told()), ["A6 append-begin x", "body-end 0", "A6 APPEND"]);
 }
 
+/// RFC 3502 §6.3.11, with its example; RFC 7888 and RFC 6855 literals mixed in.
+#[test]
+fn several_messages_in_one_append() {
+    let mut session = Session::authenticated();
+    session.send(b"A003 APPEND saved-messages (\\Seen) {5}\r\n");
+    assert_eq!(session.said(), "+ Ready\r\n");
+    session.send(b"first (\\Seen) \" 7-Feb-1994 22:43:04 -0800\" {6}\r\n");
+    assert_eq!(session.said(), "+ Ready\r\n");
+    session.send(b"second\r\n");
+    let told = session.told();
+    assert_eq!(
+        names(&told),
+        [
+            "A003 append-begin saved-messages",
+            "body-end 5",
+            "A003 append-begin saved-messages",
+            "body-end 6",
+            "A003 APPEND"
+        ]
+    );
+    let Some(Event::AppendBegin(begin)) = told.get(2) else {
+        panic!("{told:?}")
+    };
+    assert_eq!((begin.flags.len(), begin.internal_date), (1, Some((760_689_784, -480))));
+    assert_eq!(session.message, b"firstsecond");
+    assert_eq!(session.said(), "A003 OK APPEND\r\n");
+    session.send(b"b APPEND x UTF8 (~{2+}\r\nab) {1+}\r\nc ~{1+}\r\nd UTF8 (~{1+}\r\ne)\r\nc NOOP\r\n");
+    assert_eq!(names(&session.told()).len(), 4 * 2 + 2);
+    assert_eq!(session.said(), "b OK APPEND\r\nc OK NOOP\r\n");
+}
+
+#[test]
+fn what_stands_between_messages_is_checked() {
+    let mut session = small();
+    // Without a space; with a mailbox; UTF8 not closed; two spaces; an odd flag.
+    for between in ["{2+}", " x {2+}", ") {2+}", "  {2+}", " (\\Recent) {2+}", " UTF8 {2+}"] {
+        session.send(format!("a APPEND x {{1+}}\r\na{between}\r\nbc\r\nd NOOP\r\n").as_bytes());
+        assert_eq!(
+            names(&session.told()),
+            ["a append-begin x", "body-end 1", "a bad syntax", "d NOOP"],
+            "{between}"
+        );
+    }
+    session.send(b"a APPEND x {1+}\r\na {101+}\r\n");
+    session.send(&[b'y'; 101]);
+    session.send(b"\r\nb APPEND x {1+}\r\na {101}\r\nc NOOP\r\n");
+    assert_eq!(
+        names(&session.told()),
+        [
+            "a append-begin x",
+            "body-end 1",
+            "a bad too-big",
+            "b append-begin x",
+            "body-end 1",
+            "b bad too-big",
+            "c NOOP"
+        ]
+    );
+}
+
 #[test]
 fn append_refused_and_malformed() {
     let mut session = small();
@@ -207,7 +267,7 @@ fn append_refused_and_malformed() {
     session.send(b"\r\nc NOOP\r\n");
     assert_eq!(names(&session.told()), ["a bad too-big", "b bad too-big", "c NOOP"]);
 
-    session.send(b"a APPEND x {3+}\r\nabc junk\r\nb APPEND x {1+}\r\na {2+}\r\nbc\r\nc NOOP\r\n");
+    session.send(b"a APPEND x {3+}\r\nabc junk\r\nb APPEND x {1+}\r\na{2+}\r\nbc\r\nc NOOP\r\n");
     assert_eq!(
         names(&session.told()),
         [

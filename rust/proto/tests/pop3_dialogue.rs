@@ -35,7 +35,9 @@ fn answer(core: &mut Server, event: &Event) {
                 core.end_message().unwrap();
             }
             Command::Dele(number) => core.ok(&format!("message {number} deleted")).unwrap(),
-            Command::Noop | Command::Rset => core.ok("").unwrap(),
+            Command::Lang(None) => core.ok_list("Languages follow", ["en English"]).unwrap(),
+            Command::Lang(Some(tag)) if tag == "MUL" => core.err("that language is not spoken here", "").unwrap(),
+            Command::Noop | Command::Rset | Command::Utf8 | Command::Lang(Some(_)) => core.ok("").unwrap(),
             Command::Capa => core
                 .ok_list("Capability list follows", ["TOP", "UIDL", "PIPELINING"])
                 .unwrap(),
@@ -131,6 +133,19 @@ fn rfc_1939_section_7_optional_commands() {
          +OK mrose's maildrop has 2 messages (320 octets)\r\n+OK\r\n1 10\r\n.\r\n+OK\r\n4294967295 0\r\n.\r\n\
          +OK\r\n1 whqtswO00WBw418f9t5JxYwZ\r\n2 .odd\r\n.\r\n+OK 2 QhdPYR:00WBw1Ph7x7\r\n\
          +OK\r\n1 whqtswO00WBw418f9t5JxYwZ\r\n2 .odd\r\n.\r\n+OK\r\n+OK\r\n",
+    );
+}
+
+#[test]
+fn rfc_6856_utf8_and_lang() {
+    dialogue(
+        "utf8\r\nUTF8 now\r\nLANG\r\nLANG en\r\nLANG MUL\r\nLANG *\r\nLANG e n\r\nLANG é\r\nUSER bürger\r\n\
+         PASS secret phrase\r\nLANG en\r\nUTF8\r\n"
+            .as_bytes(),
+        "+OK POP3 server ready\r\n+OK\r\n-ERR this command takes no argument\r\n\
+         +OK Languages follow\r\nen English\r\n.\r\n+OK\r\n-ERR that language is not spoken here\r\n+OK\r\n\
+         -ERR not a language tag\r\n-ERR not a language tag\r\n+OK name is a valid mailbox\r\n\
+         +OK mrose's maildrop has 2 messages (320 octets)\r\n+OK\r\n-ERR not allowed in this state\r\n",
     );
 }
 

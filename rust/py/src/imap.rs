@@ -212,6 +212,14 @@ wire_class! {
             self.wire.core(|core| core.untagged_status(mailbox, &items))
         }
 
+        fn untagged_quota(&mut self, root: &str, resources: Vec<(String, u64, u64)>) -> PyResult<()> {
+            self.wire.core(|core| core.untagged_quota(root, &resources))
+        }
+
+        fn untagged_quota_root(&mut self, mailbox: &str, roots: Vec<String>) -> PyResult<()> {
+            self.wire.core(|core| core.untagged_quota_root(mailbox, &roots))
+        }
+
         fn untagged_id(&mut self, fields: Vec<(String, String)>) -> PyResult<()> {
             self.wire.core(|core| {
                 core.untagged_id(&fields);
@@ -276,6 +284,28 @@ wire_class! {
 
         fn start_tls(&mut self, config: &TlsServerConfig, tag: &str, text: &str) -> PyResult<()> {
             self.wire.start_tls(config, |core| core.start_tls(tag, text))
+        }
+
+        fn start_deflate(&mut self) -> PyResult<bool> {
+            self.wire.enter(|wire| Ok::<_, Fault>(wire.start_deflate()))
+        }
+
+        fn inflate(&mut self) -> PyResult<bool> {
+            self.wire.enter(|wire| Ok::<_, Fault>(wire.inflate()))
+        }
+
+        #[getter]
+        fn compressed(&self) -> bool {
+            self.wire.look_wire().compressed()
+        }
+
+        #[getter]
+        fn deflate_broken(&self) -> bool {
+            self.wire.look_wire().deflate_broken()
+        }
+
+        fn unauthenticated(&mut self) -> PyResult<()> {
+            self.wire.core(Server::unauthenticated)
         }
 
         fn enable_utf8(&mut self) -> PyResult<()> {
@@ -427,6 +457,9 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
             (set, mode, silent, tuple(py, flags)?, unchanged_since).into_pyobject(py)
         }
         Arguments::Copy { set, mailbox } => (SequenceSet { inner: set }.into_py_any(py)?, mailbox).into_pyobject(py),
+        Arguments::Compress(algorithm) => (algorithm,).into_pyobject(py),
+        Arguments::QuotaRoot(root) => (root,).into_pyobject(py),
+        Arguments::SetQuota { root, limits } => (root, tuple(py, limits)?).into_pyobject(py),
         Arguments::Set(set) => (SequenceSet { inner: set }.into_py_any(py)?,).into_pyobject(py),
     }
 }

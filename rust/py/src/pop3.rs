@@ -112,9 +112,14 @@ fn arguments<'py>(py: Python<'py>, command: &Command) -> PyResult<Bound<'py, PyT
         Command::List(number) | Command::Uidl(number) => PyTuple::new(py, [*number]),
         Command::Retr(number) | Command::Dele(number) => PyTuple::new(py, [*number]),
         Command::Top(number, lines) => PyTuple::new(py, [*number, *lines]),
-        Command::Stat | Command::Noop | Command::Rset | Command::Quit | Command::Capa | Command::Stls => {
-            Ok(PyTuple::empty(py))
-        }
+        Command::Lang(tag) => PyTuple::new(py, [tag]),
+        Command::Stat
+        | Command::Noop
+        | Command::Rset
+        | Command::Quit
+        | Command::Capa
+        | Command::Stls
+        | Command::Utf8 => Ok(PyTuple::empty(py)),
     }
 }
 

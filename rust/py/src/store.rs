@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use ironpost_store::fetch::FetchCursor as StoreCursor;
 use ironpost_store::ids::Ticket;
 use ironpost_store::listing;
-use ironpost_store::ops::{Delivery, Enqueue, FlagMode, FlagSet, Requeue, Submit};
+use ironpost_store::ops::{Arrival, Delivery, Enqueue, FlagMode, FlagSet, Requeue, Submit};
 use ironpost_store::reader::{self, Opened, StoreAnswer, Updated};
 use ironpost_store::view::{MailboxView as StoreView, StoreLines};
 use ironpost_store::{Op, Options, Outcome, ReadJob, StoreError as Fault, Volume};
@@ -33,6 +33,9 @@ pub(crate) use self::sink::Sink;
 
 /// (account, mailbox, prefix, flags) of one recipient.
 type DeliveryTuple = (u32, String, PyBackedBytes, Vec<String>);
+
+/// (sink, flags, internal date, zone) of one message of several.
+type ArrivalTuple<'py> = (Bound<'py, Sink>, Vec<String>, Option<f64>, i16);
 
 /// The volume as objects that outlive `close` hold it.
 #[derive(Clone)]
@@ -359,6 +362,25 @@ impl Store {
         self.call(|volume| volume.submit(op, Some(body), None))
     }
 
+    fn append_all(&self, account: u32, mailbox: String, messages: Vec<ArrivalTuple<'_>>) -> PyResult<Ticket> {
+        let mut arrivals = Vec::with_capacity(messages.len());
+        for (_, flags, internal_date, internal_zone) in &messages {
+            arrivals.push(Arrival {
+                flags: flag_set(flags)?,
+                internal_date: internal_date.map(|seconds| seconds.floor() as i64),
+                internal_zone: *internal_zone,
+            });
+        }
+        let bodies: PyResult<Vec<_>> = messages.iter().map(|(sink, ..)| sink.get().take()).collect();
+        let op = Op::AppendAll {
+            account,
+            mailbox,
+            messages: arrivals,
+        };
+        let bodies = bodies?;
+        self.call(|volume| volume.submit_all(op, bodies, None))
+    }
+
     #[pyo3(signature = (account, name, special_use = String::new()))]
     fn create_mailbox(&self, account: u32, name: String, special_use: String) -> PyResult<Ticket> {
         self.write(Op::CreateMailbox {
@@ -501,6 +523,10 @@ impl Store {
 
     fn mailbox(&self, account: u32, name: String) -> PyResult<Ticket> {
         self.read_account(account, reader::mailbox(account, name))
+    }
+
+    fn deleted_octets(&self, mailbox: u32) -> PyResult<Ticket> {
+        self.read(reader::deleted_octets(mailbox))
     }
 
     fn open_view(&self, account: u32, name: String, read_only: bool) -> PyResult<Ticket> {

@@ -163,6 +163,17 @@ pub struct Restore {
     pub expunged: Option<u64>,
 }
 
+/// One message of [`Op::AppendAll`].
+#[derive(Clone, Debug, Default)]
+pub struct Arrival {
+    /// Flags to begin with.
+    pub flags: FlagSet,
+    /// Unix seconds; the present when `None`.
+    pub internal_date: Option<i64>,
+    /// Minutes east of UTC.
+    pub internal_zone: i16,
+}
+
 /// A write. Ranges of UIDs are ascending and disjoint; UIDs without a message are passed over.
 #[derive(Clone, Debug)]
 pub enum Op {
@@ -180,6 +191,16 @@ pub enum Op {
         internal_date: Option<i64>,
         /// Minutes east of UTC.
         internal_zone: i16,
+    },
+    /// APPEND of several messages, each with a body of its own (RFC 3502): all of them or none. Answers
+    /// [`Outcome::Stored`] for the first, the others have the UIDs behind it; `NotFound` without the mailbox.
+    AppendAll {
+        /// Whose.
+        account: AccountId,
+        /// Where to.
+        mailbox: String,
+        /// In the order of their bodies; one at least.
+        messages: Vec<Arrival>,
     },
     /// Puts a message that comes from elsewhere into a mailbox; answers [`Outcome::Stored`], `NotFound` without the mailbox.
     Import {
@@ -441,6 +462,7 @@ impl Op {
         match self {
             Self::Submit(submit) => submit.deliveries.is_empty() && submit.enqueue.is_empty(),
             Self::Append { .. }
+            | Self::AppendAll { .. }
             | Self::Import { .. }
             | Self::Restore(_)
             | Self::AdoptMailbox { .. }

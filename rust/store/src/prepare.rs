@@ -93,6 +93,8 @@ impl PreparedRecord {
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {
     pub(crate) body: Option<PreparedRecord>,
+    /// Of several messages (`Op::AppendAll`), in their order; `body` is then none.
+    pub(crate) bodies: Vec<PreparedRecord>,
     /// Different prefixes.
     pub(crate) prefixes: Vec<PreparedRecord>,
     /// For deliveries, then for queue items: which prefix.
@@ -108,12 +110,13 @@ impl Prepared {
     }
 
     pub(crate) fn records_mut(&mut self) -> impl Iterator<Item = &mut PreparedRecord> {
-        self.body.iter_mut().chain(&mut self.prefixes).chain(&mut self.moved)
+        let bodies = self.body.iter_mut().chain(&mut self.bodies);
+        bodies.chain(&mut self.prefixes).chain(&mut self.moved)
     }
 
     /// Octets that the writer copies.
     pub(crate) fn octets(&self) -> usize {
-        let others = self.prefixes.iter().chain(&self.moved);
+        let others = self.bodies.iter().chain(&self.prefixes).chain(&self.moved);
         self.body.as_ref().map_or(0, |body| body.bytes.len()) + others.map(|record| record.bytes.len()).sum::<usize>()
     }
 }
@@ -204,7 +207,7 @@ type Owner<'o> = (AccountId, &'o str);
 
 /// Makes the records of an operation. `Full` when the sink, or completing its file, met a full disk; `Failed` when a
 /// sync failed, after which the volume must not go on.
-pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Result<Prepared> {
+pub(crate) fn prepare(op: &Op, sinks: Vec<Sink>, packs: &Path, now: i64) -> Result<Prepared> {
     let mut prepared = Prepared::default();
     let hint = match op {
         Op::Submit(submit) => {
@@ -260,18 +263,34 @@ pub(crate) fn prepare(op: &Op, sink: Option<Sink>, packs: &Path, now: i64) -> Re
             internal_date,
             ..
         } => Hint::new([(*account, mailbox.as_str())], internal_date.unwrap_or(now)),
+        Op::AppendAll {
+            account,
+            mailbox,
+            messages,
+        } => {
+            for (message, sink) in messages.iter().zip(sinks) {
+                let hint = Hint::new([(*account, mailbox.as_str())], message.internal_date.unwrap_or(now));
+                prepared.bodies.push(body_of(sink, &hint, packs)?);
+            }
+            return Ok(prepared);
+        }
         _ => return Ok(prepared),
     };
-    let Some(sink) = sink else { return Ok(prepared) };
-    prepared.body = Some(match sink.finish()? {
-        Gathered::Memory(message) => encode_body(&message, &hint),
+    if let Some(sink) = sinks.into_iter().next() {
+        prepared.body = Some(body_of(sink, &hint, packs)?);
+    }
+    Ok(prepared)
+}
+
+fn body_of(sink: Sink, hint: &Hint, packs: &Path) -> Result<PreparedRecord> {
+    Ok(match sink.finish()? {
+        Gathered::Memory(message) => encode_body(&message, hint),
         Gathered::File(file) => {
-            let done = complete_single(&file, &hint, packs)?;
+            let done = complete_single(&file, hint, packs)?;
             file.keep();
             done
         }
-    });
-    Ok(prepared)
+    })
 }
 
 /// Octets of one header section that a card is made of; ENVELOPE, BODYSTRUCTURE and sort keys do not know what follows.

@@ -15,7 +15,7 @@ use crate::writer::{Queued, WriterShared};
 
 /// One such thread.
 pub(crate) struct Preparer {
-    pub(crate) work: Receiver<(Queued, Option<Sink>)>,
+    pub(crate) work: Receiver<(Queued, Vec<Sink>)>,
     pub(crate) packs: PathBuf,
     pub(crate) shared: Arc<WriterShared>,
     pub(crate) completions: Arc<Completions>,
@@ -25,14 +25,14 @@ pub(crate) struct Preparer {
 impl Preparer {
     /// Until the channel is closed.
     pub(crate) fn run(&self) {
-        while let Ok((mut queued, sink)) = self.work.recv() {
+        while let Ok((mut queued, sinks)) = self.work.recv() {
             let ticket = queued.ticket;
             let place = queued.place.take();
             let now = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs() as i64);
             let prepared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                prepare(&queued.op, sink, &self.packs, now)
+                prepare(&queued.op, sinks, &self.packs, now)
             }));
             let fault = match prepared {
                 Ok(Ok(prepared)) => {

@@ -94,7 +94,7 @@ pub struct Volume {
     epoch: Instant,
     number: WriterId,
     running: Mutex<Option<Running>>,
-    prepare: Sender<(Queued, Option<Sink>)>,
+    prepare: Sender<(Queued, Vec<Sink>)>,
     lineup: Arc<Lineup>,
     min_free: u64,
     compactor: Mutex<Option<JoinHandle<()>>>,
@@ -280,6 +280,11 @@ impl Volume {
     /// `Busy` when the queue is full (the sink is then given up), `Failed` when the volume has failed, `Refused` when
     /// a prefix has more than 16 KiB.
     pub fn submit(&self, op: Op, sink: Option<Sink>, follow: Option<Follow>) -> Result<Ticket> {
+        self.submit_all(op, sink.into_iter().collect(), follow)
+    }
+
+    /// The same with the bodies of [`Op::AppendAll`].
+    pub fn submit_all(&self, op: Op, sinks: Vec<Sink>, follow: Option<Follow>) -> Result<Ticket> {
         if let Some(reason) = self.shared.failed() {
             return Err(StoreError::Failed(reason));
         }
@@ -290,13 +295,13 @@ impl Volume {
             }
             prefixes += prefix.len();
         }
-        let octets = sink.as_ref().map_or(0, Sink::memory_octets) + prefixes;
+        let octets = sinks.iter().map(Sink::memory_octets).sum::<usize>() + prefixes;
         let load = self.loads.take(octets as u64)?;
         let ticket = self.completions.issue();
         let mut queued = Queued::new(Some(ticket), op, follow, load);
         queued.place = self.lineup.join(&queued.op);
-        let accepted = if sink.is_some() || prefixes > 0 || queued.place.is_some() {
-            self.prepare.send((queued, sink)).is_ok()
+        let accepted = if !sinks.is_empty() || prefixes > 0 || queued.place.is_some() {
+            self.prepare.send((queued, sinks)).is_ok()
         } else {
             self.shared.push(queued)
         };

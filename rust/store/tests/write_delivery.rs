@@ -504,3 +504,33 @@ fn a_body_shares_a_pack_up_to_the_bound_of_the_volume() {
     assert_eq!(rig.assert_clean().packs, 4);
     rig.finish();
 }
+
+/// RFC 3502: several messages come in together or not at all.
+#[test]
+fn an_append_of_several_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &quick());
+    let first = rig.append_all(1, "INBOX", &[(b"one\r\n", &["$A"]), (b"two\r\n", &["$a", "\\Seen"])]);
+    assert_eq!(first.unwrap().uid, 1);
+    assert_eq!(rig.append(1, "INBOX", b"three\r\n", &[]).unwrap().uid, 3);
+    // No room for the second: not even the first is kept, and its keyword is not made.
+    let quota = Op::SetQuota {
+        account: 1,
+        group: None,
+        messages: Some(4),
+        octets: None,
+    };
+    rig.write(quota).unwrap();
+    let refused = rig.append_all(1, "INBOX", &[(b"four\r\n", &["$B"]), (b"five\r\n", &[])]);
+    assert!(matches!(refused, Err(StoreError::OverQuota(_))), "{refused:?}");
+    // A large one has a file of its own, which goes too.
+    let large = vec![b'x'; 3 << 20];
+    let refused = rig.append_all(1, "INBOX", &[(&large[..], &[]), (b"five\r\n", &[])]);
+    assert!(matches!(refused, Err(StoreError::OverQuota(_))), "{refused:?}");
+    assert_eq!(rig.append(1, "INBOX", b"four\r\n", &[]).unwrap().uid, 4);
+    assert!(matches!(
+        rig.append_all(1, "nowhere", &[(b"x", &[]), (b"y", &[])]),
+        Err(StoreError::NotFound(_))
+    ));
+    rig.assert_clean();
+}

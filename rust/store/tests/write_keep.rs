@@ -441,6 +441,24 @@ fn foreign_numbers_at_the_end_of_their_range_leave_room_for_others() {
     rig.write(op).unwrap();
     rig.deliver(1, "Work", &body(1, 100)).unwrap();
     rig.deliver(1, "Another", &body(2, 100)).unwrap();
+    let import = |uid| Op::Import {
+        account: 1,
+        mailbox: "Work".into(),
+        uid: Some(uid),
+        flags: FlagSet::default(),
+        internal_date: None,
+        internal_zone: 0,
+        saved: None,
+        quota: false,
+    };
+    let greatest = u32::MAX - (1 << 24);
+    for (uid, fits) in [(greatest + 1, false), (u32::MAX, false), (greatest, true)] {
+        let sink = rig.fill(&body(u64::from(uid), 100));
+        let ticket = rig.volume.submit(import(uid), Some(sink), None);
+        let outcome = rig.wait(ticket);
+        assert_eq!(outcome.is_ok(), fits, "{uid}: {outcome:?}");
+    }
+    rig.deliver(1, "Work", &body(3, 100)).unwrap();
     rig.finish();
 }
 

@@ -5,6 +5,7 @@
 //! business. An idle wire owns no buffer.
 
 use crate::client::ClientConfig;
+use crate::deflate::{Deflate, Inflated, compress};
 use crate::error::TlsFault;
 use crate::layer::{Incoming, Layer};
 use crate::server::ServerConfig;
@@ -28,9 +29,11 @@ pub struct TlsInfo {
 pub struct Wire<C> {
     core: C,
     layer: Option<Box<Layer>>,
+    /// Between core and layer (RFC 4978).
+    deflate: Option<Box<Deflate>>,
     /// Plaintext queued before STARTTLS: leaves as it is, before everything else.
     before: Vec<u8>,
-    /// Taken from the core and not yet sent, from `queue_start` on.
+    /// Taken from the core, compressed if that is on, and not yet sent, from `queue_start` on.
     queue: Vec<u8>,
     queue_start: usize,
 }
@@ -46,6 +49,7 @@ impl<C: Core> Wire<C> {
         Self {
             core,
             layer: None,
+            deflate: None,
             before: Vec::new(),
             queue: Vec::new(),
             queue_start: 0,
@@ -88,6 +92,9 @@ impl<C: Core> Wire<C> {
         if self.layer.is_some() {
             return Err(TlsFault("the connection has TLS already".into()));
         }
+        if self.deflate.is_some() {
+            return Err(TlsFault("the connection is compressed already".into()));
+        }
         self.before = std::mem::take(&mut self.queue).split_off(std::mem::take(&mut self.queue_start));
         self.before.append(self.core.output());
         self.core = fresh;
@@ -109,21 +116,76 @@ impl<C: Core> Wire<C> {
     /// the peer waits in the output.
     pub fn receive(&mut self, data: &[u8]) -> Result<(), TlsFault> {
         let Some(layer) = &mut self.layer else {
-            self.core.receive(data);
+            match &mut self.deflate {
+                None => self.core.receive(data),
+                Some(deflate) => deflate.receive(data),
+            }
             return Ok(());
         };
-        let core = &mut self.core;
+        let (core, deflate) = (&mut self.core, &mut self.deflate);
         SCRATCH.with_borrow_mut(|scratch| {
             layer.receive(data, scratch, &mut |incoming| match incoming {
-                Incoming::Data(octets) => core.receive(octets),
-                Incoming::End => core.receive_eof(),
+                Incoming::Data(octets) => match deflate {
+                    None => core.receive(octets),
+                    Some(deflate) => deflate.receive(octets),
+                },
+                Incoming::End => end(core, deflate.as_deref_mut()),
             })
         })
     }
 
     /// The peer has closed its side of the transport.
     pub fn receive_eof(&mut self) {
-        self.core.receive_eof();
+        end(&mut self.core, self.deflate.as_deref_mut());
+    }
+
+    /// Both directions are compressed from here on (RFC 4978 §3); what is queued already leaves as it is. False when they
+    /// are already. What the core has received before is its own affair.
+    pub fn start_deflate(&mut self) -> bool {
+        if self.deflate.is_some() {
+            return false;
+        }
+        self.queue.append(self.core.output());
+        self.deflate = Some(Box::new(Deflate::new()));
+        true
+    }
+
+    /// Whether both directions are compressed.
+    pub fn compressed(&self) -> bool {
+        self.deflate.is_some()
+    }
+
+    /// Whether the peer has sent what is no DEFLATE; the core has then been told that nothing more comes.
+    pub fn deflate_broken(&self) -> bool {
+        self.deflate.as_ref().is_some_and(|deflate| deflate.broken())
+    }
+
+    /// Gives the core the next chunk of what has been received compressed, 32 KiB at most. To be called when the core needs
+    /// data; false when there is nothing (read more).
+    pub fn inflate(&mut self) -> bool {
+        let Some(deflate) = &mut self.deflate else { return false };
+        if deflate.is_empty() {
+            return false;
+        }
+        let core = &mut self.core;
+        let inflated = deflate.inflate(|octets| core.receive(octets));
+        if deflate.over() {
+            core.receive_eof();
+        }
+        inflated != Inflated::Nothing
+    }
+
+    /// Takes what the core has to send into the empty queue. False: nothing.
+    fn refill(&mut self) -> bool {
+        self.queue_start = 0;
+        let plain = std::mem::take(self.core.output());
+        if self.deflate.is_some() {
+            self.queue = Vec::new();
+            compress(&plain, &mut self.queue);
+        } else {
+            self.queue = plain;
+        }
+        !self.queue.is_empty()
     }
 
     /// Appends what is to be sent now to `out`, until that holds `limit` octets; nothing when nothing waits.
@@ -134,24 +196,9 @@ impl<C: Core> Wire<C> {
         if !self.before.is_empty() || out.len() >= limit {
             return;
         }
-        if let Some(layer) = &mut self.layer {
-            layer.take_outgoing(limit, out);
-            while out.len() < limit && layer.can_send() && layer.pending_outgoing() == 0 {
-                if self.queue_start == self.queue.len() {
-                    self.queue_start = 0;
-                    self.queue = std::mem::take(self.core.output());
-                    if self.queue.is_empty() {
-                        layer.finish();
-                        layer.take_outgoing(limit, out);
-                        break;
-                    }
-                }
-                let used = layer.encrypt(self.queue.get(self.queue_start..).unwrap_or_default(), limit, out);
-                self.queue_start += used;
-                if used == 0 {
-                    break;
-                }
-            }
+        if let Some(mut layer) = self.layer.take() {
+            self.take_sealed(&mut layer, limit, out);
+            self.layer = Some(layer);
             if self.queue_start == self.queue.len() {
                 self.queue = Vec::new();
                 self.queue_start = 0;
@@ -160,8 +207,7 @@ impl<C: Core> Wire<C> {
         }
         while out.len() < limit {
             if self.queue.is_empty() {
-                self.queue = std::mem::take(self.core.output());
-                if self.queue.is_empty() {
+                if !self.refill() {
                     return;
                 }
                 if out.is_empty() && self.queue.len() <= limit {
@@ -176,6 +222,22 @@ impl<C: Core> Wire<C> {
             if self.queue_start == self.queue.len() {
                 self.queue = Vec::new();
                 self.queue_start = 0;
+            }
+        }
+    }
+
+    fn take_sealed(&mut self, layer: &mut Layer, limit: usize, out: &mut Vec<u8>) {
+        layer.take_outgoing(limit, out);
+        while out.len() < limit && layer.can_send() && layer.pending_outgoing() == 0 {
+            if self.queue_start == self.queue.len() && !self.refill() {
+                layer.finish();
+                layer.take_outgoing(limit, out);
+                break;
+            }
+            let used = layer.encrypt(self.queue.get(self.queue_start..).unwrap_or_default(), limit, out);
+            self.queue_start += used;
+            if used == 0 {
+                break;
             }
         }
     }
@@ -222,6 +284,19 @@ impl<C: Core> Wire<C> {
         if let Some(layer) = &mut self.layer {
             layer.close();
         }
+    }
+}
+
+/// Nothing more comes; what waits compressed comes before the core is told.
+fn end<C: Core>(core: &mut C, deflate: Option<&mut Deflate>) {
+    match deflate {
+        Some(deflate) if !deflate.over() => {
+            deflate.receive_eof();
+            if deflate.over() {
+                core.receive_eof();
+            }
+        }
+        _ => core.receive_eof(),
     }
 }
 

@@ -13,7 +13,7 @@ from ..capability import ENABLEABLE
 if TYPE_CHECKING:
     from ..session import Session
 
-__all__ = ["begin", "capability", "enable", "identify", "login", "logout", "response", "starttls"]
+__all__ = ["begin", "capability", "enable", "identify", "login", "logout", "response", "starttls", "unauthenticate"]
 
 
 async def capability(session: Session, tag: str, name: str) -> None:
@@ -51,6 +51,10 @@ async def enable(session: Session, tag: str, name: str, wanted: tuple[str, ...])
 async def starttls(session: Session, tag: str, name: str) -> None:
     """STARTTLS: octets that came with it end the connection (the injection class of CVE-2011-0411)."""
     config = session.context.certificates.current
+    if session.wire.compressed:
+        # RFC 4978 §3: compression lies within TLS; after UNAUTHENTICATE it is too late for that order.
+        session.wire.respond(tag, "BAD", "", "compression is active already")
+        return
     if session.wire.secure or config is None:
         session.wire.respond(tag, "BAD", "", "TLS is active already" if session.wire.secure else "TLS is not available")
         return
@@ -122,6 +126,18 @@ async def _verify(session: Session, tag: str, user: str, password: str) -> None:
     session.wire.authenticated()
     session.context.counters.add("imap_logins")
     session.wire.respond(tag, "OK", f"CAPABILITY {session.capabilities}", "logged in")
+
+
+async def unauthenticate(session: Session, tag: str, name: str) -> None:
+    """UNAUTHENTICATE (RFC 8437): the connection is as before login, TLS and compression go on. Removes nothing."""
+    session.view = None
+    session.mailbox_gone = False
+    session.mailbox_name = ""
+    session.rev2 = session.condstore = session.qresync = False
+    session.account = None
+    session.log = session.log.bind(account=None)
+    session.wire.unauthenticated()
+    session.wire.respond(tag, "OK", f"CAPABILITY {session.capabilities}", f"{name} completed")
 
 
 async def logout(session: Session, tag: str, name: str) -> None:

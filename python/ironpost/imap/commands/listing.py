@@ -86,7 +86,7 @@ async def list_(session: Session, tag: str, name: str, wanted: _core.ListArgumen
             continue
         session.wire.untagged_list("LIST", _attributes(entry, subscribed=show_subscribed), entry.name, extended)
         if "STATUS" in returns and entry.exists and entry.info is not None:
-            send_status(session, entry.info, wanted.status_items)
+            await send_status(session, entry.info, wanted.status_items)
         await session.drain_if_high()
     await session.finish(tag, name)
 

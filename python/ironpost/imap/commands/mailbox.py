@@ -54,25 +54,31 @@ async def subscribe(session: Session, tag: str, name: str, mailbox: str) -> None
     await session.finish(tag, name)
 
 
-def send_status(session: Session, info: _core.MailboxInfo, items: tuple[str, ...]) -> None:
+async def send_status(session: Session, info: _core.MailboxInfo, items: tuple[str, ...]) -> None:
     """The STATUS line of a mailbox."""
     if "HIGHESTMODSEQ" in items:
         sync.enable_modseqs(session)
-    values: list[tuple[str, int | str]] = [(item, getattr(info, _STATUS[item])) for item in items]
-    if "MAILBOXID" in items:
-        named = sync.mailbox_id(info.id, info.uid_validity)
-        values = [(item, named if item == "MAILBOXID" else value) for item, value in values]
+    values: list[tuple[str, int | str]] = []
+    for item in items:
+        value: int | str
+        if item == "APPENDLIMIT":
+            # RFC 7889 §3.2: the same in all mailboxes.
+            value = session.context.config.limits.message_octets_max
+        elif item == "DELETED-STORAGE":
+            # RFC 9208 §4.1.4. No counter of the mailbox has it.
+            value = await session.store.call(session.store.core.deleted_octets(info.id)) if info.deleted else 0
+        elif item == "MAILBOXID":
+            value = sync.mailbox_id(info.id, info.uid_validity)
+        else:
+            value = getattr(info, _STATUS[item])
+        values.append((item, value))
     session.wire.untagged_status(info.name, values)
 
 
 async def status(session: Session, tag: str, name: str, mailbox: str, items: tuple[str, ...]) -> None:
     """STATUS."""
-    unknown = [item for item in items if item not in _STATUS]
-    if unknown:
-        session.wire.respond(tag, "BAD", "", f"unknown status item {unknown[0]}")
-        return
     info = await session.store.call(session.store.core.mailbox(session.account_id, mailbox))
-    send_status(session, info, items)
+    await send_status(session, info, items)
     await session.finish(tag, name)
 
 

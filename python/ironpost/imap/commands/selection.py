@@ -83,7 +83,10 @@ async def check(session: Session, tag: str, name: str) -> None:
 
 
 async def close(session: Session, tag: str, name: str) -> None:
-    """CLOSE: removes \\Deleted messages without telling, then unselects."""
+    """CLOSE: removes \\Deleted messages without telling, then unselects.
+
+    No HIGHESTMODSEQ (RFC 7162 §3.2.8): what others did may be untold, and a client that took it for known would lose it.
+    """
     view = session.view
     if view is not None and not session.mailbox_gone and not view.read_only:
         await session.store.call(session.store.core.expunge(view, None), write=True)

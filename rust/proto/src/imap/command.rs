@@ -2,9 +2,10 @@
 //!
 //! A new command is one row here and one function in its family's file.
 
-use super::command_auth::{authenticate, enable, id, login};
+use super::command_auth::{authenticate, compress, enable, id, login};
 use super::command_mailbox::{create, examine_or_select, list, lsub, mailbox, rename, status};
 use super::command_message::{append, copy, fetch, search, store, uid_expunge};
+use super::command_quota::{get_quota, set_quota};
 use super::fault::{BadKind, Fault};
 use super::fetch_att::FetchAttribute;
 use super::lexer::Lexer;
@@ -57,6 +58,8 @@ pub enum Arguments {
         /// What the client knows already (RFC 7162).
         resync: Option<Resync>,
     },
+    /// COMPRESS (RFC 4978): the algorithm in upper case.
+    Compress(String),
     /// CREATE.
     Create {
         /// Without a final separator.
@@ -122,6 +125,15 @@ pub enum Arguments {
     },
     /// UID EXPUNGE.
     Set(SequenceSet),
+    /// GETQUOTA (RFC 9208 §4.1.1).
+    QuotaRoot(String),
+    /// SETQUOTA (RFC 9208 §4.1.3).
+    SetQuota {
+        /// Which root.
+        root: String,
+        /// Resource names in upper case with their limits.
+        limits: Vec<(String, u64)>,
+    },
 }
 
 /// LIST, plain or extended (RFC 9051 §6.3.9, RFC 5258, RFC 5819).
@@ -212,7 +224,12 @@ pub static COMMANDS: &[Row] = &[
     row("SUBSCRIBE", Allowed::Authenticated, mailbox),
     row("UNSUBSCRIBE", Allowed::Authenticated, mailbox),
     row("NAMESPACE", Allowed::Authenticated, nothing),
+    row("GETQUOTAROOT", Allowed::Authenticated, mailbox),
+    row("GETQUOTA", Allowed::Authenticated, get_quota),
+    row("SETQUOTA", Allowed::Authenticated, set_quota),
     row("ENABLE", Allowed::Authenticated, enable),
+    row("COMPRESS", Allowed::Authenticated, compress),
+    row("UNAUTHENTICATE", Allowed::Authenticated, nothing),
     row("CAPABILITY", Allowed::Always, nothing),
     row("ID", Allowed::Always, id),
     row("LOGIN", Allowed::NotAuthenticated, login),

@@ -52,6 +52,12 @@ pub(super) fn enable(lexer: &mut Lexer<'_>, _: &Context) -> Result<Arguments, Fa
     }
 }
 
+/// `compress = "COMPRESS" SP algorithm` (RFC 4978 §5)
+pub(super) fn compress(lexer: &mut Lexer<'_>, _: &Context) -> Result<Arguments, Fault> {
+    lexer.space()?;
+    Ok(Arguments::Compress(lexer.atom()?.to_ascii_uppercase()))
+}
+
 /// `id = "ID" SP id_params_list`, `id_params_list = "(" #(string SP nstring) ")" / nil` (RFC 2971 §4)
 pub(super) fn id(lexer: &mut Lexer<'_>, _: &Context) -> Result<Arguments, Fault> {
     /// RFC 2971 §3.3.

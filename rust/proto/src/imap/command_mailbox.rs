@@ -6,7 +6,7 @@ use super::lexer::Lexer;
 use super::mailbox_name::{SEPARATOR, decode_name, decode_pattern};
 use super::modseq;
 
-/// STATUS items (RFC 9051 §6.3.11, RFC 3501 §6.3.10, RFC 8438); an extension adds its own.
+/// STATUS items (RFC 9051 §6.3.11, RFC 3501 §6.3.10, RFC 8438, RFC 7889, RFC 9208); an extension adds its own.
 const STATUS_ITEMS: &[&str] = &[
     "MESSAGES",
     "UIDNEXT",
@@ -17,6 +17,8 @@ const STATUS_ITEMS: &[&str] = &[
     "RECENT",
     "HIGHESTMODSEQ",
     "MAILBOXID",
+    "APPENDLIMIT",
+    "DELETED-STORAGE",
 ];
 
 /// Parameters of SELECT and EXAMINE (RFC 4466 §2.1) without values; QRESYNC has some.

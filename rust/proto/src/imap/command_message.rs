@@ -90,7 +90,6 @@ pub(super) fn append(_: &mut Lexer<'_>, _: &Context) -> Result<Arguments, Fault>
 /// What stands before the message literal of an APPEND.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AppendHead {
-    pub(super) mailbox: String,
     pub(super) flags: Vec<String>,
     pub(super) internal_date: Option<(i64, i32)>,
     /// `UTF8 (` stood before the literal.
@@ -102,13 +101,19 @@ pub(super) struct AppendHead {
 /// `None` when that literal is the mailbox name itself.
 /// `append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP append-data`,
 /// `append-data = literal / literal8 / "UTF8" SP "(" literal8 ")"` (RFC 9051 §9, RFC 6855 §4)
-pub(super) fn append_head(lexer: &mut Lexer<'_>, context: &Context) -> Result<Option<AppendHead>, Fault> {
+pub(super) fn append_head(lexer: &mut Lexer<'_>, context: &Context) -> Result<Option<(String, AppendHead)>, Fault> {
     let mut attempt = lexer.clone();
     attempt.space()?;
     if at_announcement(&attempt) && attempt.peek() == Some(b'{') {
         return Ok(None);
     }
     let mailbox = name(lexer, context)?;
+    Ok(Some((mailbox, append_message(lexer)?)))
+}
+
+/// Reads what stands between the mailbox name, or the message before (RFC 3502 §6.3.11), and the literal that ends
+/// `lexer`'s input: `append-message = [SP flag-list] [SP date-time] SP append-data`.
+pub(super) fn append_message(lexer: &mut Lexer<'_>) -> Result<AppendHead, Fault> {
     lexer.space()?;
     let mut flags = Vec::new();
     if lexer.peek() == Some(b'(') {
@@ -132,12 +137,11 @@ pub(super) fn append_head(lexer: &mut Lexer<'_>, context: &Context) -> Result<Op
             return Err(Fault::syntax("UTF8 needs a literal8"));
         }
     }
-    Ok(Some(AppendHead {
-        mailbox,
+    Ok(AppendHead {
         flags,
         internal_date,
         wrapped,
-    }))
+    })
 }
 
 /// Is the rest of the input nothing but `[~]{n[+]}` CRLF?

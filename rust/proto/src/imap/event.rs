@@ -17,11 +17,12 @@ pub enum Event {
     },
     /// A line of the exchange, decoded; `None` when the client cancelled with `*`.
     AuthResponse(Option<Vec<u8>>),
-    /// An APPEND announces its message: accept or refuse.
+    /// An APPEND announces its message, or one more behind the last (RFC 3502): accept or refuse.
     AppendBegin(AppendBegin),
     /// Octets of the message wait: feed or discard them.
     BodyReady,
-    /// The message has passed; the command itself follows as `Command`, or `Bad` when its end is malformed.
+    /// The message has passed; another `AppendBegin` follows, or the command itself as `Command`, or `Bad` when its end is
+    /// malformed.
     BodyEnd(BodyEnd),
     /// DONE: answer the IDLE under its tag.
     IdleDone,

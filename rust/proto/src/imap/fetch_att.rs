@@ -45,6 +45,8 @@ pub enum FetchAttribute {
         /// Part numbers; empty means the whole message.
         path: Vec<u32>,
     },
+    /// `PREVIEW`, with or without LAZY: it is never dear enough to be put off (RFC 8970).
+    Preview,
     /// `MODSEQ` (RFC 7162).
     ModSeq,
     /// `EMAILID` (RFC 8474).
@@ -199,6 +201,7 @@ const ITEMS: &[(&str, ParseItem)] = &[
             path: bracketed_path(lexer)?,
         })
     }),
+    ("PREVIEW", preview),
     ("RFC822", |_| {
         Ok(whole_message(false, SectionText::Whole, Spelling::Rfc822))
     }),
@@ -209,6 +212,20 @@ const ITEMS: &[(&str, ParseItem)] = &[
         Ok(whole_message(false, SectionText::Text, Spelling::Rfc822Text))
     }),
 ];
+
+/// `"PREVIEW" [SP "(" preview-mod *(SP preview-mod) ")"]`, `preview-mod = "LAZY"` (RFC 8970 §6)
+fn preview(lexer: &mut Lexer<'_>) -> Result<FetchAttribute, Fault> {
+    let mut attempt = lexer.clone();
+    // Anything else in parentheses belongs to the FETCH.
+    if attempt.eat(b' ') && attempt.eat(b'(') {
+        let word = attempt.take_while(|octet| octet.is_ascii_alphabetic());
+        if word.eq_ignore_ascii_case(b"LAZY") {
+            attempt.expect(b')', "unknown PREVIEW modifier")?;
+            *lexer = attempt;
+        }
+    }
+    Ok(FetchAttribute::Preview)
+}
 
 fn whole_message(peek: bool, text: SectionText, spelling: Spelling) -> FetchAttribute {
     FetchAttribute::Section {

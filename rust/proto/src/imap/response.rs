@@ -203,7 +203,7 @@ pub(super) fn id<Text: AsRef<str>>(out: &mut Vec<u8>, fields: &[(Text, Text)]) {
 }
 
 /// A mailbox name as the client has asked for it: modified UTF-7, or a quoted string of UTF-8 (RFC 9051 §5.1).
-fn mailbox_name(out: &mut Vec<u8>, mailbox: &str, encoding: NameEncoding) {
+pub(super) fn mailbox_name(out: &mut Vec<u8>, mailbox: &str, encoding: NameEncoding) {
     if encoding == NameEncoding::Utf8 && !mailbox.is_ascii() {
         out.push(b'"');
         for octet in mailbox.bytes() {

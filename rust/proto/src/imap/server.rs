@@ -6,7 +6,7 @@
 
 use super::command::{self, Arguments, Command, Context};
 use super::command_auth::decode_base64;
-use super::command_message::append_head;
+use super::command_message::{AppendHead, append_head, append_message};
 use super::event::{AppendBegin, Event, ImapBad};
 use super::fault::{BadKind, Fault};
 use super::framer::{Framed, Framer, LiteralHead, tag_of};
@@ -14,11 +14,14 @@ use super::lexer::Lexer;
 use super::literal::Meter;
 use super::mailbox_name::NameEncoding;
 use super::response;
+use super::response_quota;
 use super::state::{Append, Phase, State, Step};
 use crate::body::BodySink;
 use crate::buffer::Buffer;
 use crate::error::LocalMisuse;
 use crate::{Core, Next};
+
+const TOO_BIG: Fault = Fault::new(BadKind::TooBig, "the literal is too big");
 
 /// Limits of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,36 +283,28 @@ impl ImapServer {
 
     /// Looks at what has come of the command, so that nothing is asked for that would be refused anyway.
     fn judge_literal(&mut self, head: usize, literal: LiteralHead) -> Result<Option<AppendBegin>, Fault> {
-        const TOO_BIG: Fault = Fault::new(BadKind::TooBig, "the literal is too big");
+        let begun = self.buffer.bytes().get(..head).unwrap_or_default();
+        if let Step::AppendTail(append) = self.state.step() {
+            // RFC 3502 §6.3.11: behind one message another may follow.
+            let mut lexer = Lexer::new(begun);
+            if append.wrapped {
+                lexer.expect(b')', "expected )")?;
+            }
+            let message = append_message(&mut lexer)?;
+            let (tag, mailbox) = (append.tag.clone(), append.mailbox.clone());
+            return self.append_begin(tag, mailbox, message, literal).map(Some);
+        }
         if *self.state.step() != Step::Command {
             return Err(Fault::syntax("no literal is expected here"));
         }
-        let begun = self.buffer.bytes().get(..head).unwrap_or_default();
         // Only the first words, however many literals a command has: the whole is read once, at its end.
         let mut lexer = Lexer::new(begun);
         let (tag, row) = command::identify(&mut lexer, self.state.phase())?;
         if row.name == "APPEND"
-            && let Some(append) = append_head(&mut lexer, &self.context())?
+            && let Some((mailbox, message)) = append_head(&mut lexer, &self.context())?
         {
-            if literal.length > self.settings.append_octets_max {
-                return Err(TOO_BIG);
-            }
-            let begin = AppendBegin {
-                tag: tag.to_owned(),
-                mailbox: append.mailbox,
-                flags: append.flags,
-                internal_date: append.internal_date,
-                size: literal.length,
-                synchronising: literal.synchronising,
-                binary: literal.binary,
-            };
-            self.state.append_given(Append {
-                tag: begin.tag.clone(),
-                remaining: literal.length,
-                synchronising: literal.synchronising,
-                wrapped: append.wrapped,
-            });
-            return Ok(Some(begin));
+            let tag = tag.to_owned();
+            return self.append_begin(tag, mailbox, message, literal).map(Some);
         }
         if literal.binary {
             return Err(Fault::syntax("no literal8 is expected here"));
@@ -319,6 +314,35 @@ impl ImapServer {
         } else {
             Err(TOO_BIG)
         }
+    }
+
+    /// A message literal is announced.
+    fn append_begin(
+        &mut self,
+        tag: String,
+        mailbox: String,
+        message: AppendHead,
+        literal: LiteralHead,
+    ) -> Result<AppendBegin, Fault> {
+        if literal.length > self.settings.append_octets_max {
+            return Err(TOO_BIG);
+        }
+        self.state.append_given(Append {
+            tag: tag.clone(),
+            mailbox: mailbox.clone(),
+            remaining: literal.length,
+            synchronising: literal.synchronising,
+            wrapped: message.wrapped,
+        });
+        Ok(AppendBegin {
+            tag,
+            mailbox,
+            flags: message.flags,
+            internal_date: message.internal_date,
+            size: literal.length,
+            synchronising: literal.synchronising,
+            binary: literal.binary,
+        })
     }
 
     /// Lets the message literal come.
@@ -434,6 +458,20 @@ impl ImapServer {
         response::mailbox_status(&mut self.output, mailbox, items, self.encoding)
     }
 
+    /// A QUOTA line: resources with usage and limit.
+    pub fn untagged_quota<Name: AsRef<str>>(
+        &mut self,
+        root: &str,
+        resources: &[(Name, u64, u64)],
+    ) -> Result<(), LocalMisuse> {
+        response_quota::quota(&mut self.output, root, resources)
+    }
+
+    /// A QUOTAROOT line.
+    pub fn untagged_quota_root<Root: AsRef<str>>(&mut self, mailbox: &str, roots: &[Root]) -> Result<(), LocalMisuse> {
+        response_quota::quota_root(&mut self.output, mailbox, roots, self.encoding)
+    }
+
     /// An ID line.
     pub fn untagged_id<Text: AsRef<str>>(&mut self, fields: &[(Text, Text)]) {
         response::id(&mut self.output, fields);
@@ -462,6 +500,15 @@ impl ImapServer {
     /// Login succeeded; the tagged OK is given apart.
     pub fn authenticated(&mut self) -> Result<(), LocalMisuse> {
         self.state.authenticated()
+    }
+
+    /// UNAUTHENTICATE succeeded: everything is as before login and nothing is enabled (RFC 8437 §2); the tagged OK is given
+    /// apart.
+    pub fn unauthenticated(&mut self) -> Result<(), LocalMisuse> {
+        self.state.unauthenticated()?;
+        self.encoding = NameEncoding::ModifiedUtf7;
+        self.rev2 = false;
+        Ok(())
     }
 
     /// A mailbox is selected.

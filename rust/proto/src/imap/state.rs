@@ -48,6 +48,8 @@ impl Allowed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Append {
     pub(super) tag: String,
+    /// Where to; all messages of one APPEND go there.
+    pub(super) mailbox: String,
     /// Octets of the literal not read yet.
     pub(super) remaining: u64,
     pub(super) synchronising: bool,
@@ -293,6 +295,21 @@ impl State {
             return self.misuse("authenticated");
         }
         self.phase = Phase::Authenticated;
+        Ok(())
+    }
+
+    /// UNAUTHENTICATE: back to before login, from wherever after it.
+    pub(super) fn unauthenticated(&mut self) -> Result<(), LocalMisuse> {
+        if !matches!(
+            self.step,
+            Step::Answer {
+                name: "UNAUTHENTICATE",
+                ..
+            }
+        ) {
+            return self.misuse("unauthenticated");
+        }
+        self.phase = Phase::NotAuthenticated;
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! One POP3 command line to one command (RFC 1939 §3, §9; RFC 5034 §4).
+//! One POP3 command line to one command (RFC 1939 §3, §9; RFC 5034 §4; RFC 6856 §2, §3).
 //!
 //! Keywords in any case; arguments behind one space each. Message numbers are 1 to 4294967295. USER and PASS take the
 //! whole rest of the line, spaces included, in UTF-8.
@@ -36,6 +36,10 @@ pub enum Command {
     Capa,
     /// `STLS`
     Stls,
+    /// `UTF8`
+    Utf8,
+    /// `LANG [tag]`: a language tag of RFC 5646, or `*`
+    Lang(Option<String>),
 }
 
 impl Command {
@@ -55,6 +59,8 @@ impl Command {
             Self::Uidl(_) => "UIDL",
             Self::Capa => "CAPA",
             Self::Stls => "STLS",
+            Self::Utf8 => "UTF8",
+            Self::Lang(_) => "LANG",
         }
     }
 }
@@ -90,6 +96,9 @@ pub(super) type Fault = (PeerMisbehaved, &'static str);
 
 /// Longest mechanism name (RFC 4422 §3.1).
 const MECHANISM_OCTETS_MAX: usize = 20;
+
+/// Longest language tag: RFC 5646 §4.4.1 advises room for 35.
+const LANGUAGE_OCTETS_MAX: usize = 35;
 
 /// Parses a line without its CRLF.
 pub(super) fn parse(line: &[u8]) -> Result<Parsed, Fault> {
@@ -135,6 +144,10 @@ pub(super) fn parse(line: &[u8]) -> Result<Parsed, Fault> {
             none(rest, Command::Capa)?
         } else if is("STLS") {
             none(rest, Command::Stls)?
+        } else if is("UTF8") {
+            none(rest, Command::Utf8)?
+        } else if is("LANG") {
+            Command::Lang(rest.map(language).transpose()?)
         } else {
             return Err((PeerMisbehaved::UnknownVerb, "unknown command"));
         }
@@ -170,6 +183,17 @@ fn number(octets: &[u8]) -> Result<u32, Fault> {
         0 => Err((PeerMisbehaved::Syntax, "message numbers begin with 1")),
         number => Ok(number),
     }
+}
+
+/// A language tag: letters, digits and hyphens (RFC 5646 §2.1), or `*` for the server's own choice.
+fn language(octets: &[u8]) -> Result<String, Fault> {
+    let is_tag = octets
+        .iter()
+        .all(|octet| octet.is_ascii_alphanumeric() || *octet == b'-');
+    if octets != b"*" && (!is_tag || octets.len() > LANGUAGE_OCTETS_MAX) {
+        return Err((PeerMisbehaved::Syntax, "not a language tag"));
+    }
+    Ok(octets.iter().copied().map(char::from).collect())
 }
 
 fn digits(octets: &[u8]) -> Result<u32, Fault> {

@@ -50,13 +50,15 @@ pub(super) enum Answer {
     Refusal,
 }
 
-/// Keyword; in AUTHORIZATION; in TRANSACTION. AUTH (RFC 5034 §4) and STLS (RFC 2595 §4) only before login; CAPA in both
-/// (RFC 2449 §5); NOOP only after it (RFC 1939 §5).
-const LEGAL: [(&str, bool, bool); 14] = [
+/// Keyword; in AUTHORIZATION; in TRANSACTION. AUTH (RFC 5034 §4), STLS (RFC 2595 §4) and UTF8 (RFC 6856 §2.1) only before
+/// login; CAPA (RFC 2449 §5) and LANG (RFC 6856 §3.2) in both; NOOP only after it (RFC 1939 §5).
+const LEGAL: [(&str, bool, bool); 16] = [
     ("USER", true, false),
     ("PASS", true, false),
     ("AUTH", true, false),
     ("STLS", true, false),
+    ("UTF8", true, false),
+    ("LANG", true, true),
     ("CAPA", true, true),
     ("QUIT", true, true),
     ("STAT", false, true),
@@ -85,11 +87,13 @@ pub(super) fn legal(state: State, keyword: &str) -> bool {
 pub(super) const fn answer(command: &Command) -> Answer {
     match command {
         Command::Pass(_) => Answer::Login,
-        Command::Capa | Command::List(None) | Command::Uidl(None) => Answer::List,
+        Command::Capa | Command::Lang(None) | Command::List(None) | Command::Uidl(None) => Answer::List,
         Command::Retr(_) | Command::Top(..) => Answer::Message,
         Command::Stls => Answer::Tls,
         Command::Quit => Answer::Farewell,
         Command::User(_)
+        | Command::Utf8
+        | Command::Lang(Some(_))
         | Command::Stat
         | Command::List(Some(_))
         | Command::Uidl(Some(_))

@@ -94,7 +94,7 @@ impl ServerParty {
                 core.authenticated().unwrap();
                 core.ok("welcome").unwrap();
             }
-            Event::Command(Command::Capa | Command::List(None) | Command::Uidl(None)) => {
+            Event::Command(Command::Capa | Command::Lang(None) | Command::List(None) | Command::Uidl(None)) => {
                 core.ok_list("list", ["1 100", ".2 200"]).unwrap();
             }
             Event::Command(Command::Retr(_) | Command::Top(..)) => {

@@ -51,6 +51,7 @@ const IMAP_SEARCH_KEY: &[&str] = &[
 const POP3_SERVER: &[&str] = &[
     "CAPA\r\nUSER alice\r\nPASS two words\r\nSTAT\r\nLIST\r\nUIDL 1\r\nRETR 1\r\nTOP 1 10\r\nDELE 1\r\nRSET\r\nQUIT\r\n",
     "AUTH PLAIN AHVzZXIAcGFzc3dvcmQ=\r\nNOOP\r\nLIST 4294967295\r\nRETR 0\r\n",
+    "UTF8\r\nLANG\r\nLANG en\r\nLANG *\r\nUSER alice\r\nPASS x\r\nLANG\r\nUTF8\r\nQUIT\r\n",
     "AUTH\r\nAUTH LOGIN\r\ndXNlcg==\r\n*\r\nAUTH PLAIN =\r\nSTLS\r\nQUIT\r\n",
 ];
 

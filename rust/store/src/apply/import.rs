@@ -9,8 +9,9 @@ use crate::ids::{AccountId, Uid};
 use crate::ops::{FlagSet, Outcome};
 use crate::prepare::Prepared;
 
-/// Foreign UIDVALIDITYs and UIDNEXTs above this are not taken over: what comes after them must have numbers, too, and the
-/// account's next mailbox or the mailbox's next message would be refused for ever.
+/// Foreign UIDVALIDITYs, UIDNEXTs and UIDs above this are not taken over: what comes after them must have numbers, too, and
+/// the account's next mailbox or the mailbox's next message would be refused for ever. A message with such a UID is
+/// refused; whoever moves in asks again without it.
 const NUMBER_MAX: u32 = u32::MAX - (1 << 24);
 
 /// What an imported message was.
@@ -41,7 +42,12 @@ impl Batch<'_, '_> {
         };
         let next = self.known_mailbox(account, mailbox)?.uid_next;
         let uid = former.uid.unwrap_or(next);
-        if uid < next || uid == Uid::MAX {
+        if former.uid.is_some_and(|wanted| wanted > NUMBER_MAX) {
+            return reject(StoreError::Refused(format!(
+                "UID {uid} would leave too few for what comes after it: the greatest that is taken over is {NUMBER_MAX}"
+            )));
+        }
+        if uid < next {
             return reject(StoreError::Refused(format!(
                 "UID {uid} cannot be given: the next one is {next}"
             )));

@@ -11,7 +11,6 @@ use crate::error::{Result, StoreError};
 use crate::ids::{AccountId, MailboxId, ModSeq, Uid};
 use crate::journal::Entry;
 use crate::ops::{Copied, FlagMode, FlagSet, FlagState, Outcome, StoredMessage};
-use crate::prepare::Prepared;
 
 /// Messages that one transaction expunges at most; what is left follows in the next.
 const EXPUNGE_STEP: usize = 20_000;
@@ -108,52 +107,6 @@ impl Batch<'_, '_> {
             uid_validity,
             uid,
         })
-    }
-
-    pub(super) fn append(
-        &mut self,
-        account: AccountId,
-        mailbox: &str,
-        flags: &FlagSet,
-        internal_date: Option<i64>,
-        internal_zone: i16,
-        prepared: &Prepared,
-    ) -> Applied<Outcome> {
-        let name = &*super::mailbox::check_name(mailbox)?;
-        let Some(body) = &prepared.body else {
-            return reject(StoreError::Refused("there is no message to append".to_owned()));
-        };
-        let inbox_of_new = !self.account_exists(account)? && name == "INBOX";
-        let found = if inbox_of_new {
-            None
-        } else {
-            self.mailbox_named(account, name)?
-        };
-        if found.is_none() && !inbox_of_new {
-            return reject(StoreError::NotFound(name.to_owned()));
-        }
-        let plan = self.plan_keywords(account, &flags.keywords)?;
-        if let Some(mailbox) = found {
-            self.require_uids(account, mailbox, 1)?;
-        }
-        self.require_room(account, Amount::one(body.raw_len))?;
-        self.ensure_account(account)?;
-        let mailbox = self
-            .mailbox_named(account, name)?
-            .ok_or_else(|| StoreError::Corrupt(format!("account {account} has no INBOX")))?;
-        let keywords = self.make_keywords(account, &plan)?;
-        let blob = self.new_blob(body, 1)?;
-        let record = MessageRecord {
-            flags: flags.system & flag::ALL,
-            internal_zone,
-            blob,
-            keywords,
-            internal_date: internal_date.unwrap_or((self.now / 1_000_000) as i64),
-            size: body.raw_len,
-            saved: self.seconds(),
-            ..MessageRecord::default()
-        };
-        Ok(Outcome::Stored(self.add_message(account, mailbox, record)?))
     }
 
     pub(super) fn store_flags(

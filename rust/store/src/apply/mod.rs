@@ -8,6 +8,7 @@
 //! [`Batch`] and written once, by [`Batch::flush`].
 
 mod account;
+mod append;
 mod blob;
 mod changes;
 mod checkpoint;
@@ -171,7 +172,23 @@ impl<'e, 't> Batch<'e, 't> {
                 flags,
                 internal_date,
                 internal_zone,
-            } => self.append(*account, mailbox, flags, *internal_date, *internal_zone, prepared),
+            } => {
+                let arrival = append::Arriving {
+                    flags,
+                    internal_date: *internal_date,
+                    internal_zone: *internal_zone,
+                };
+                let bodies = prepared.body.iter();
+                self.append(*account, mailbox, &[arrival], bodies)
+            }
+            Op::AppendAll {
+                account,
+                mailbox,
+                messages,
+            } => {
+                let messages: Vec<_> = messages.iter().map(append::Arriving::from).collect();
+                self.append(*account, mailbox, &messages, prepared.bodies.iter())
+            }
             Op::Import {
                 account,
                 mailbox,

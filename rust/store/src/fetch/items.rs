@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use ironpost_mime::{TransferEncoding, headers, transfer};
+use ironpost_mime::{TransferEncoding, headers, preview, transfer};
 use ironpost_proto::imap::fetch_att::{FetchAttribute, Partial, SectionText};
-use ironpost_proto::imap::quoting::{write_literal, write_number};
+use ironpost_proto::imap::quoting::{write_literal, write_number, write_string};
 
 use super::decoding::{AT_ONCE_OCTETS_MAX, Decoding, decoded_octets};
 use super::internal_date::write_internal_date;
@@ -181,6 +181,15 @@ pub fn write_content(
             write_binary_name(out, path, *partial);
             out.push(b' ');
             binary(access, content, path, *partial, out)
+        }
+        FetchAttribute::Preview => {
+            out.extend_from_slice(b"PREVIEW ");
+            let structure = content.structure(access)?.clone();
+            let mut blob = content.blob_window(access);
+            let text = preview::preview(&mut blob, &structure);
+            blob.finish()?;
+            write_string(out, text.as_bytes());
+            Ok(Written::Whole)
         }
         FetchAttribute::BinarySize { path } => {
             write_binary_size_name(out, path);

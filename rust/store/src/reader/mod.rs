@@ -1,9 +1,11 @@
 //! The read jobs: what each reads and answers. They run on the reader pool (`jobs.rs`); a transaction lasts one job,
 //! and a long job takes several.
 
+mod deleted;
 mod facts;
 mod keep;
 
+pub use deleted::deleted_octets;
 pub use facts::{FACTS_MAX, MessageFact, facts};
 pub use keep::{RETAINED_MAX, RetainedMessage, expirable, group_quota, quota, retained};
 

@@ -1,16 +1,14 @@
 //! Writes the new index: rows of everything that the journal has told and the packs still hold.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use heed::{Env, RwTxn, WithoutTls};
-use rustix::fs::FlockOperation;
 
-use super::state::{Mailbox, Message, State};
-use super::{Contents, Rebuilt, Scan};
+use super::Rebuilt;
+use super::scan::{Contents, Scan};
+use super::state::{Message, State};
 use crate::apply::{CHECKPOINT, CHECKPOINT_WRITERS};
 use crate::card;
 use crate::db::keys;
@@ -27,10 +25,8 @@ use crate::ids::{AccountId, BlobId, MailboxId, PackId, Uid};
 use crate::journal::Digest;
 use crate::opening::map_size_of;
 use crate::pack::format::RecordKind;
-use crate::pack::read::{StoredRecord, pack_path};
-use crate::pack::recover::lock_writer;
 use crate::pack::window;
-use crate::prepare::{Recipient, recipients, structure_and_card, sync_folder};
+use crate::prepare::{structure_and_card, sync_folder};
 use crate::volume::FORMAT;
 
 /// Rows put in one transaction, about.
@@ -38,43 +34,6 @@ const STEP_ROWS: usize = 50_000;
 /// How far the modseqs of an account are set ahead of the greatest that was told: EXPUNGEs, which are told without, have
 /// taken some.
 const MODSEQ_AHEAD: u64 = 1 << 20;
-/// How far UIDNEXT is set ahead where the last UIDs given out may not have been told.
-const UIDS_AHEAD: Uid = 1 << 16;
-/// Likewise for the numbers of mailboxes, which name them to clients.
-const MAILBOXES_AHEAD: MailboxId = 1 << 16;
-
-/// Holds the volume against everybody else.
-pub(super) struct Lock {
-    _opening: File,
-    _writers: Vec<std::os::fd::OwnedFd>,
-}
-
-/// Takes the volume alone; `Open` when somebody has it open.
-pub(super) fn lock(folder: &Path) -> Result<Lock> {
-    let taken = || {
-        StoreError::Open(format!(
-            "{} is open in another process: stop that first",
-            folder.display()
-        ))
-    };
-    let opening = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(folder.join("open.lock"))?;
-    rustix::fs::flock(&opening, FlockOperation::NonBlockingLockExclusive).map_err(|_| taken())?;
-    let mut writers = Vec::new();
-    for entry in std::fs::read_dir(folder.join("packs"))? {
-        let path = entry?.path();
-        if path.join("lock").exists() {
-            writers.push(lock_writer(&path)?.ok_or_else(taken)?);
-        }
-    }
-    Ok(Lock {
-        _opening: opening,
-        _writers: writers,
-    })
-}
 
 /// Builds `index` from what was read; the old one becomes `index.old-<n>`.
 pub(super) fn build(folder: &Path, map_size: usize, scan: &Scan, state: State, report: &mut Rebuilt) -> Result<()> {
@@ -113,26 +72,18 @@ pub(super) fn build(folder: &Path, map_size: usize, scan: &Scan, state: State, r
     Ok(())
 }
 
-struct Builder<'b> {
+pub(super) struct Builder<'b> {
     environment: &'b Env<WithoutTls>,
     txn: Option<RwTxn<'b>>,
     rows: usize,
     tables: Tables,
-    scan: &'b Scan,
-    packs: PathBuf,
-    now: u32,
+    pub(super) scan: &'b Scan,
+    pub(super) packs: PathBuf,
+    pub(super) now: u32,
     references: HashMap<Digest, u32>,
     /// Something was found that no journal told of, or is damaged, or a writer has not ended: what was given out last is
     /// not known.
-    is_doubtful: bool,
-}
-
-/// A message that no journal has told of, for one of those whom its hint names.
-struct FoundMessage {
-    body: Digest,
-    prefix: Digest,
-    recipient: Recipient,
-    received: i64,
+    pub(super) is_doubtful: bool,
 }
 
 /// What the messages of a mailbox add up to, and its UID map.
@@ -208,149 +159,6 @@ impl<'b> Builder<'b> {
         self.mailboxes(&mut state, sums, report)?;
         self.blobs(report)?;
         self.counters(&state)
-    }
-
-    /// Bodies that no journal has told of, with the prefix that follows each in its pack, in the order of the packs.
-    fn found(&self, state: &State, report: &mut Rebuilt) -> Vec<FoundMessage> {
-        let mut found = Vec::new();
-        for (index, digest) in self.scan.order.iter().enumerate() {
-            let Some(contents) = self.scan.contents.get(digest) else {
-                continue;
-            };
-            let is_told = !contents.untold || state.has_told(digest) || state.has_ended(contents.pack.writer());
-            if contents.kind != RecordKind::Body || is_told {
-                continue;
-            }
-            let record = match self.open(contents) {
-                Ok(record) => record,
-                Err(error) => {
-                    report.damaged.push(error.to_string());
-                    continue;
-                }
-            };
-            let to = recipients(record.header().account, record.hint());
-            if to.is_empty() {
-                report.damaged.push(format!(
-                    "pack {}: the body at {} was to be sent on, and to whom is lost",
-                    contents.pack, contents.offset
-                ));
-                continue;
-            }
-            let prefixes = self.prefixes_behind(index, contents);
-            for recipient in to {
-                if state.accounts.get(&recipient.account).is_some_and(|row| row.removing) {
-                    continue;
-                }
-                // Nobody gets a trace header that may be another's: it may name whom the others must not know.
-                let own = prefixes.iter().find(|(_, of)| of.contains(&recipient));
-                let prefix = own.map(|(digest, _)| *digest).unwrap_or_default();
-                found.push(FoundMessage {
-                    body: *digest,
-                    prefix,
-                    recipient,
-                    received: record.header().received,
-                });
-            }
-        }
-        found
-    }
-
-    /// The prefixes that follow a body in its pack, and whose each is.
-    fn prefixes_behind(&self, index: usize, body: &Contents) -> Vec<(Digest, Vec<Recipient>)> {
-        let mut end = body.offset + u64::from(body.length);
-        let mut prefixes = Vec::new();
-        for digest in self.scan.order.iter().skip(index + 1) {
-            let Some(contents) = self.scan.contents.get(digest) else {
-                break;
-            };
-            if contents.kind != RecordKind::Prefix || (contents.pack, contents.offset) != (body.pack, end) {
-                break;
-            }
-            end += u64::from(contents.length);
-            if let Ok(record) = self.open(contents) {
-                prefixes.push((*digest, recipients(record.header().account, record.hint())));
-            }
-        }
-        prefixes
-    }
-
-    /// Gives found messages to the mailboxes that they were meant for, behind all UIDs that can have been given out.
-    fn place_found(&mut self, state: &mut State, found: Vec<FoundMessage>, report: &mut Rebuilt) {
-        if self.is_doubtful {
-            state.mailbox_next = state.mailbox_next.max(1).saturating_add(MAILBOXES_AHEAD);
-            for mailbox in state.mailboxes.values_mut() {
-                mailbox.row.uid_next = mailbox.row.uid_next.saturating_add(UIDS_AHEAD);
-            }
-        }
-        let mut named: HashMap<(AccountId, String), MailboxId> = state
-            .mailboxes
-            .iter()
-            .filter(|(_, mailbox)| mailbox.gone.is_none())
-            .map(|(id, mailbox)| ((mailbox.account, mailbox.row.name.clone()), *id))
-            .collect();
-        for found in found {
-            let recipient = &found.recipient;
-            let placed = self.next_uid(state, &mut named, recipient.account, &recipient.mailbox);
-            let Some((mailbox, uid)) = placed else {
-                report
-                    .damaged
-                    .push(format!("account {} has no UIDs left", recipient.account));
-                continue;
-            };
-            let length = |digest: &Digest| self.scan.contents.get(digest).map_or(0, |found| found.raw_len);
-            let row = MessageRecord {
-                internal_date: found.received,
-                size: length(&found.body).saturating_add(length(&found.prefix)),
-                prefix_len: length(&found.prefix),
-                saved: self.now,
-                ..MessageRecord::default()
-            };
-            report.found += 1;
-            let message = Message::new(found.body, found.prefix, row);
-            state.messages.insert((mailbox, uid), message);
-        }
-    }
-
-    /// The mailbox of that name, made when missing, and its next UID. A removed account is nobody's.
-    fn next_uid(
-        &self,
-        state: &mut State,
-        named: &mut HashMap<(AccountId, String), MailboxId>,
-        account: AccountId,
-        name: &str,
-    ) -> Option<(MailboxId, Uid)> {
-        let row = state.accounts.entry(account).or_default();
-        if row.removing {
-            return None;
-        }
-        let id = match named.get(&(account, name.to_owned())) {
-            Some(&id) => id,
-            None => {
-                let id = state.mailbox_next.max(1);
-                state.mailbox_next = id.checked_add(1)?;
-                row.uid_validity_last = row.uid_validity_last.saturating_add(1).max(self.now);
-                let record = MailboxRecord {
-                    uid_validity: row.uid_validity_last,
-                    uid_next: 1,
-                    recent_from: 1,
-                    name: name.to_owned(),
-                    ..MailboxRecord::default()
-                };
-                let mailbox = Mailbox {
-                    account,
-                    row: record,
-                    gone: None,
-                };
-                state.mailboxes.insert(id, mailbox);
-                state.names.insert((account, name.to_owned()), true);
-                named.insert((account, name.to_owned()), id);
-                id
-            }
-        };
-        let mailbox = state.mailboxes.get_mut(&id)?;
-        let uid = mailbox.row.uid_next;
-        mailbox.row.uid_next = uid.checked_add(1)?;
-        Some((id, uid))
     }
 
     fn holds(&self, digest: &Digest, kind: RecordKind) -> bool {
@@ -588,7 +396,7 @@ impl<'b> Builder<'b> {
                 self.put(self.tables.cards, &keys::blob(contents.blob), &card)?;
             } else if contents.kind == RecordKind::Prefix {
                 // One that cannot be read is marked as well: header searches then look for it.
-                let prefix = self.open(contents).and_then(|record| record.read_all());
+                let prefix = contents.open(&self.packs).and_then(|record| record.read_all());
                 let mark = card::for_prefix(&prefix.unwrap_or_else(|_| b"\r\n".to_vec()));
                 if !mark.is_empty() {
                     self.put(self.tables.cards, &keys::blob(contents.blob), &mark)?;
@@ -601,14 +409,9 @@ impl<'b> Builder<'b> {
         Ok(())
     }
 
-    fn open(&self, contents: &Contents) -> Result<StoredRecord> {
-        let file = Arc::new(File::open(pack_path(&self.packs, contents.pack))?);
-        StoredRecord::open(file, contents.pack, contents.offset, contents.length)
-    }
-
     /// The index card of a body: as its record has it, or made anew.
     fn card(&self, contents: &Contents) -> Result<Vec<u8>> {
-        let record = self.open(contents)?;
+        let record = contents.open(&self.packs)?;
         if card::Card::decode(record.card()).is_some() {
             return Ok(card::for_index(record.card()));
         }

@@ -56,6 +56,7 @@ impl Queued {
         };
         match &self.op {
             Op::Submit(submit) => (submit.deliveries.len() + submit.enqueue.len()) as u64,
+            Op::AppendAll { messages, .. } => messages.len() as u64,
             Op::StoreFlags { uids, .. }
             | Op::MarkSeen { uids, .. }
             | Op::Copy { uids, .. }

@@ -430,7 +430,10 @@ fn of_account(owner: &mut Account, step: &Step) -> Result<(), Refusal> {
         } => recover(owner, mailbox, *uid, target)?,
         Step::Adopt { name, uid_next, .. } => {
             owner.ensure();
-            owner.create(name);
+            // What is there is adopted as it is: a superior that was deleted meanwhile is not made again.
+            if !owner.mailboxes.contains_key(name) {
+                owner.create(name);
+            }
             if let Some(mailbox) = owner.mailboxes.get_mut(name) {
                 mailbox.uid_next = mailbox.uid_next.max(*uid_next);
             }

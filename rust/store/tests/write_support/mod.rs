@@ -10,7 +10,7 @@ use ironpost_proto::body::BodySink;
 use ironpost_store::compaction::{Compacted, Rules};
 use ironpost_store::db::keys;
 use ironpost_store::db::records::{MessageRecord, NameRecord};
-use ironpost_store::ops::{CheckReport, Delivery, FlagSet, StoredMessage, Submit};
+use ironpost_store::ops::{Arrival, CheckReport, Delivery, FlagSet, StoredMessage, Submit};
 use ironpost_store::rebuild::{Rebuilt, rebuild};
 use ironpost_store::{Op, Options, Outcome, Result, StoreError, Ticket, Volume};
 
@@ -109,6 +109,26 @@ impl Rig {
         };
         let sink = self.fill(body);
         let ticket = self.volume.submit(op, Some(sink), None);
+        match self.wait(ticket)? {
+            Outcome::Stored(message) => Ok(message),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// APPEND of several messages with their flags; where the first has come to.
+    pub fn append_all(&mut self, account: u32, mailbox: &str, messages: &[(&[u8], &[&str])]) -> Result<StoredMessage> {
+        let arrivals = messages.iter().map(|(_, flags)| Arrival {
+            flags: FlagSet::parse(flags.iter().copied()).unwrap(),
+            internal_date: Some(1_000_000_000),
+            internal_zone: 0,
+        });
+        let op = Op::AppendAll {
+            account,
+            mailbox: mailbox.to_owned(),
+            messages: arrivals.collect(),
+        };
+        let sinks = messages.iter().map(|(body, _)| self.fill(body)).collect();
+        let ticket = self.volume.submit_all(op, sinks, None);
         match self.wait(ticket)? {
             Outcome::Stored(message) => Ok(message),
             other => panic!("{other:?}"),
