@@ -447,6 +447,14 @@ fn store_copy_move_expunge() {
     );
     assert_eq!(flags, ["\\Deleted", "$Forwarded"]);
     assert_eq!(unchanged_since, None);
+    let conditional = parse("STORE 1 (UNCHANGEDSINCE 3) FLAGS ()").unwrap().1;
+    assert!(matches!(
+        conditional,
+        Arguments::Store {
+            unchanged_since: Some(3),
+            ..
+        }
+    ));
     for (line, expected) in [
         ("STORE 1 FLAGS ()", StoreMode::Replace),
         ("STORE 1 -FLAGS \\Seen", StoreMode::Remove),
@@ -465,7 +473,10 @@ fn store_copy_move_expunge() {
         "STORE 1 FLAGS (\\Seen) x",
         "STORE 1 FLAGS (a b",
         "STORE 1 FLAGS \\Foo",
-        "STORE 1 (UNCHANGEDSINCE 3) FLAGS ()",
+        "STORE 1 (UNCHANGEDSINCE) FLAGS ()",
+        "STORE 1 (UNCHANGEDSINCE 3)FLAGS ()",
+        "STORE 1 (CHANGEDSINCE 3) FLAGS ()",
+        "FETCH 1 FLAGS (UNCHANGEDSINCE 3)",
     ] {
         assert_eq!(parse(bad), Err(BadKind::Syntax), "{bad}");
     }
