@@ -337,6 +337,9 @@ class SequenceSet:
     @staticmethod
     def of(numbers: Sequence[int]) -> SequenceSet:
         """A set of a program's own."""
+    @staticmethod
+    def every() -> SequenceSet:
+        """1:*"""
 
     def exceeds(self, count: int) -> bool:
         """Names it a message number that a mailbox of `count` messages has not?"""
@@ -346,10 +349,18 @@ class FetchItems:
     """Opaque parsed FETCH attributes. `sets_seen`: answering marks \\Seen."""
 
     sets_seen: bool
+    asks_modseq: bool  # MODSEQ or CHANGEDSINCE is among them: enables CONDSTORE
+    changed_since: int | None
+    vanished: bool
+    @staticmethod
+    def changes(since: int) -> FetchItems:
+        """UID, FLAGS and MODSEQ of what has a greater modseq."""
 
 @final
 class SearchProgram:
-    """Opaque parsed SEARCH."""
+    """Opaque parsed SEARCH. `asks_modseq`: MODSEQ is among its keys."""
+
+    asks_modseq: bool
 
 @final
 class Command:
@@ -359,7 +370,8 @@ class Command:
     LOGIN: (user: str, password: str)        AUTHENTICATE comes as AuthBegin
     ENABLE: (capabilities: tuple[str, ...],) upper case
     ID: (fields: dict[str, str | None] | None,)
-    SELECT EXAMINE: (mailbox: str, parameters: tuple[str, ...])
+    SELECT EXAMINE: (mailbox: str, parameters: tuple[str, ...], resync)  resync: None, or of QRESYNC (uid_validity: int,
+        modseq: int, known: SequenceSet | None, matches: (numbers: SequenceSet, uids: SequenceSet) | None)
     CREATE: (mailbox: str, special_use: str | None)     DELETE SUBSCRIBE UNSUBSCRIBE: (mailbox: str,)
     RENAME: (old: str, new: str)
     LIST: (ListArguments,)    LSUB: (reference: str, pattern: str)
@@ -369,7 +381,8 @@ class Command:
     APPEND: () after its AppendBegin ... BodyEnd, which come several times for several messages
     SEARCH, UID SEARCH: (program: SearchProgram,)
     FETCH, UID FETCH: (set: SequenceSet, items: FetchItems)
-    STORE, UID STORE: (set: SequenceSet, mode: str "+" "-" "=", silent: bool, flags: tuple[str, ...])
+    STORE, UID STORE: (set: SequenceSet, mode: str "+" "-" "=", silent: bool, flags: tuple[str, ...],
+        unchanged_since: int | None)
     COPY MOVE, UID COPY, UID MOVE: (set: SequenceSet, mailbox: str)
     UID EXPUNGE: (set: SequenceSet,)
 
@@ -451,7 +464,8 @@ class ImapServer(Wire):
         """`* line`: for lines made of numbers and atoms only; ASCII."""
     def untagged_list(self, name: str, attributes: Sequence[str], mailbox: str, extended: str = "") -> None:
         """LIST or LSUB line; the name is quoted and encoded as the client has enabled. The separator is "/"."""
-    def untagged_status(self, mailbox: str, items: Sequence[tuple[str, int]]) -> None: ...
+    def untagged_status(self, mailbox: str, items: Sequence[tuple[str, int | str]]) -> None:
+        """Numbers, and object identifiers, which get their parentheses here."""
     def untagged_quota(self, root: str, resources: Sequence[tuple[str, int, int]]) -> None:
         """QUOTA line (RFC 9208 §4.2.1): name, usage and limit of each resource; one at least."""
     def untagged_quota_root(self, mailbox: str, roots: Sequence[str]) -> None:
@@ -726,6 +740,10 @@ class MailboxView:
         """Instant: may there be anything new? False is certain (compares the environment's last transaction)."""
     def forget_saved(self) -> None:
         """Empties the saved search result, `$`."""
+    def tell_modseqs(self) -> None:
+        """Tells modseqs with flags from now on (CONDSTORE)."""
+    def tell_vanished(self) -> None:
+        """And VANISHED in place of EXPUNGE, UIDs with flags (QRESYNC)."""
     def hide_recent(self) -> None:
         """Shows no message as recent from now on (IMAP4rev2)."""
     def message(self, number: int) -> tuple[int, int] | None:
@@ -875,12 +893,21 @@ class Store:
     def rename_mailbox(self, account: int, old: str, new: str) -> int: ...  # -> ticket: None; INBOX moves its messages
     def subscribe(self, account: int, name: str, subscribed: bool) -> int: ...  # -> ticket: None
     def store_flags(
-        self, view: MailboxView, messages: SequenceSet, uid: bool, mode: str, flags: Sequence[str], silent: bool
-    ) -> int:  # -> ticket: bytes, the untagged FETCH lines (empty when silent)
+        self,
+        view: MailboxView,
+        messages: SequenceSet,
+        uid: bool,
+        mode: str,
+        flags: Sequence[str],
+        silent: bool,
+        unchanged_since: int | None = None,
+    ) -> int:
+        # -> ticket: tuple[bytes, str], the untagged FETCH lines and the set of those with a modseq above unchanged_since,
+        # which were left alone
         ...
     def mark_seen(
-        self, view: MailboxView, messages: SequenceSet, uid: bool
-    ) -> int: ...  # -> ticket: None; no write when all are seen
+        self, view: MailboxView, messages: SequenceSet, uid: bool, changed_since: int | None = None
+    ) -> int: ...  # -> ticket: None; no write when all are seen. Only those with a greater modseq than changed_since
     def copy(self, view: MailboxView, messages: SequenceSet, uid: bool, target: str, move: bool) -> int:
         # -> ticket: tuple[int, str, str] (uid_validity, source uids, target uids) in sequence-set form; ("" when none)
         ...
@@ -967,6 +994,13 @@ class Store:
         # -> ticket: bytes, untagged EXPUNGE/EXISTS/RECENT/FETCH lines that bring the client up to date; b"" when nothing.
         # expunges False keeps removed messages in the view until a later call. NotFound: the mailbox has been deleted.
         ...
+    def vanished(
+        self,
+        view: MailboxView,
+        since: int,
+        known: SequenceSet | None,
+        matches: tuple[SequenceSet, SequenceSet] | None,
+    ) -> int: ...  # -> ticket: bytes, the line VANISHED (EARLIER) of what went after a modseq, or b""
     def fetch_cursor(self, view: MailboxView, messages: SequenceSet, uid: bool, items: FetchItems) -> FetchCursor: ...
     def fetch(self, cursor: FetchCursor, limit: int = 131072) -> int:
         # -> ticket: bytes, response octets, about `limit` at most; cursor.done tells the end. A body larger than the

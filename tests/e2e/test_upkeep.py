@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
-from tests.support.server import DOMAIN, Server, ironpost
+from tests.dialogs.player import Session
+from tests.support.server import DOMAIN, PASSWORD, Server, ironpost
 
 ADDRESS = f"alice@{DOMAIN}"
 
@@ -24,18 +26,53 @@ def fill(server: Server) -> None:
 
 
 def shown(server: Server) -> dict[str, list[object]]:
-    """UIDVALIDITY, UIDNEXT and every message of each mailbox."""
+    """UIDVALIDITY, UIDNEXT, the name that lasts and every message of each mailbox (RFC 8474)."""
     found: dict[str, list[object]] = {}
     with server.imap("alice") as client:
         for line in client.list()[1]:
             name = line.decode().rpartition('"/" ')[2].strip('"')
-            status = client.status(name, "(UIDVALIDITY UIDNEXT MESSAGES)")[1][0]
+            status = client.status(name, "(UIDVALIDITY UIDNEXT MESSAGES MAILBOXID)")[1][0]
             client.select(name, readonly=True)
-            messages = client.uid("FETCH", "1:*", "(FLAGS INTERNALDATE BODY.PEEK[])")[1]
+            messages = client.uid("FETCH", "1:*", "(FLAGS INTERNALDATE EMAILID BODY.PEEK[])")[1]
             # What nobody has been told of is \\Recent; a new index says that everybody has.
             heads = [part[0].replace(b" \\Recent", b"") for part in messages if isinstance(part, tuple)]
             found[name] = [status, heads, [part[1] for part in messages if isinstance(part, tuple)]]
     return found
+
+
+def resynchronised(server: Server, known: str) -> list[str]:
+    """The answer to a SELECT of INBOX by a client that knows so much (RFC 7162 §3.2.5)."""
+    session = Session(server.port("imap"))
+    try:
+        session.line()
+        lines: list[str] = []
+        for command in (f'LOGIN {ADDRESS} "{PASSWORD}"', "ENABLE QRESYNC", f"SELECT INBOX (QRESYNC ({known}))"):
+            session.socket.sendall(f"a {command}\r\n".encode())
+            lines = [session.line()]
+            while not lines[-1].startswith("a "):
+                lines.append(session.line())
+            assert lines[-1].startswith("a OK "), lines
+        return lines
+    finally:
+        session.close()
+
+
+def test_a_client_resynchronises_after_a_rebuild(tmp_path: Path) -> None:
+    # The new index has no change log: whoever comes back is told of every UID that nobody has.
+    server = Server(tmp_path / "data")
+    with server.serving():
+        fill(server)
+        with server.imap("alice") as client:
+            status = client.status("INBOX", "(UIDVALIDITY HIGHESTMODSEQ)")[1][0].decode()
+        validity, modseq = re.findall(r"\d+", status)
+        assert not [line for line in resynchronised(server, f"{validity} {modseq}") if "VANISHED" in line]
+    shutil.rmtree(server.folder / "store" / "index")
+    ironpost("store", "rebuild", str(server.folder))
+    with server.serving():
+        assert "* VANISHED (EARLIER) 1:20" in resynchronised(server, f"{validity} {modseq}")
+        assert "* VANISHED (EARLIER) 15:20" in resynchronised(server, f"{validity} {modseq} 15:25")
+        # The first message has the number that the client believes it to have: it knows what is gone below.
+        assert not [line for line in resynchronised(server, f"{validity} {modseq} (1 21)") if "VANISHED" in line]
 
 
 def test_a_lost_index_is_made_again(tmp_path: Path) -> None:

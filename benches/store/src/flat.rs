@@ -263,6 +263,7 @@ fn flagged(account: u32, mailbox: u32, uids: (u32, u32), round: u64) -> Op {
             system: flag::FLAGGED,
             keywords: Vec::new(),
         },
+        unchanged_since: None,
     }
 }
 

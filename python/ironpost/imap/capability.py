@@ -33,6 +33,9 @@ _AFTER_LOGIN = (
     "ESEARCH",
     "SEARCHRES",
     "BINARY",
+    "CONDSTORE",
+    "QRESYNC",
+    "OBJECTID",
     "MULTIAPPEND",
     "UNAUTHENTICATE",
     "PREVIEW",
@@ -43,7 +46,7 @@ _AFTER_LOGIN = (
 )
 
 # What ENABLE may switch on (RFC 5161).
-ENABLEABLE = frozenset({"IMAP4REV2"})
+ENABLEABLE = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC"})
 
 
 def before_login(*, starttls: bool, login_allowed: bool) -> str:

@@ -49,12 +49,14 @@ class Session:
         "append",
         "bad_commands",
         "closing",
+        "condstore",
         "context",
         "exchange",
         "idle_tag",
         "log",
         "mailbox_gone",
         "mailbox_name",
+        "qresync",
         "rev2",
         "scope",
         "store",
@@ -75,6 +77,8 @@ class Session:
         self.mailbox_name = ""
         self.mailbox_gone = False
         self.rev2 = False
+        self.condstore = False  # modseqs are told (RFC 7162)
+        self.qresync = False  # and VANISHED
         self.closing = False
         self.bad_commands = 0
         self.idle_tag: str | None = None

@@ -245,6 +245,7 @@ fn select_create_and_names() {
             Arguments::Select {
                 mailbox: text(mailbox),
                 parameters: vec![],
+                resync: None,
             },
         ))
     };
@@ -256,7 +257,13 @@ fn select_create_and_names() {
         select("SELECT", "\u{53f0}\u{5317}/\u{65e5}\u{672c}\u{8a9e}")
     );
     assert_eq!(parse("SELECT a&b"), Err(BadKind::MailboxName));
-    assert_eq!(parse("SELECT x (CONDSTORE)"), Err(BadKind::Syntax));
+    assert_eq!(parse("SELECT x (CONDSTORE"), Err(BadKind::Syntax));
+    assert_eq!(parse("SELECT x (ANNOTATE)"), Err(BadKind::Syntax));
+    let Ok((_, Arguments::Select { parameters, resync, .. })) = parse("SELECT x (condstore QRESYNC (7 9 1:3))") else {
+        panic!("SELECT with parameters")
+    };
+    assert_eq!(parameters, ["CONDSTORE"]);
+    assert_eq!(resync.map(|resync| (resync.uid_validity, resync.modseq)), Some((7, 9)));
     assert_eq!(parse("SELECT"), Err(BadKind::Syntax));
     assert_eq!(parse("SELECT a b"), Err(BadKind::Syntax));
     assert_eq!(parse("SELECT *"), Err(BadKind::Syntax));
@@ -387,7 +394,7 @@ fn status_items() {
 #[test]
 fn fetch_and_search() {
     let (name, arguments) = parse("FETCH 2:4 (FLAGS BODY[HEADER.FIELDS (DATE FROM)])").unwrap();
-    let Arguments::Fetch { set, items } = arguments else {
+    let Arguments::Fetch { set, items, .. } = arguments else {
         panic!("{arguments:?}")
     };
     assert_eq!((name, set.to_string().as_str(), items.len()), ("FETCH", "2:4", 2));
@@ -429,6 +436,7 @@ fn store_copy_move_expunge() {
         mode,
         silent,
         flags,
+        unchanged_since,
     } = arguments
     else {
         panic!("{arguments:?}")
@@ -438,6 +446,15 @@ fn store_copy_move_expunge() {
         ("UID STORE", "2:4", StoreMode::Add, true)
     );
     assert_eq!(flags, ["\\Deleted", "$Forwarded"]);
+    assert_eq!(unchanged_since, None);
+    let conditional = parse("STORE 1 (UNCHANGEDSINCE 3) FLAGS ()").unwrap().1;
+    assert!(matches!(
+        conditional,
+        Arguments::Store {
+            unchanged_since: Some(3),
+            ..
+        }
+    ));
     for (line, expected) in [
         ("STORE 1 FLAGS ()", StoreMode::Replace),
         ("STORE 1 -FLAGS \\Seen", StoreMode::Remove),
@@ -456,7 +473,10 @@ fn store_copy_move_expunge() {
         "STORE 1 FLAGS (\\Seen) x",
         "STORE 1 FLAGS (a b",
         "STORE 1 FLAGS \\Foo",
-        "STORE 1 (UNCHANGEDSINCE 3) FLAGS ()",
+        "STORE 1 (UNCHANGEDSINCE) FLAGS ()",
+        "STORE 1 (UNCHANGEDSINCE 3)FLAGS ()",
+        "STORE 1 (CHANGEDSINCE 3) FLAGS ()",
+        "FETCH 1 FLAGS (UNCHANGEDSINCE 3)",
     ] {
         assert_eq!(parse(bad), Err(BadKind::Syntax), "{bad}");
     }
@@ -490,6 +510,7 @@ fn names_are_utf8_once_it_is_enabled() {
             Arguments::Select {
                 mailbox: text(mailbox),
                 parameters: vec![],
+                resync: None,
             },
         ))
     };

@@ -26,6 +26,15 @@ impl SequenceSet {
         }
     }
 
+    #[staticmethod]
+    fn every() -> Self {
+        use imap::sequence::SequenceNumber::{Largest, Number};
+        let ranges = vec![(Number(1), Largest)];
+        Self {
+            inner: imap::sequence::SequenceSet { ranges },
+        }
+    }
+
     fn __str__(&self) -> String {
         self.inner.to_string()
     }
@@ -39,20 +48,64 @@ impl SequenceSet {
 #[pyclass(frozen, module = "ironpost._core")]
 pub(crate) struct FetchItems {
     pub(crate) inner: Vec<imap::fetch_att::FetchAttribute>,
+    pub(crate) modifiers: imap::modseq::FetchModifiers,
 }
 
 #[pymethods]
 impl FetchItems {
+    #[staticmethod]
+    fn changes(since: u64) -> Self {
+        use imap::fetch_att::FetchAttribute::{Flags, ModSeq, Uid};
+        let changed_since = Some(since);
+        Self {
+            inner: vec![Uid, Flags, ModSeq],
+            modifiers: imap::modseq::FetchModifiers {
+                changed_since,
+                ..Default::default()
+            },
+        }
+    }
+
+    #[getter]
+    fn asks_modseq(&self) -> bool {
+        self.modifiers.changed_since.is_some() || self.inner.contains(&imap::fetch_att::FetchAttribute::ModSeq)
+    }
+
+    #[getter]
+    fn changed_since(&self) -> Option<u64> {
+        self.modifiers.changed_since
+    }
+
+    #[getter]
+    fn vanished(&self) -> bool {
+        self.modifiers.vanished
+    }
+
     #[getter]
     fn sets_seen(&self) -> bool {
         self.inner.iter().any(imap::fetch_att::FetchAttribute::sets_seen)
     }
 }
 
+/// What a STATUS item tells.
+#[derive(FromPyObject)]
+enum StatusValue {
+    Number(u64),
+    Id(String),
+}
+
 /// A parsed SEARCH.
 #[pyclass(frozen, module = "ironpost._core")]
 pub(crate) struct SearchProgram {
     pub(crate) inner: imap::search_key::SearchProgram,
+}
+
+#[pymethods]
+impl SearchProgram {
+    #[getter]
+    fn asks_modseq(&self) -> bool {
+        self.inner.asks_modseq()
+    }
 }
 
 event!(
@@ -150,7 +203,12 @@ wire_class! {
             self.wire.core(|core| core.untagged_list(name, &attributes, mailbox, extended))
         }
 
-        fn untagged_status(&mut self, mailbox: &str, items: Vec<(String, u64)>) -> PyResult<()> {
+        fn untagged_status(&mut self, mailbox: &str, items: Vec<(String, StatusValue)>) -> PyResult<()> {
+            let value = |value| match value {
+                StatusValue::Number(number) => imap::StatusValue::Number(number),
+                StatusValue::Id(id) => imap::StatusValue::Id(id),
+            };
+            let items: Vec<_> = items.into_iter().map(|(item, told)| (item, value(told))).collect();
             self.wire.core(|core| core.untagged_status(mailbox, &items))
         }
 
@@ -347,7 +405,18 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
             }
             (dict,).into_pyobject(py)
         }
-        Arguments::Select { mailbox, parameters } => (mailbox, tuple(py, parameters)?).into_pyobject(py),
+        Arguments::Select {
+            mailbox,
+            parameters,
+            resync,
+        } => {
+            let set = |inner| SequenceSet { inner };
+            let resync = resync.map(|resync| {
+                let matches = resync.matches.map(|(numbers, uids)| (set(numbers), set(uids)));
+                (resync.uid_validity, resync.modseq, resync.known.map(set), matches)
+            });
+            (mailbox, tuple(py, parameters)?, resync).into_pyobject(py)
+        }
         Arguments::Create { mailbox, special_use } => (mailbox, special_use).into_pyobject(py),
         Arguments::Mailbox(mailbox) => (mailbox,).into_pyobject(py),
         Arguments::Rename { old, new } => (old, new).into_pyobject(py),
@@ -364,15 +433,20 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
         Arguments::Lsub { reference, pattern } => (reference, pattern).into_pyobject(py),
         Arguments::Status { mailbox, items } => (mailbox, tuple(py, items)?).into_pyobject(py),
         Arguments::Search(inner) => (SearchProgram { inner }.into_py_any(py)?,).into_pyobject(py),
-        Arguments::Fetch { set, items } => {
+        Arguments::Fetch { set, items, modifiers } => {
             let set = SequenceSet { inner: set }.into_py_any(py)?;
-            (set, FetchItems { inner: items }.into_py_any(py)?).into_pyobject(py)
+            let items = FetchItems {
+                inner: items,
+                modifiers,
+            };
+            (set, items.into_py_any(py)?).into_pyobject(py)
         }
         Arguments::Store {
             set,
             mode,
             silent,
             flags,
+            unchanged_since,
         } => {
             let mode = match mode {
                 StoreMode::Add => "+",
@@ -380,7 +454,7 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
                 StoreMode::Replace => "=",
             };
             let set = SequenceSet { inner: set }.into_py_any(py)?;
-            (set, mode, silent, tuple(py, flags)?).into_pyobject(py)
+            (set, mode, silent, tuple(py, flags)?, unchanged_since).into_pyobject(py)
         }
         Arguments::Copy { set, mailbox } => (SequenceSet { inner: set }.into_py_any(py)?, mailbox).into_pyobject(py),
         Arguments::Compress(algorithm) => (algorithm,).into_pyobject(py),

@@ -16,8 +16,8 @@ use ironpost_store::fetch::FetchCursor as StoreCursor;
 use ironpost_store::ids::Ticket;
 use ironpost_store::listing;
 use ironpost_store::ops::{Arrival, Delivery, Enqueue, FlagMode, FlagSet, Requeue, Submit};
-use ironpost_store::reader::{self, Opened, Updated};
-use ironpost_store::view::MailboxView as StoreView;
+use ironpost_store::reader::{self, Opened, StoreAnswer, Updated};
+use ironpost_store::view::{MailboxView as StoreView, StoreLines};
 use ironpost_store::{Op, Options, Outcome, ReadJob, StoreError as Fault, Volume};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -406,6 +406,8 @@ impl Store {
         })
     }
 
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
+    #[pyo3(signature = (view, messages, uid, mode, flags, silent, unchanged_since = None))]
     fn store_flags(
         &self,
         view: &MailboxView,
@@ -414,6 +416,7 @@ impl Store {
         mode: &str,
         flags: Vec<String>,
         silent: bool,
+        unchanged_since: Option<u64>,
     ) -> PyResult<Ticket> {
         let mode = match mode {
             "+" => FlagMode::Add,
@@ -425,7 +428,7 @@ impl Store {
         let view = view.inner();
         let uids = view.resolve(&messages.inner, uid).ranges();
         if uids.is_empty() {
-            return self.nothing(Outcome::Bytes(Vec::new()));
+            return self.nothing(Outcome::Boxed(Box::new(StoreAnswer::default())));
         }
         let op = Op::StoreFlags {
             account: view.account,
@@ -433,16 +436,24 @@ impl Store {
             uids,
             mode,
             flags,
+            unchanged_since,
         };
-        let follow = reader::answer_store(Arc::clone(view), silent, uid);
+        let follow = reader::answer_store(Arc::clone(view), StoreLines { silent, uids: uid });
         self.call(|volume| volume.write_then(op, follow))
     }
 
-    fn mark_seen(&self, view: &MailboxView, messages: &SequenceSet, uid: bool) -> PyResult<Ticket> {
+    #[pyo3(signature = (view, messages, uid, changed_since = None))]
+    fn mark_seen(
+        &self,
+        view: &MailboxView,
+        messages: &SequenceSet,
+        uid: bool,
+        changed_since: Option<u64>,
+    ) -> PyResult<Ticket> {
         let view = view.inner();
         let wanted = view.resolve(&messages.inner, uid);
         let uids = self
-            .call(|volume| reader::unseen_of(volume.context(), view, &wanted))?
+            .call(|volume| reader::unseen_of(volume.context(), view, &wanted, changed_since))?
             .ranges();
         if uids.is_empty() {
             return self.nothing(Outcome::None);
@@ -527,6 +538,19 @@ impl Store {
         self.read(reader::refresh(Arc::clone(view.inner()), expunges, uids))
     }
 
+    /// `matches` are message numbers and UIDs.
+    fn vanished(
+        &self,
+        view: &MailboxView,
+        since: u64,
+        known: Option<&SequenceSet>,
+        matches: Option<(PyRef<'_, SequenceSet>, PyRef<'_, SequenceSet>)>,
+    ) -> PyResult<Ticket> {
+        let known = known.map(|known| known.inner.clone());
+        let matches = matches.map(|(numbers, uids)| (numbers.inner.clone(), uids.inner.clone()));
+        self.read(reader::vanished(Arc::clone(view.inner()), since, known, matches))
+    }
+
     fn fetch_cursor(
         &self,
         view: &MailboxView,
@@ -541,6 +565,7 @@ impl Store {
                 &messages.inner,
                 uid,
                 &items.inner,
+                items.modifiers,
             )))
         })
     }

@@ -356,6 +356,8 @@ pub enum Op {
         mode: FlagMode,
         /// What.
         flags: FlagSet,
+        /// Only messages whose modseq is at most this (RFC 7162 §3.1.3).
+        unchanged_since: Option<ModSeq>,
     },
     /// Sets \Seen; answers [`Outcome::None`].
     MarkSeen {
@@ -528,6 +530,8 @@ pub struct FlagState {
     pub modseq: ModSeq,
     /// False when the message had these flags before.
     pub changed: bool,
+    /// The message had a later modseq than `unchanged_since`: nothing was done.
+    pub refused: bool,
 }
 
 /// Messages copied or moved (RFC 4315 COPYUID).

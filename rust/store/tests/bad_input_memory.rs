@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ironpost_proto::body::BodySink;
 use ironpost_proto::imap::fetch_att::{FetchAttribute, Section, SectionText, Spelling};
+use ironpost_proto::imap::modseq::FetchModifiers;
 use ironpost_proto::imap::search_key::SearchKey;
 use ironpost_store::compaction::Rules;
 use ironpost_store::fetch::FetchCursor;
@@ -133,7 +134,13 @@ fn a_hundred_and_fifty_megabytes_cost_memory_by_the_piece() {
     let view = rig.open("INBOX", true);
     let fetch = |number: &str, item: FetchAttribute| {
         let mut read = Counter::default();
-        let cursor = Arc::new(FetchCursor::new(Arc::clone(&view), &sequence(number), false, &[item]));
+        let cursor = Arc::new(FetchCursor::new(
+            Arc::clone(&view),
+            &sequence(number),
+            false,
+            &[item],
+            FetchModifiers::default(),
+        ));
         let mut start: Option<usize> = None;
         while !cursor.is_done() {
             match rig

@@ -279,6 +279,7 @@ fn flags_copies_and_moves() {
         uids: uids.to_vec(),
         mode,
         flags: FlagSet::parse(names.iter().copied()).unwrap(),
+        unchanged_since: None,
     };
     let Outcome::Flags(states) = rig
         .write(store(FlagMode::Add, &["\\Seen", "$A"], &[(2, 3), (9, 12)]))

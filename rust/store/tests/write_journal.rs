@@ -77,6 +77,7 @@ fn change(rig: &mut Rig) -> Shown {
         uids: vec![(2, 3)],
         mode: FlagMode::Add,
         flags: FlagSet::parse(["\\Seen", "$Later"]).unwrap(),
+        unchanged_since: None,
     })
     .unwrap();
     rig.write(expunge(1, inbox, (4, 5))).unwrap();

@@ -104,6 +104,7 @@ fn the_pack_of_a_killed_writer_stays_for_its_journal_alone() {
         uids: vec![(2, 3)],
         mode: FlagMode::Add,
         flags: FlagSet::parse(["\\Seen", "$Work"]).unwrap(),
+        unchanged_since: None,
     })
     .unwrap();
     // Nothing is retired, but what has been told goes to the pack, which holds nothing else.

@@ -255,6 +255,7 @@ fn take(rig: &mut Rig, model: &mut Model, step: &Step) {
                 uids: vec![(*first.min(last), *first.max(last))],
                 mode,
                 flags: flags.clone(),
+                unchanged_since: None,
             };
             let Outcome::Flags(states) = rig.write(op).unwrap() else {
                 panic!()

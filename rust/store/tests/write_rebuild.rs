@@ -24,6 +24,7 @@ fn store(account: u32, mailbox: u32, uids: (u32, u32), flags: &[&str]) -> Op {
         uids: vec![uids],
         mode: FlagMode::Add,
         flags: FlagSet::parse(flags.iter().copied()).unwrap(),
+        unchanged_since: None,
     }
 }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ... import __version__
 from ...errors import AuthenticationBusy, AuthenticationFailed, SaslError, TooManyFailures
 from ...identity import sasl
+from .. import sync
 from ..capability import ENABLEABLE
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ async def enable(session: Session, tag: str, name: str, wanted: tuple[str, ...])
         session.wire.enable_rev2()
         if session.view is not None:
             session.view.hide_recent()
+    if "CONDSTORE" in enabled:
+        sync.enable_modseqs(session)
+    if "QRESYNC" in enabled:
+        sync.enable_vanished(session)
     session.wire.untagged("ENABLED" + "".join(f" {entry}" for entry in enabled).replace("IMAP4REV2", "IMAP4rev2"))
     await session.finish(tag, name)
 
@@ -128,7 +133,7 @@ async def unauthenticate(session: Session, tag: str, name: str) -> None:
     session.view = None
     session.mailbox_gone = False
     session.mailbox_name = ""
-    session.rev2 = False
+    session.rev2 = session.condstore = session.qresync = False
     session.account = None
     session.log = session.log.bind(account=None)
     session.wire.unauthenticated()

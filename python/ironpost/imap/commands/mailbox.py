@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ... import _core
+from .. import sync
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -19,15 +20,18 @@ _STATUS = {
     "DELETED": "deleted",
     "SIZE": "size",
     "RECENT": "recent",
+    "HIGHESTMODSEQ": "highest_modseq",
+    "MAILBOXID": "id",
 }
 
 
 async def create(session: Session, tag: str, name: str, mailbox: str, special_use: str | None) -> None:
     """CREATE, with USE (RFC 6154 §3). A trailing separator only declares that names will follow (RFC 9051 §6.3.4)."""
-    await session.store.call(
+    made = await session.store.call(
         session.store.core.create_mailbox(session.account_id, mailbox.removesuffix("/"), special_use or ""), write=True
     )
-    await session.finish(tag, name)
+    # RFC 8474 §4.1
+    await session.finish(tag, name, f"MAILBOXID ({sync.mailbox_id(made.id, made.uid_validity)})")
 
 
 async def delete(session: Session, tag: str, name: str, mailbox: str) -> None:
@@ -52,14 +56,19 @@ async def subscribe(session: Session, tag: str, name: str, mailbox: str) -> None
 
 async def send_status(session: Session, info: _core.MailboxInfo, items: tuple[str, ...]) -> None:
     """The STATUS line of a mailbox."""
-    values = []
+    if "HIGHESTMODSEQ" in items:
+        sync.enable_modseqs(session)
+    values: list[tuple[str, int | str]] = []
     for item in items:
+        value: int | str
         if item == "APPENDLIMIT":
             # RFC 7889 §3.2: the same in all mailboxes.
             value = session.context.config.limits.message_octets_max
         elif item == "DELETED-STORAGE":
             # RFC 9208 §4.1.4. No counter of the mailbox has it.
             value = await session.store.call(session.store.core.deleted_octets(info.id)) if info.deleted else 0
+        elif item == "MAILBOXID":
+            value = sync.mailbox_id(info.id, info.uid_validity)
         else:
             value = getattr(info, _STATUS[item])
         values.append((item, value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ... import _core
-from .. import updates
+from .. import sync, updates
 from .selection import require_view
 
 if TYPE_CHECKING:
@@ -29,9 +29,18 @@ async def fetch(session: Session, tag: str, name: str, messages: _core.SequenceS
         return
     core = session.store.core
     uid = name.startswith("UID ")
+    if items.vanished and not (uid and session.qresync):
+        session.wire.respond(tag, "BAD", "", "VANISHED is for UID FETCH after ENABLE QRESYNC")
+        return
+    if items.asks_modseq:
+        sync.enable_modseqs(session)
+    if items.vanished:
+        # RFC 7162 §3.2.6: before any FETCH line.
+        since = items.changed_since or 0
+        session.wire.append_output(await session.store.call(core.vanished(view, since, messages, None)))
     if items.sets_seen and not view.read_only:
         try:
-            await session.store.call(core.mark_seen(view, messages, uid), write=True)
+            await session.store.call(core.mark_seen(view, messages, uid, items.changed_since), write=True)
         except _core.StoreFull as error:
             # Reading goes on when the disk is full; only the flag is not kept.
             session.log.warning("seen flag not stored", error=str(error))
@@ -53,6 +62,7 @@ async def store(
     mode: str,
     silent: bool,
     flags: tuple[str, ...],
+    unchanged_since: int | None,
 ) -> None:
     """STORE: the new flags are on disk before OK."""
     view = require_view(session)
@@ -62,19 +72,26 @@ async def store(
         session.wire.respond(tag, "NO", "", "the mailbox is open read-only")
         return
     uid = name.startswith("UID ")
+    if unchanged_since is not None:
+        sync.enable_modseqs(session)
     # What others did comes first, so that the lines of this STORE are the last word the client hears.
     await updates.bring_up_to_date(session, name)
-    lines = await session.store.call(
-        session.store.core.store_flags(view, messages, uid, mode, flags, silent), write=True
+    lines, modified = await session.store.call(
+        session.store.core.store_flags(view, messages, uid, mode, flags, silent, unchanged_since), write=True
     )
     if lines:
         session.wire.append_output(lines)
-    await session.finish(tag, name)
+    if modified:
+        await session.finish(tag, name, f"MODIFIED {modified}", "conditional STORE failed")
+    else:
+        await session.finish(tag, name)
 
 
 async def search(session: Session, tag: str, name: str, program: _core.SearchProgram) -> None:
     """SEARCH: the answer counts in the numbers that the client knows, so news comes after it."""
     view = require_view(session)
+    if program.asks_modseq:
+        sync.enable_modseqs(session)
     session.wire.append_output(
         await session.store.call(session.store.core.search(view, program, name.startswith("UID "), tag))
     )
@@ -105,7 +122,8 @@ async def copy(session: Session, tag: str, name: str, messages: _core.SequenceSe
     if move and code:
         # RFC 6851 §4.3: COPYUID must come before the EXPUNGEs, thus untagged.
         session.wire.respond("*", "OK", code, "moved")
-        code = ""
+        await _finish_removal(session, tag, name)
+        return
     await session.finish(tag, name, code)
 
 
@@ -115,5 +133,17 @@ async def expunge(session: Session, tag: str, name: str, messages: _core.Sequenc
     if view.read_only:
         session.wire.respond(tag, "NO", "", "the mailbox is open read-only")
         return
-    await session.store.call(session.store.core.expunge(view, messages), write=True)
-    await session.finish(tag, name)
+    removed = await session.store.call(session.store.core.expunge(view, messages), write=True)
+    if removed:
+        await _finish_removal(session, tag, name)
+    else:
+        await session.finish(tag, name)
+
+
+async def _finish_removal(session: Session, tag: str, name: str) -> None:
+    """Tells what has gone, then up to which modseq the client now knows everything (RFC 7162 §3.2.7, RFC 6851 §4.4)."""
+    await updates.bring_up_to_date(session, name)
+    view = session.view
+    known = session.condstore and view is not None and not session.mailbox_gone
+    code = f"HIGHESTMODSEQ {view.highest_modseq}" if known and view is not None else ""
+    session.wire.respond(tag, "OK", code, f"{name} completed")

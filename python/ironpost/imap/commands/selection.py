@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ... import _core
+from .. import sync
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -28,10 +29,12 @@ def _forget(session: Session) -> None:
     session.wire.unselected()
 
 
-async def select(session: Session, tag: str, name: str, mailbox: str, parameters: tuple[str, ...]) -> None:
+async def select(
+    session: Session, tag: str, name: str, mailbox: str, parameters: tuple[str, ...], resync: sync.Resync | None
+) -> None:
     """SELECT and EXAMINE. A failing SELECT leaves no mailbox selected (RFC 9051 §6.3.2)."""
-    if parameters:
-        session.wire.respond(tag, "BAD", "", "unknown select parameter")
+    if resync is not None and not session.qresync:
+        session.wire.respond(tag, "BAD", "", "QRESYNC has not been enabled")
         return
     wire = session.wire
     if session.view is not None:
@@ -41,6 +44,9 @@ async def select(session: Session, tag: str, name: str, mailbox: str, parameters
     view = await session.store.call(
         session.store.core.open_view(session.account_id, mailbox, read_only), write=not read_only
     )
+    if "CONDSTORE" in parameters:
+        sync.enable_modseqs(session)
+    sync.adopt(session, view)
     if session.rev2:
         view.hide_recent()
     session.view = view
@@ -56,8 +62,17 @@ async def select(session: Session, tag: str, name: str, mailbox: str, parameters
             wire.respond("*", "OK", f"UNSEEN {view.first_unseen}", "first unseen message")
     wire.respond("*", "OK", f"UIDVALIDITY {view.uid_validity}", "UIDs valid")
     wire.respond("*", "OK", f"UIDNEXT {view.uid_next}", "predicted next UID")
+    wire.respond("*", "OK", f"HIGHESTMODSEQ {view.highest_modseq}", "highest modseq")
+    wire.respond("*", "OK", f"MAILBOXID ({sync.mailbox_id(view.mailbox, view.uid_validity)})", "name that lasts")
     if session.rev2:
         wire.untagged_list("LIST", (), mailbox)
+    if resync is not None:
+        try:
+            await sync.resynchronise(session, view, resync)
+        except _core.StoreError:
+            session.view = None
+            session.mailbox_name = ""
+            raise
     wire.selected(read_only)
     wire.respond(tag, "OK", "READ-ONLY" if read_only else "READ-WRITE", f"{name} completed")
 
@@ -68,7 +83,10 @@ async def check(session: Session, tag: str, name: str) -> None:
 
 
 async def close(session: Session, tag: str, name: str) -> None:
-    """CLOSE: removes \\Deleted messages without telling, then unselects."""
+    """CLOSE: removes \\Deleted messages without telling, then unselects.
+
+    No HIGHESTMODSEQ (RFC 7162 §3.2.8): what others did may be untold, and a client that took it for known would lose it.
+    """
     view = session.view
     if view is not None and not session.mailbox_gone and not view.read_only:
         await session.store.call(session.store.core.expunge(view, None), write=True)

@@ -10,6 +10,7 @@ use super::fault::{BadKind, Fault};
 use super::fetch_att::FetchAttribute;
 use super::lexer::Lexer;
 use super::mailbox_name::NameEncoding;
+use super::modseq::{FetchModifiers, Resync};
 use super::search_key::SearchProgram;
 use super::sequence::SequenceSet;
 use super::state::{Allowed, Phase};
@@ -54,6 +55,8 @@ pub enum Arguments {
         mailbox: String,
         /// Parameters in upper case (RFC 4466).
         parameters: Vec<String>,
+        /// What the client knows already (RFC 7162).
+        resync: Option<Resync>,
     },
     /// COMPRESS (RFC 4978): the algorithm in upper case.
     Compress(String),
@@ -97,11 +100,15 @@ pub enum Arguments {
         set: SequenceSet,
         /// What of them.
         items: Vec<FetchAttribute>,
+        /// Which of them, and what else.
+        modifiers: FetchModifiers,
     },
     /// STORE and UID STORE.
     Store {
         /// Which messages.
         set: SequenceSet,
+        /// Only those without a later change (RFC 7162).
+        unchanged_since: Option<u64>,
         /// Add, remove or replace.
         mode: StoreMode,
         /// No untagged FETCH is wanted.

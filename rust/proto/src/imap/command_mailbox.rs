@@ -4,6 +4,7 @@ use super::command::{Arguments, Context, ListArguments};
 use super::fault::{BadKind, Fault};
 use super::lexer::Lexer;
 use super::mailbox_name::{SEPARATOR, decode_name, decode_pattern};
+use super::modseq;
 
 /// STATUS items (RFC 9051 §6.3.11, RFC 3501 §6.3.10, RFC 8438, RFC 7889, RFC 9208); an extension adds its own.
 const STATUS_ITEMS: &[&str] = &[
@@ -14,12 +15,14 @@ const STATUS_ITEMS: &[&str] = &[
     "DELETED",
     "SIZE",
     "RECENT",
+    "HIGHESTMODSEQ",
+    "MAILBOXID",
     "APPENDLIMIT",
     "DELETED-STORAGE",
 ];
 
-/// Parameters of SELECT and EXAMINE (RFC 4466 §2.4); extensions such as CONDSTORE add theirs.
-const SELECT_PARAMETERS: &[&str] = &[];
+/// Parameters of SELECT and EXAMINE (RFC 4466 §2.1) without values; QRESYNC has some.
+const SELECT_PARAMETERS: &[&str] = &["CONDSTORE"];
 
 /// LIST selection options (RFC 5258 §3.1, RFC 6154 §4).
 const LIST_SELECT_OPTIONS: &[&str] = &["SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE"];
@@ -71,13 +74,19 @@ pub(super) fn mailbox(lexer: &mut Lexer<'_>, context: &Context) -> Result<Argume
 pub(super) fn examine_or_select(lexer: &mut Lexer<'_>, context: &Context) -> Result<Arguments, Fault> {
     let mailbox = name(lexer, context)?;
     let mut parameters: Vec<&'static str> = Vec::new();
+    let mut resync = None;
     if lexer.eat(b' ') {
         lexer.open()?;
         loop {
-            push_once(
-                &mut parameters,
-                known(lexer.atom()?, SELECT_PARAMETERS, "unknown SELECT parameter")?,
-            );
+            let word = lexer.atom()?;
+            if word.eq_ignore_ascii_case("QRESYNC") && resync.is_none() {
+                resync = Some(modseq::resync(lexer)?);
+            } else {
+                push_once(
+                    &mut parameters,
+                    known(word, SELECT_PARAMETERS, "unknown SELECT parameter")?,
+                );
+            }
             if !lexer.another()? {
                 break;
             }
@@ -86,6 +95,7 @@ pub(super) fn examine_or_select(lexer: &mut Lexer<'_>, context: &Context) -> Res
     Ok(Arguments::Select {
         mailbox,
         parameters: parameters.into_iter().map(str::to_owned).collect(),
+        resync,
     })
 }
 

@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::fetch_att::FetchAttribute;
 use super::flags::{flag_list, store_flags};
 use super::lexer::Lexer;
+use super::modseq::{fetch_modifiers, unchanged_since};
 use super::search_key::SearchProgram;
 use super::sequence::SequenceSet;
 
@@ -16,13 +17,15 @@ fn set(lexer: &mut Lexer<'_>) -> Result<SequenceSet, Fault> {
     SequenceSet::parse(lexer)
 }
 
-/// `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")`
+/// `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")
+/// [fetch-modifiers]` (RFC 4466 §2.3)
 pub(super) fn fetch(lexer: &mut Lexer<'_>, _: &Context) -> Result<Arguments, Fault> {
     let set = set(lexer)?;
     lexer.space()?;
     Ok(Arguments::Fetch {
         set,
         items: FetchAttribute::parse_list(lexer)?,
+        modifiers: fetch_modifiers(lexer)?,
     })
 }
 
@@ -37,10 +40,12 @@ pub(super) fn search(lexer: &mut Lexer<'_>, context: &Context) -> Result<Argumen
     Ok(Arguments::Search(program))
 }
 
+/// `SP sequence-set [store-modifiers] SP store-att-flags` (RFC 4466 §2.5),
 /// `store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag)))`
 pub(super) fn store(lexer: &mut Lexer<'_>, _: &Context) -> Result<Arguments, Fault> {
     let set = set(lexer)?;
     lexer.space()?;
+    let unchanged_since = unchanged_since(lexer)?;
     let mode = if lexer.eat(b'+') {
         StoreMode::Add
     } else if lexer.eat(b'-') {
@@ -56,6 +61,7 @@ pub(super) fn store(lexer: &mut Lexer<'_>, _: &Context) -> Result<Arguments, Fau
     lexer.space()?;
     Ok(Arguments::Store {
         set,
+        unchanged_since,
         mode,
         silent,
         flags: store_flags(lexer)?,

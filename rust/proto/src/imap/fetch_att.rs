@@ -47,8 +47,12 @@ pub enum FetchAttribute {
     },
     /// `PREVIEW`, with or without LAZY: it is never dear enough to be put off (RFC 8970).
     Preview,
-    /// `MODSEQ` (RFC 7162), reserved for CONDSTORE.
+    /// `MODSEQ` (RFC 7162).
     ModSeq,
+    /// `EMAILID` (RFC 8474).
+    EmailId,
+    /// `THREADID` (RFC 8474).
+    ThreadId,
 }
 
 impl FetchAttribute {
@@ -123,7 +127,7 @@ impl FetchAttribute {
             let mut attempt = lexer.clone();
             let word = attempt.take_while(|octet| octet.is_ascii_alphanumeric());
             for (name, expansion) in MACROS {
-                if word.eq_ignore_ascii_case(name.as_bytes()) && attempt.at_end() {
+                if word.eq_ignore_ascii_case(name.as_bytes()) && (attempt.at_end() || attempt.peek() == Some(b' ')) {
                     *lexer = attempt;
                     return Ok(expansion.to_vec());
                 }
@@ -178,6 +182,9 @@ const ITEMS: &[(&str, ParseItem)] = &[
     ("INTERNALDATE", |_| Ok(InternalDate)),
     ("RFC822.SIZE", |_| Ok(Rfc822Size)),
     ("ENVELOPE", |_| Ok(Envelope)),
+    ("MODSEQ", |_| Ok(FetchAttribute::ModSeq)),
+    ("EMAILID", |_| Ok(FetchAttribute::EmailId)),
+    ("THREADID", |_| Ok(FetchAttribute::ThreadId)),
     ("BODYSTRUCTURE", |_| Ok(BodyStructure)),
     ("BODY", |lexer| {
         if lexer.peek() == Some(b'[') {
@@ -451,7 +458,7 @@ mod tests {
             "FLAGS  UID",
             "( FLAGS)",
             "BODY[1.2.3.x]",
-            "MODSEQ",
+            "MODSEQ 1",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -9,6 +9,21 @@ use super::mailbox_name::{NameEncoding, encode_modified_utf7};
 use super::quoting::{write_number, write_string};
 use crate::error::{LocalMisuse, one_line};
 
+/// What a STATUS item tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StatusValue {
+    /// A number.
+    Number(u64),
+    /// An object identifier, which stands in parentheses (RFC 8474 §4.3).
+    Id(String),
+}
+
+impl From<u64> for StatusValue {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+
 /// `resp-cond-state`: `tag SP status SP ["[" code "]" SP] text CRLF` (RFC 9051 §7.1).
 ///
 /// `tag` is `*` when untagged. An empty text becomes the status itself, as the grammar wants one character at least;
@@ -134,26 +149,36 @@ pub(super) fn list<Attribute: AsRef<str>>(
 }
 
 /// `* STATUS mailbox (item number ...)` (RFC 9051 §7.3.4).
-pub(super) fn mailbox_status<Item: AsRef<str>>(
+pub(super) fn mailbox_status<Item: AsRef<str>, Value: Clone + Into<StatusValue>>(
     out: &mut Vec<u8>,
     mailbox: &str,
-    items: &[(Item, u64)],
+    items: &[(Item, Value)],
     encoding: NameEncoding,
 ) -> Result<(), LocalMisuse> {
     one_line(mailbox, "mailbox")?;
-    for (item, _) in items {
+    for (item, value) in items {
         plain_line(item.as_ref(), "item")?;
+        if let StatusValue::Id(id) = value.clone().into() {
+            plain_line(&id, "item")?;
+        }
     }
     out.extend_from_slice(b"* STATUS ");
     mailbox_name(out, mailbox, encoding);
     out.extend_from_slice(b" (");
-    for (index, (item, number)) in items.iter().enumerate() {
+    for (index, (item, value)) in items.iter().enumerate() {
         if index > 0 {
             out.push(b' ');
         }
         out.extend_from_slice(item.as_ref().as_bytes());
         out.push(b' ');
-        write_number(out, *number);
+        match value.clone().into() {
+            StatusValue::Number(number) => write_number(out, number),
+            StatusValue::Id(id) => {
+                out.push(b'(');
+                out.extend_from_slice(id.as_bytes());
+                out.push(b')');
+            }
+        }
     }
     out.extend_from_slice(b")\r\n");
     Ok(())

@@ -3,6 +3,7 @@
 use super::date_time::date;
 use super::fault::{BadKind, Fault};
 use super::lexer::{Lexer, utf8};
+use super::modseq::search_modseq;
 use super::sequence::SequenceSet;
 
 /// A calendar date without zone (RFC 9051 §9, `date`).
@@ -92,6 +93,12 @@ pub enum SearchKey {
     Larger(u64),
     /// `SMALLER`.
     Smaller(u64),
+    /// `MODSEQ`: changed at that modseq or later (RFC 7162).
+    ModSeq(u64),
+    /// `EMAILID` (RFC 8474).
+    EmailId(String),
+    /// `THREADID` (RFC 8474).
+    ThreadId(String),
     /// `UID set`.
     Uid(SequenceSet),
     /// A sequence set by message number.
@@ -137,6 +144,21 @@ pub const SEARCH_KEYS_MAX: usize = 1024;
 const DEPTH_MAX: usize = 128;
 
 impl SearchProgram {
+    /// True when a MODSEQ key is among the keys: the answer then tells a modseq too (RFC 7162 §3.1.5).
+    #[must_use]
+    pub fn asks_modseq(&self) -> bool {
+        fn asks(key: &SearchKey) -> bool {
+            match key {
+                SearchKey::ModSeq(_) => true,
+                SearchKey::Not(key) => asks(key),
+                SearchKey::Or(left, right) => asks(left) || asks(right),
+                SearchKey::And(keys) => keys.iter().any(asks),
+                _ => false,
+            }
+        }
+        asks(&self.key)
+    }
+
     /// Reads `[SP "RETURN" ...] SP ["CHARSET" SP charset SP] search-key *(SP search-key)` up to the end of the command
     /// (RFC 9051 §6.4.4). Keys nest at most `depth_max` deep and number at most [`SEARCH_KEYS_MAX`].
     pub fn parse(lexer: &mut Lexer<'_>, depth_max: usize) -> Result<Self, Fault> {
@@ -333,6 +355,9 @@ const KEYS: &[(&str, ParseKey)] = &[
     ("SENTSINCE", |parser| Ok(SearchKey::SentSince(parser.date()?))),
     ("LARGER", |parser| Ok(SearchKey::Larger(parser.size()?))),
     ("SMALLER", |parser| Ok(SearchKey::Smaller(parser.size()?))),
+    ("MODSEQ", |parser| Ok(SearchKey::ModSeq(search_modseq(parser.lexer)?))),
+    ("EMAILID", |parser| Ok(SearchKey::EmailId(parser.object_id()?))),
+    ("THREADID", |parser| Ok(SearchKey::ThreadId(parser.object_id()?))),
     ("UID", |parser| {
         parser.lexer.space()?;
         Ok(SearchKey::Uid(SequenceSet::parse(parser.lexer)?))
@@ -401,6 +426,18 @@ impl KeyParser<'_, '_> {
             name: name.as_bytes().to_vec(),
             text: self.text()?,
         })
+    }
+
+    /// `objectid = 1*255(ALPHA / DIGIT / "_" / "-")` (RFC 8474 §7)
+    fn object_id(&mut self) -> Result<String, Fault> {
+        const OBJECT_ID_OCTETS_MAX: usize = 255;
+        self.lexer.space()?;
+        let id = self.lexer.atom()?;
+        let known = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'_' || octet == b'-';
+        if id.len() > OBJECT_ID_OCTETS_MAX || !id.bytes().all(known) {
+            return Err(Fault::syntax("malformed object identifier"));
+        }
+        Ok(id.to_owned())
     }
 
     fn date(&mut self) -> Result<Date, Fault> {
@@ -484,7 +521,8 @@ mod tests {
                 "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" | "BODY" | "TEXT" => format!("{name} \"x y\""),
                 "HEADER" => "HEADER X-Foo \"\"".to_owned(),
                 "BEFORE" | "ON" | "SINCE" | "SENTBEFORE" | "SENTON" | "SENTSINCE" => format!("{name} \"1-Jan-2020\""),
-                "LARGER" | "SMALLER" => format!("{name} 4294967296"),
+                "LARGER" | "SMALLER" | "MODSEQ" => format!("{name} 4294967296"),
+                "EMAILID" | "THREADID" => format!("{name} M6d99ac3275bb4e_-"),
                 "UID" => "UID 1:*".to_owned(),
                 "NOT" => "NOT ALL".to_owned(),
                 "OR" => "OR ALL (SEEN 2:4)".to_owned(),

@@ -450,10 +450,10 @@ impl ImapServer {
     }
 
     /// A STATUS line.
-    pub fn untagged_status<Item: AsRef<str>>(
+    pub fn untagged_status<Item: AsRef<str>, Value: Clone + Into<response::StatusValue>>(
         &mut self,
         mailbox: &str,
-        items: &[(Item, u64)],
+        items: &[(Item, Value)],
     ) -> Result<(), LocalMisuse> {
         response::mailbox_status(&mut self.output, mailbox, items, self.encoding)
     }

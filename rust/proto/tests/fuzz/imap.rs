@@ -241,6 +241,9 @@ fn print(key: &SearchKey, out: &mut Vec<u8>) {
             out.extend_from_slice(format!("{}KEYWORD ", prefix(*set)).as_bytes());
             out.extend_from_slice(keyword);
         }
+        SearchKey::ModSeq(modseq) => out.extend_from_slice(format!("MODSEQ {modseq}").as_bytes()),
+        SearchKey::EmailId(id) => out.extend_from_slice(format!("EMAILID {id}").as_bytes()),
+        SearchKey::ThreadId(id) => out.extend_from_slice(format!("THREADID {id}").as_bytes()),
         SearchKey::Recent => out.extend_from_slice(b"RECENT"),
         SearchKey::New => out.extend_from_slice(b"NEW"),
         SearchKey::Old => out.extend_from_slice(b"OLD"),

@@ -4,7 +4,7 @@ use ironpost_store::compaction::Compacted;
 use ironpost_store::ids::{AccountId, Uid};
 use ironpost_store::listing::{FINGERPRINT_OCTETS, ListedMessage, WholeMessage};
 use ironpost_store::ops;
-use ironpost_store::reader::{MessageFact, Opened, QueueItem as QueuedItem, RetainedMessage, Updated};
+use ironpost_store::reader::{MessageFact, Opened, QueueItem as QueuedItem, RetainedMessage, StoreAnswer, Updated};
 use ironpost_store::scrub::Scrubbed;
 use ironpost_store::search::filter::build::IndexStep;
 use ironpost_store::view::ranges::write_set;
@@ -245,6 +245,14 @@ fn boxed(py: Python<'_>, handle: &Handle, made: Box<dyn std::any::Any + Send>) -
     };
     let made = match made.downcast::<Opened>() {
         Ok(opened) => return Ok(Py::new(py, MailboxView::new(opened.view, handle.clone()))?.into_any()),
+        Err(made) => made,
+    };
+    let made = match made.downcast::<StoreAnswer>() {
+        Ok(answer) => {
+            let modified = String::from_utf8_lossy(&answer.modified);
+            let answer = (PyBytes::new(py, &answer.lines), modified);
+            return Ok(answer.into_pyobject(py)?.into_any().unbind());
+        }
         Err(made) => made,
     };
     let made = match made.downcast::<Vec<MessageFact>>() {

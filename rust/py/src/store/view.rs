@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ironpost_store::fetch::FetchCursor as StoreCursor;
 use ironpost_store::reader;
 use ironpost_store::view::MailboxView as StoreView;
+use ironpost_store::view::told::Sync;
 use ironpost_store::view::uids::UidSet;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -85,6 +86,15 @@ impl MailboxView {
 
     fn forget_saved(&self) {
         self.view.told().saved = UidSet::new();
+    }
+
+    fn tell_modseqs(&self) {
+        let mut told = self.view.told();
+        told.sync = told.sync.max(Sync::Modseqs);
+    }
+
+    fn tell_vanished(&self) {
+        self.view.told().sync = Sync::Vanished;
     }
 
     fn hide_recent(&self) {

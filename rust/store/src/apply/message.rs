@@ -8,7 +8,7 @@ use crate::db::keys::{self, UIDS_PER_CHUNK};
 use crate::db::records::{ChangeKind, ChangeRecord, MessageRecord, flag};
 use crate::db::tables::damaged;
 use crate::error::{Result, StoreError};
-use crate::ids::{AccountId, MailboxId, Uid};
+use crate::ids::{AccountId, MailboxId, ModSeq, Uid};
 use crate::journal::Entry;
 use crate::ops::{Copied, FlagMode, FlagSet, FlagState, Outcome, StoredMessage};
 
@@ -116,14 +116,16 @@ impl Batch<'_, '_> {
         uids: &[(Uid, Uid)],
         mode: FlagMode,
         flags: &FlagSet,
+        unchanged_since: Option<ModSeq>,
     ) -> Applied<Vec<FlagState>> {
         self.require_mailbox(account, mailbox)?;
         let rows = self.messages_in(mailbox, uids)?;
+        let refused = |row: &MessageRecord| unchanged_since.is_some_and(|bound| row.modseq > bound);
         let keywords = if mode == FlagMode::Remove {
             self.known_keywords(account, &flags.keywords)?
         } else {
             let plan = self.plan_keywords(account, &flags.keywords)?;
-            if rows.is_empty() {
+            if rows.iter().all(|(_, row)| refused(row)) {
                 plan.bits
             } else {
                 self.make_keywords(account, &plan)?
@@ -134,7 +136,9 @@ impl Batch<'_, '_> {
         let mut changed = Vec::new();
         for (uid, before) in rows {
             let mut after = before;
+            let refused = refused(&before);
             match mode {
+                _ if refused => {}
                 FlagMode::Add => {
                     after.flags |= system;
                     after.keywords |= keywords;
@@ -155,6 +159,7 @@ impl Batch<'_, '_> {
                 keywords: after.keywords,
                 modseq: after.modseq,
                 changed: is_changed,
+                refused,
             });
             if is_changed {
                 changed.push((states.len() - 1, before, after));
@@ -214,7 +219,7 @@ impl Batch<'_, '_> {
             system: flag::SEEN,
             keywords: Vec::new(),
         };
-        self.store_flags(account, mailbox, uids, FlagMode::Add, &flags)?;
+        self.store_flags(account, mailbox, uids, FlagMode::Add, &flags, None)?;
         Ok(Outcome::None)
     }
 

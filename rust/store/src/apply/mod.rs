@@ -263,8 +263,9 @@ impl<'e, 't> Batch<'e, 't> {
                 uids,
                 mode,
                 flags,
+                unchanged_since,
             } => {
-                let states = self.store_flags(*account, *mailbox, uids, *mode, flags)?;
+                let states = self.store_flags(*account, *mailbox, uids, *mode, flags, *unchanged_since)?;
                 Ok(Outcome::Flags(states))
             }
             Op::MarkSeen { account, mailbox, uids } => self.mark_seen(*account, *mailbox, uids),

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ironpost_proto::imap::fetch_att::FetchAttribute;
+use ironpost_proto::imap::modseq::FetchModifiers;
 use ironpost_proto::imap::sequence::SequenceSet;
 use parking_lot::Mutex;
 
@@ -34,6 +35,7 @@ pub struct FetchCursor {
     view: Arc<MailboxView>,
     plan: FetchPlan,
     wanted: UidSet,
+    modifiers: FetchModifiers,
     done: AtomicBool,
     state: Mutex<State>,
 }
@@ -73,13 +75,20 @@ enum Owed {
 impl FetchCursor {
     /// Prepares a FETCH; nothing is read yet.
     #[must_use]
-    pub fn new(view: Arc<MailboxView>, set: &SequenceSet, uid: bool, attributes: &[FetchAttribute]) -> Self {
+    pub fn new(
+        view: Arc<MailboxView>,
+        set: &SequenceSet,
+        uid: bool,
+        attributes: &[FetchAttribute],
+        modifiers: FetchModifiers,
+    ) -> Self {
         let wanted = view.resolve(set, uid);
         let done = AtomicBool::new(wanted.is_empty());
         Self {
             view,
-            plan: FetchPlan::new(attributes, uid),
+            plan: FetchPlan::new(attributes, uid, modifiers.changed_since.is_some()),
             wanted,
+            modifiers,
             done,
             state: Mutex::default(),
         }
@@ -171,6 +180,9 @@ impl FetchCursor {
                         return Ok(true);
                     }
                 };
+                if self.modifiers.changed_since.is_some_and(|since| row.modseq <= since) {
+                    return Ok(true);
+                }
                 let Some(number) = number_of.of(uid) else {
                     return Ok(true);
                 };

@@ -10,6 +10,7 @@ use ironpost_proto::imap::quoting::{write_literal, write_number, write_string};
 use super::decoding::{AT_ONCE_OCTETS_MAX, Decoding, decoded_octets};
 use super::internal_date::write_internal_date;
 use super::message::{Access, Content, Facts, HEADER_OCTETS_MAX};
+use super::object_id::{email_id, write_email_id};
 use super::section::{Place, place, window, write_binary_name, write_binary_size_name, write_name};
 use crate::error::{Result, StoreError};
 use crate::view::lines::write_flags;
@@ -39,14 +40,18 @@ pub enum Written {
 }
 
 impl FetchPlan {
-    /// Takes the parsed attributes. UID FETCH answers with the UID whether it was asked for or not.
+    /// Takes the parsed attributes. UID FETCH answers with the UID whether it was asked for or not, CHANGEDSINCE with the
+    /// modseq (`modseq`; RFC 7162 §3.1.4.1).
     #[must_use]
-    pub fn new(attributes: &[FetchAttribute], uid: bool) -> Self {
+    pub fn new(attributes: &[FetchAttribute], uid: bool, modseq: bool) -> Self {
         let mut items = Vec::with_capacity(attributes.len() + 1);
         if uid && !attributes.contains(&FetchAttribute::Uid) {
             items.push(FetchAttribute::Uid);
         }
         items.extend_from_slice(attributes);
+        if modseq && !attributes.contains(&FetchAttribute::ModSeq) {
+            items.push(FetchAttribute::ModSeq);
+        }
         let rows_suffice = items.iter().all(|item| {
             matches!(
                 item,
@@ -55,6 +60,7 @@ impl FetchPlan {
                     | FetchAttribute::InternalDate
                     | FetchAttribute::Rfc822Size
                     | FetchAttribute::ModSeq
+                    | FetchAttribute::ThreadId
             )
         });
         Self { items, rows_suffice }
@@ -107,6 +113,8 @@ pub fn write_fact(item: &FetchAttribute, facts: &Facts, keywords: &[Arc<str>], o
             write_number(out, facts.row.modseq);
             out.push(b')');
         }
+        // The store keeps no threads (RFC 8474 §5.2).
+        FetchAttribute::ThreadId => out.extend_from_slice(b"THREADID NIL"),
         _ => return false,
     }
     true
@@ -193,6 +201,12 @@ pub fn write_content(
                 Decoded::Large(_, _, octets) => octets,
             };
             write_number(out, octets);
+            Ok(Written::Whole)
+        }
+        FetchAttribute::EmailId => {
+            out.extend_from_slice(b"EMAILID (");
+            write_email_id(out, email_id(access, content)?);
+            out.push(b')');
             Ok(Written::Whole)
         }
         // The hot row answers the rest.

@@ -82,6 +82,12 @@ impl Content {
         })
     }
 
+    /// The blob, and that of the prefix (0: none).
+    #[must_use]
+    pub fn blobs(&self) -> (BlobId, BlobId) {
+        (self.blob, self.prefix_blob)
+    }
+
     /// Octets of the prefix.
     #[must_use]
     pub fn prefix_octets(&self) -> u64 {

@@ -5,6 +5,7 @@ pub mod decoding;
 pub mod internal_date;
 pub mod items;
 pub mod message;
+pub mod object_id;
 pub mod section;
 mod warm;
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ironpost_proto::imap::search_key::SearchProgram;
+use ironpost_proto::imap::sequence::SequenceSet;
 
 use crate::apply::mailbox_info;
 use crate::db::keys;
@@ -23,13 +24,13 @@ use crate::db::uids::UidChunk;
 use crate::error::{Result, StoreError};
 use crate::fetch::FetchCursor;
 use crate::fetch::message::{Access, Content};
-use crate::ids::{AccountId, MailboxId, QueueId, Uid};
+use crate::ids::{AccountId, MailboxId, ModSeq, QueueId, Uid};
 use crate::jobs::{ReadContext, ReadJob};
 use crate::ops::{MailboxInfo, Outcome};
 use crate::search;
 use crate::view::rows::each_row;
 use crate::view::uids::UidSet;
-use crate::view::{MailboxView, Refreshed};
+use crate::view::{MailboxView, Refreshed, StoreLines};
 use crate::volume::Follow;
 
 /// Octets that one read answers at most, whatever was asked for.
@@ -134,24 +135,43 @@ pub fn knows_account(context: &ReadContext, account: AccountId) -> Result<bool> 
     Ok(context.tables.account(&txn, account)?.is_some())
 }
 
-/// The second half of a STORE; answers the untagged lines as `Bytes`, none when `silent`.
+/// The answer to a STORE.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreAnswer {
+    /// Untagged lines.
+    pub lines: Vec<u8>,
+    /// The set of MODIFIED; empty when nothing was refused.
+    pub modified: Vec<u8>,
+}
+
+/// The second half of a STORE; answers `Boxed(StoreAnswer)`.
 #[must_use]
-pub fn answer_store(view: Arc<MailboxView>, silent: bool, uids: bool) -> Follow {
+pub fn answer_store(view: Arc<MailboxView>, told_as: StoreLines) -> Follow {
     Box::new(move |context, outcome| {
         let Outcome::Flags(flags) = outcome else {
             return Ok(outcome);
         };
         view.remember_own(&flags);
-        if silent {
-            return Ok(Outcome::Bytes(Vec::new()));
-        }
         let txn = context.begin()?;
-        Ok(Outcome::Bytes(view.stored_lines(
-            &context.tables,
-            &txn,
-            &flags,
-            uids,
-        )?))
+        Ok(Outcome::Boxed(Box::new(StoreAnswer {
+            lines: view.stored_lines(&context.tables, &txn, &flags, told_as)?,
+            modified: view.modified_set(&flags, told_as.uids),
+        })))
+    })
+}
+
+/// What has gone since a modseq, see [`MailboxView::vanished_since`]; answers the line as `Bytes`.
+#[must_use]
+pub fn vanished(
+    view: Arc<MailboxView>,
+    since: ModSeq,
+    known: Option<SequenceSet>,
+    matches: Option<(SequenceSet, SequenceSet)>,
+) -> ReadJob {
+    Box::new(move |context| {
+        let txn = context.begin()?;
+        let line = view.vanished_since(&context.tables, &txn, since, known.as_ref(), matches.as_ref())?;
+        Ok(Outcome::Bytes(line))
     })
 }
 
@@ -166,11 +186,17 @@ pub fn answer_claim(view: Arc<MailboxView>) -> Follow {
     })
 }
 
-/// Those of the wanted messages that lack \Seen. Instant: one short row for each 4,096 UIDs that are wanted.
+/// Those of the wanted messages that lack \Seen, and have a greater modseq than `changed_since`. Instant: one short row for
+/// each 4,096 UIDs that are wanted; with `changed_since` one for each that is unseen.
 ///
 /// # Errors
 /// Corrupt for a damaged row.
-pub fn unseen_of(context: &ReadContext, view: &MailboxView, wanted: &UidSet) -> Result<UidSet> {
+pub fn unseen_of(
+    context: &ReadContext,
+    view: &MailboxView,
+    wanted: &UidSet,
+    changed_since: Option<ModSeq>,
+) -> Result<UidSet> {
     let txn = context.begin()?;
     let mut unseen = UidSet::new();
     let mut next = wanted.first();
@@ -184,7 +210,18 @@ pub fn unseen_of(context: &ReadContext, view: &MailboxView, wanted: &UidSet) -> 
             .and_then(|following| following.checked_mul(keys::UIDS_PER_CHUNK))
             .and_then(|following| wanted.first_from(following));
     }
-    Ok(wanted.intersection(&unseen))
+    let unseen = wanted.intersection(&unseen);
+    let Some(since) = changed_since else {
+        return Ok(unseen);
+    };
+    let mut changed = Vec::new();
+    each_row(&context.tables, &txn, view.mailbox, unseen.iter(), |uid, row| {
+        if row.is_ok_and(|row| row.modseq > since) {
+            changed.push(uid);
+        }
+        Ok(true)
+    })?;
+    Ok(UidSet::from_ascending(changed))
 }
 
 /// The next stretch of a FETCH; answers `Bytes`.

@@ -1,4 +1,4 @@
-//! SEARCH and ESEARCH answers (RFC 9051 §7.3.4, RFC 3501 §7.2.5, RFC 4731), and what SAVE keeps (RFC 5182).
+//! SEARCH and ESEARCH answers (RFC 9051 §7.3.4, RFC 3501 §7.2.5, RFC 4731, RFC 7162 §3.1.5), and what SAVE keeps (RFC 5182).
 
 use ironpost_proto::imap::quoting::{write_number, write_string};
 use ironpost_proto::imap::search_key::SearchReturn;
@@ -6,9 +6,16 @@ use ironpost_proto::imap::search_key::SearchReturn;
 use crate::view::ranges::write_set;
 use crate::view::uids::UidSet;
 
-/// Renders what was found, as UIDs or as message numbers of `numbered`.
+/// Renders what was found, as UIDs or as message numbers of `numbered`, with the modseq when one is given.
 #[must_use]
-pub fn render(found: &UidSet, numbered: &UidSet, uid: bool, returns: SearchReturn, tag: &str) -> Vec<u8> {
+pub fn render(
+    found: &UidSet,
+    numbered: &UidSet,
+    uid: bool,
+    returns: SearchReturn,
+    tag: &str,
+    modseq: Option<u64>,
+) -> Vec<u8> {
     let number = |member: u32| if uid { Some(member) } else { numbered.rank(member) };
     let mut out = Vec::new();
     if !returns.extended {
@@ -16,6 +23,11 @@ pub fn render(found: &UidSet, numbered: &UidSet, uid: bool, returns: SearchRetur
         for found in found.iter().filter_map(number) {
             out.push(b' ');
             write_number(&mut out, u64::from(found));
+        }
+        if let Some(modseq) = modseq {
+            out.extend_from_slice(b" (MODSEQ ");
+            write_number(&mut out, modseq);
+            out.push(b')');
         }
         out.extend_from_slice(b"\r\n");
         return out;
@@ -51,13 +63,24 @@ pub fn render(found: &UidSet, numbered: &UidSet, uid: bool, returns: SearchRetur
         out.extend_from_slice(b" ALL ");
         write_set(&mut out, found.iter().filter_map(number));
     }
+    if let Some(modseq) = modseq {
+        out.extend_from_slice(b" MODSEQ ");
+        write_number(&mut out, modseq);
+    }
     out.extend_from_slice(b"\r\n");
     out
 }
 
-/// What becomes `$`: everything, but with MIN and MAX alone only these (RFC 5182 §2.4).
+/// What becomes `$`.
 #[must_use]
 pub fn saved(found: &UidSet, returns: SearchReturn) -> UidSet {
+    named(found, returns)
+}
+
+/// What an answer is about: everything, but with MIN and MAX alone only these. It is what `$` becomes (RFC 5182 §2.4) and
+/// what the modseq is the highest of (RFC 4731 §3.2).
+#[must_use]
+pub fn named(found: &UidSet, returns: SearchReturn) -> UidSet {
     if returns.all || returns.count || !(returns.min || returns.max) {
         return found.clone();
     }
@@ -75,7 +98,7 @@ mod tests {
     fn text(found: &[u32], uid: bool, returns: SearchReturn) -> String {
         let numbered = UidSet::from_ascending([10, 20, 21, 22, 40]);
         let found = UidSet::from_ascending(found.iter().copied());
-        String::from_utf8_lossy(&render(&found, &numbered, uid, returns, "a1")).into_owned()
+        String::from_utf8_lossy(&render(&found, &numbered, uid, returns, "a1", None)).into_owned()
     }
 
     #[test]
@@ -117,6 +140,23 @@ mod tests {
             ..plain
         };
         assert_eq!(text(&[10, 20], false, save), "");
+    }
+
+    #[test]
+    fn modseqs_stand_at_the_end() {
+        let numbered = UidSet::from_ascending([10, 20]);
+        let text = |returns, modseq| {
+            String::from_utf8(render(&numbered, &numbered, false, returns, "a1", modseq)).unwrap_or_default()
+        };
+        let plain = SearchReturn::default();
+        assert_eq!(text(plain, Some(7)), "* SEARCH 1 2 (MODSEQ 7)\r\n");
+        let counted = SearchReturn {
+            extended: true,
+            count: true,
+            ..plain
+        };
+        assert_eq!(text(counted, Some(7)), "* ESEARCH (TAG \"a1\") COUNT 2 MODSEQ 7\r\n");
+        assert_eq!(text(counted, None), "* ESEARCH (TAG \"a1\") COUNT 2\r\n");
     }
 
     #[test]

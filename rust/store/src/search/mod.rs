@@ -30,6 +30,7 @@ use crate::db::records::MessageRecord;
 use crate::error::{Result, StoreError};
 use crate::fetch::internal_date::calendar_day;
 use crate::fetch::message::{Access, Content, HEADER_OCTETS_MAX};
+use crate::fetch::object_id::{EmailId, email_id};
 use crate::ids::Uid;
 use crate::jobs::ReadContext;
 use crate::view::MailboxView;
@@ -67,7 +68,24 @@ pub fn run(
             .as_ref()
             .map_or_else(|_| UidSet::new(), |found| answer::saved(found, program.returns));
     }
-    Ok(answer::render(&found?, &numbered, uid, program.returns, tag))
+    let found = found?;
+    let modseq = if program.asks_modseq() {
+        highest_modseq(context, view, &answer::named(&found, program.returns))?
+    } else {
+        None
+    };
+    Ok(answer::render(&found, &numbered, uid, program.returns, tag, modseq))
+}
+
+/// The highest modseq among messages; `None` for none.
+fn highest_modseq(context: &ReadContext, view: &MailboxView, uids: &UidSet) -> Result<Option<u64>> {
+    let txn = context.begin()?;
+    let mut highest = None;
+    each_row(&context.tables, &txn, view.mailbox, uids.iter(), |_, row| {
+        highest = highest.max(row.ok().map(|row| row.modseq));
+        Ok(true)
+    })?;
+    Ok(highest)
 }
 
 /// So many messages that no segment covers, looked at by one search, are worth the builder's attention.
@@ -237,12 +255,20 @@ impl Facts for Message<'_, '_> {
         self.row.keywords
     }
 
+    fn modseq(&self) -> u64 {
+        self.row.modseq
+    }
+
     fn size(&self) -> u64 {
         u64::from(self.row.size)
     }
 
     fn internal_day(&self) -> Date {
         calendar_day(self.row.internal_date, i32::from(self.row.internal_zone))
+    }
+
+    fn email_id(&mut self) -> Result<EmailId> {
+        email_id(self.access, &mut self.content)
     }
 
     fn sent_day(&mut self) -> Result<Option<Date>> {

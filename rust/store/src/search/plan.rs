@@ -7,6 +7,7 @@
 use ironpost_proto::imap::search_key::{Date, SearchKey, SystemFlag};
 
 use super::needle::Needle;
+use crate::fetch::object_id::{EmailId, read_email_id};
 use crate::view::uids::UidSet;
 
 /// The sets of a mailbox that keys refer to, all at one moment.
@@ -37,10 +38,14 @@ pub trait Facts {
     fn flags(&self) -> u8;
     /// The keyword bits.
     fn keywords(&self) -> u64;
+    /// The modseq.
+    fn modseq(&self) -> u64;
     /// Octets, RFC822.SIZE.
     fn size(&self) -> u64;
     /// The internal date's own calendar day.
     fn internal_day(&self) -> Date;
+    /// The identity of the contents.
+    fn email_id(&mut self) -> Result<EmailId, Self::Error>;
     /// The Date field's own calendar day; `None` when there is none that can be read.
     fn sent_day(&mut self) -> Result<Option<Date>, Self::Error>;
     /// Whether a header field of that name (lower case) holds the text.
@@ -81,6 +86,8 @@ pub enum Test {
     Flag(u8),
     /// A keyword.
     Keyword(u64),
+    /// Changed at that modseq or later.
+    ModSeq(u64),
     /// The internal date.
     Internal(DayTest, Date),
     /// More octets than.
@@ -89,6 +96,8 @@ pub enum Test {
     Smaller(u64),
     /// The Date field.
     Sent(DayTest, Date),
+    /// The identity of the contents.
+    EmailId(EmailId),
     /// A header field.
     Header(Vec<u8>, Needle),
     /// The body's text.
@@ -146,6 +155,10 @@ impl Test {
             SearchKey::SentSince(date) => Self::Sent(DayTest::Since, *date),
             SearchKey::Larger(octets) => Self::Larger(*octets),
             SearchKey::Smaller(octets) => Self::Smaller(*octets),
+            SearchKey::ModSeq(modseq) => Self::ModSeq(*modseq),
+            SearchKey::EmailId(id) => read_email_id(id).map_or_else(|| Self::Member(UidSet::new()), Self::EmailId),
+            // No message has one.
+            SearchKey::ThreadId(_) => Self::Member(UidSet::new()),
             SearchKey::Uid(set) | SearchKey::Sequence(set) if set.is_saved() => member(sets, sets.saved, true),
             SearchKey::Uid(set) => {
                 // `*` is the largest UID the client knows of (RFC 9051 §6.4.9).
@@ -212,8 +225,13 @@ impl Test {
     pub fn cost(&self) -> Cost {
         match self {
             Self::Member(_) => Cost::Set,
-            Self::Flag(_) | Self::Keyword(_) | Self::Internal(..) | Self::Larger(_) | Self::Smaller(_) => Cost::Row,
-            Self::Sent(..) | Self::Header(..) => Cost::Header,
+            Self::Flag(_)
+            | Self::Keyword(_)
+            | Self::ModSeq(_)
+            | Self::Internal(..)
+            | Self::Larger(_)
+            | Self::Smaller(_) => Cost::Row,
+            Self::EmailId(_) | Self::Sent(..) | Self::Header(..) => Cost::Header,
             Self::Body(_) | Self::Text(_) => Cost::Message,
             Self::Not(test) => test.cost(),
             Self::All(tests) | Self::Any(tests) => tests.iter().map(Self::cost).max().unwrap_or(Cost::Set),
@@ -260,10 +278,11 @@ impl Test {
             Self::Member(set) => Some(set.contains(facts.uid())),
             Self::Flag(bit) => Some(facts.flags() & bit != 0),
             Self::Keyword(bit) => Some(facts.keywords() & bit != 0),
+            Self::ModSeq(modseq) => Some(facts.modseq() >= *modseq),
             Self::Internal(test, bound) => Some(test.holds(facts.internal_day(), *bound)),
             Self::Larger(octets) => Some(facts.size() > *octets),
             Self::Smaller(octets) => Some(facts.size() < *octets),
-            Self::Sent(..) | Self::Header(..) => None,
+            Self::EmailId(_) | Self::Sent(..) | Self::Header(..) => None,
             Self::Body(needle) | Self::Text(needle) => facts.text_ruled_out(needle).then_some(false),
             Self::Not(test) => test.decided(facts).map(|held| !held),
             Self::All(tests) => combined(tests, facts, false),
@@ -280,10 +299,12 @@ impl Test {
             Self::Member(set) => set.contains(facts.uid()),
             Self::Flag(bit) => facts.flags() & bit != 0,
             Self::Keyword(bit) => facts.keywords() & bit != 0,
+            Self::ModSeq(modseq) => facts.modseq() >= *modseq,
             Self::Internal(test, bound) => test.holds(facts.internal_day(), *bound),
             Self::Larger(octets) => facts.size() > *octets,
             Self::Smaller(octets) => facts.size() < *octets,
             Self::Sent(test, bound) => facts.sent_day()?.is_some_and(|day| test.holds(day, *bound)),
+            Self::EmailId(id) => facts.email_id()? == *id,
             Self::Header(name, needle) => facts.header_holds(name, needle)?,
             Self::Body(needle) => facts.text_holds(needle, false)?,
             Self::Text(needle) => facts.text_holds(needle, true)?,

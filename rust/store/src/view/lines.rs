@@ -60,24 +60,41 @@ pub fn write_numbered(out: &mut Vec<u8>, number: u32, name: &[u8]) {
     out.extend_from_slice(name);
 }
 
-/// Appends a whole `* n FETCH (FLAGS (...))` line, with the UID when one is given.
-pub fn write_flags_line(
-    out: &mut Vec<u8>,
-    number: u32,
-    uid: Option<u32>,
-    flags: u8,
-    keywords: u64,
-    recent: bool,
-    names: &[Arc<str>],
-) {
+/// What a FETCH line of flags tells of one message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlagsLine {
+    /// Its UID, where it is told.
+    pub uid: Option<u32>,
+    /// System flags and keyword bits, where they are told.
+    pub flags: Option<(u8, u64)>,
+    /// Recent in this session.
+    pub recent: bool,
+    /// Its modseq, where it is told (RFC 7162 §3.1.4).
+    pub modseq: Option<u64>,
+}
+
+/// Appends a whole `* n FETCH (FLAGS (...))` line.
+pub fn write_flags_line(out: &mut Vec<u8>, number: u32, line: FlagsLine, names: &[Arc<str>]) {
     write_numbered(out, number, b"FETCH (");
-    if let Some(uid) = uid {
+    let start = out.len();
+    if let Some(uid) = line.uid {
         out.extend_from_slice(b"UID ");
         write_number(out, u64::from(uid));
         out.push(b' ');
     }
-    out.extend_from_slice(b"FLAGS ");
-    write_flags(out, flags, keywords, recent, names);
+    if let Some((flags, keywords)) = line.flags {
+        out.extend_from_slice(b"FLAGS ");
+        write_flags(out, flags, keywords, line.recent, names);
+        out.push(b' ');
+    }
+    if let Some(modseq) = line.modseq {
+        out.extend_from_slice(b"MODSEQ (");
+        write_number(out, modseq);
+        out.extend_from_slice(b") ");
+    }
+    if out.len() > start {
+        out.pop();
+    }
     out.extend_from_slice(b")\r\n");
 }
 
@@ -132,12 +149,24 @@ mod tests {
     #[test]
     fn whole_lines() {
         let mut out = Vec::new();
-        write_flags_line(&mut out, 12, Some(99), 1, 2, false, &names());
+        let line = FlagsLine {
+            uid: Some(99),
+            flags: Some((1, 2)),
+            ..FlagsLine::default()
+        };
+        write_flags_line(&mut out, 12, line, &names());
+        let line = FlagsLine {
+            flags: None,
+            modseq: Some(7),
+            ..line
+        };
+        write_flags_line(&mut out, 13, line, &names());
         write_flag_lists(&mut out, &names()[..1], false);
         write_flag_lists(&mut out, &[], true);
         assert_eq!(
             String::from_utf8_lossy(&out),
             "* 12 FETCH (UID 99 FLAGS (\\Seen $Junk))\r\n\
+             * 13 FETCH (UID 99 MODSEQ (7))\r\n\
              * FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft $Forwarded)\r\n\
              * OK [PERMANENTFLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft $Forwarded \\*)] Keywords have grown\r\n\
              * FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft)\r\n\

@@ -6,6 +6,7 @@ pub mod ranges;
 pub mod rows;
 pub mod told;
 pub mod uids;
+pub mod vanished;
 
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,9 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ironpost_proto::imap::sequence::SequenceSet;
 use parking_lot::{Mutex, MutexGuard};
 
-use self::lines::{write_flag_lists, write_flags_line};
+use self::lines::{FlagsLine, write_flag_lists, write_flags_line};
+use self::ranges::write_set;
 use self::rows::{each_row, index_sets, keyword_names};
-use self::told::{Delta, FlagsNow, Permitted, Told};
+use self::told::{Delta, FlagsNow, Permitted, Sync, Told};
 use self::uids::UidSet;
 use crate::db::keys;
 use crate::db::records::{AccountRecord, ChangeKind, ChangeRecord, MailboxRecord};
@@ -42,11 +44,20 @@ pub struct MailboxView {
     pub first_unseen: u32,
     /// The environment's last transaction when the view was last known to be up to date.
     transaction: AtomicU64,
-    /// HIGHESTMODSEQ of the mailbox when last read.
+    /// HIGHESTMODSEQ of the mailbox when everything up to it had been told.
     highest_modseq: AtomicU64,
     told: Mutex<Told>,
     /// UIDs that this session has claimed as \Recent beyond what it had been told: from, until.
     claims: Mutex<Vec<(Uid, Uid)>>,
+}
+
+/// How a STORE is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreLines {
+    /// `.SILENT`.
+    pub silent: bool,
+    /// UID STORE: UIDs beside flags.
+    pub uids: bool,
 }
 
 /// A refresh: the lines and what has to happen besides.
@@ -113,7 +124,7 @@ impl MailboxView {
         self.told.lock()
     }
 
-    /// HIGHESTMODSEQ of the mailbox when last read.
+    /// HIGHESTMODSEQ of the mailbox: everything up to it has been told.
     #[must_use]
     pub fn highest_modseq(&self) -> ModSeq {
         self.highest_modseq.load(Ordering::Relaxed)
@@ -170,31 +181,52 @@ impl MailboxView {
     ///
     /// # Errors
     /// Corrupt for a damaged row.
-    pub fn stored_lines(&self, tables: &Tables, txn: &ReadTxn<'_>, flags: &[FlagState], uids: bool) -> Result<Vec<u8>> {
-        let names = keyword_names(tables, txn, self.account)?;
+    pub fn stored_lines(
+        &self,
+        tables: &Tables,
+        txn: &ReadTxn<'_>,
+        flags: &[FlagState],
+        told_as: StoreLines,
+    ) -> Result<Vec<u8>> {
         let mut told = self.told.lock();
+        let modseqs = told.sync >= Sync::Modseqs;
+        if told_as.silent && !modseqs {
+            return Ok(Vec::new());
+        }
+        let names = keyword_names(tables, txn, self.account)?;
         let mut lines = Vec::with_capacity(flags.len() * 40);
-        if names.len() > told.keywords_told {
+        if names.len() > told.keywords_told && !told_as.silent {
             write_flag_lists(&mut lines, &names, self.read_only);
             told.keywords_told = names.len();
             told.keywords = names;
         }
-        for state in flags {
+        for state in flags.iter().filter(|state| !state.refused) {
             if let Some(number) = told.uids.rank(state.uid) {
-                let recent = told.recent.contains(state.uid);
-                let uid = uids.then_some(state.uid);
-                write_flags_line(
-                    &mut lines,
-                    number,
-                    uid,
-                    state.system,
-                    state.keywords,
-                    recent,
-                    &told.keywords,
-                );
+                let line = FlagsLine {
+                    uid: (told_as.uids || told.sync >= Sync::Vanished).then_some(state.uid),
+                    // RFC 7162 §3.1.3: a silent STORE tells the modseq alone.
+                    flags: (!told_as.silent).then_some((state.system, state.keywords)),
+                    recent: told.recent.contains(state.uid),
+                    modseq: modseqs.then_some(state.modseq),
+                };
+                write_flags_line(&mut lines, number, line, &told.keywords);
             }
         }
         Ok(lines)
+    }
+
+    /// The messages that a conditional STORE has refused, as the set of MODIFIED (RFC 7162 §3.1.3); empty for none.
+    #[must_use]
+    pub fn modified_set(&self, flags: &[FlagState], uids: bool) -> Vec<u8> {
+        let told = self.told.lock();
+        let refused = flags.iter().filter(|state| state.refused).map(|state| state.uid);
+        let mut set = Vec::new();
+        if uids {
+            write_set(&mut set, refused);
+        } else {
+            write_set(&mut set, refused.filter_map(|uid| told.uids.rank(uid)));
+        }
+        set
     }
 
     /// Brings the client up to date: untagged EXPUNGE, EXISTS, RECENT and FETCH lines.
@@ -242,9 +274,10 @@ impl MailboxView {
             },
             &mut lines,
         );
-        self.highest_modseq.store(record.highest_modseq, Ordering::Relaxed);
-        // What is gone but untold keeps the view outdated, so that the next permitted moment tells it.
+        // What is gone but untold keeps the view outdated, so that the next permitted moment tells it; and the client may not
+        // take a HIGHESTMODSEQ beyond it for the truth.
         if told.gone.is_empty() {
+            self.highest_modseq.store(record.highest_modseq, Ordering::Relaxed);
             self.transaction.store(transaction, Ordering::Relaxed);
         }
         Ok(Refreshed { lines, claim_recent })
@@ -306,6 +339,7 @@ impl MailboxView {
                     uid,
                     flags: row.flags,
                     keywords: row.keywords,
+                    modseq: row.modseq,
                 });
             }
             Ok(true)
@@ -328,7 +362,7 @@ fn records(
 }
 
 /// Ranges in any order as ascending, disjoint ones.
-fn merged(mut ranges: Vec<(Uid, Uid)>) -> Vec<(Uid, Uid)> {
+pub(crate) fn merged(mut ranges: Vec<(Uid, Uid)>) -> Vec<(Uid, Uid)> {
     ranges.sort_unstable();
     let mut result: Vec<(Uid, Uid)> = Vec::with_capacity(ranges.len());
     for (first, last) in ranges {

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use ironpost_proto::imap::sequence::SequenceSet;
 
-use super::lines::{KeywordNames, write_flag_lists, write_flags_line, write_numbered};
+use super::lines::{FlagsLine, KeywordNames, write_flag_lists, write_flags_line, write_numbered};
+use super::ranges::write_set;
 use super::uids::UidSet;
 
 /// Own modseqs remembered between two refreshes; beyond it the oldest is forgotten and its flags are told once more.
@@ -32,12 +33,26 @@ pub struct Told {
     pub keywords: KeywordNames,
     /// No message is shown as recent: the client has left RFC 3501 behind (RFC 9051 §2.3.2).
     pub hides_recent: bool,
+    /// How changes are told.
+    pub sync: Sync,
     /// See `keywords`.
     pub keywords_told: usize,
     /// RECENT as the client knows it.
     pub recent_told: u32,
     /// Changes that this session made and has answered for already.
     own: BTreeSet<u64>,
+}
+
+/// What a client has enabled for keeping in step (RFC 7162); each includes those before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sync {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// CONDSTORE: modseqs come with flags.
+    Modseqs,
+    /// QRESYNC: UIDs come with flags, and VANISHED in place of EXPUNGE.
+    Vanished,
 }
 
 /// The flags of one message as they are now.
@@ -49,6 +64,8 @@ pub struct FlagsNow {
     pub flags: u8,
     /// Keyword bits.
     pub keywords: u64,
+    /// Its modseq.
+    pub modseq: u64,
 }
 
 /// What has happened in the store since the view's modseq.
@@ -96,6 +113,7 @@ impl Told {
             uid_next,
             keywords,
             hides_recent: false,
+            sync: Sync::Plain,
             keywords_told,
             recent_told,
             own,
@@ -181,8 +199,13 @@ impl Told {
             }
             if let Some(number) = self.uids.rank(now.uid) {
                 let recent = self.recent.contains(now.uid);
-                let uid = permitted.uids.then_some(now.uid);
-                write_flags_line(out, number, uid, now.flags, now.keywords, recent, &self.keywords);
+                let line = FlagsLine {
+                    uid: (permitted.uids || self.sync >= Sync::Vanished).then_some(now.uid),
+                    flags: Some((now.flags, now.keywords)),
+                    recent,
+                    modseq: (self.sync >= Sync::Modseqs).then_some(now.modseq),
+                };
+                write_flags_line(out, number, line, &self.keywords);
             }
         }
         self.modseq = self.modseq.max(delta.modseq);
@@ -193,9 +216,15 @@ impl Told {
     /// Tells all that is gone, from the highest number down, so that no line renumbers one that follows.
     fn expunge(&mut self, out: &mut Vec<u8>) {
         let gone = std::mem::take(&mut self.gone);
-        let numbers: Vec<u32> = gone.iter().filter_map(|uid| self.uids.rank(uid)).collect();
-        for number in numbers.into_iter().rev() {
-            write_numbered(out, number, b"EXPUNGE\r\n");
+        if self.sync >= Sync::Vanished {
+            out.extend_from_slice(b"* VANISHED ");
+            write_set(out, gone.iter());
+            out.extend_from_slice(b"\r\n");
+        } else {
+            let numbers: Vec<u32> = gone.iter().filter_map(|uid| self.uids.rank(uid)).collect();
+            for number in numbers.into_iter().rev() {
+                write_numbered(out, number, b"EXPUNGE\r\n");
+            }
         }
         self.uids = self.uids.difference(&gone);
         self.saved = self.saved.difference(&gone);
@@ -238,6 +267,7 @@ mod tests {
             uid: 9,
             flags: 1,
             keywords: 0,
+            modseq: 12,
         }];
         let delta = Delta {
             added: set(&[20]),
@@ -253,6 +283,37 @@ mod tests {
         );
         assert_eq!(told.uids, set(&[5, 12, 20]));
         assert_eq!(told.modseq, 12);
+    }
+
+    #[test]
+    fn who_keeps_in_step_is_told_more() {
+        let delta = Delta {
+            added: set(&[20]),
+            removed: set(&[1, 5]),
+            modseq: 12,
+            uid_next: 21,
+            flags: vec![FlagsNow {
+                uid: 9,
+                flags: 1,
+                keywords: 0,
+                modseq: 12,
+            }],
+            ..Delta::default()
+        };
+        for (sync, text) in [
+            (
+                Sync::Modseqs,
+                "* 2 EXPUNGE\r\n* 1 EXPUNGE\r\n* 3 EXISTS\r\n* 1 FETCH (FLAGS (\\Seen) MODSEQ (12))\r\n",
+            ),
+            (
+                Sync::Vanished,
+                "* VANISHED 1,5\r\n* 3 EXISTS\r\n* 1 FETCH (UID 9 FLAGS (\\Seen) MODSEQ (12))\r\n",
+            ),
+        ] {
+            let mut told = told(&[1, 5, 9, 12]);
+            told.sync = sync;
+            assert_eq!(applied(&mut told, &delta, ALL), text);
+        }
     }
 
     #[test]
@@ -283,6 +344,7 @@ mod tests {
             uid: 9,
             flags: 1,
             keywords: 0,
+            modseq: 12,
         }];
         let delta = Delta {
             flags,
@@ -326,6 +388,7 @@ mod tests {
                 uid: 2,
                 flags: 0,
                 keywords: 1,
+                modseq: 12,
             }],
             keywords: Some(KeywordNames::from(["$Junk".into()])),
             modseq: 11,

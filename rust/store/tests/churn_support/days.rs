@@ -270,6 +270,7 @@ impl Days {
                         system: flag::FLAGGED,
                         keywords: vec!["$Forwarded".to_owned()],
                     },
+                    unchanged_since: None,
                 });
             }
         }
@@ -303,6 +304,7 @@ impl Days {
                     system: flag::DELETED,
                     keywords: Vec::new(),
                 },
+                unchanged_since: None,
             });
             ops.push(Op::Expunge {
                 account,

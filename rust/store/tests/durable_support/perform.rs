@@ -430,6 +430,7 @@ impl<'v> Performer<'v> {
                     Mode::Replace => FlagMode::Replace,
                 },
                 flags: flag_set(*flags, *keywords),
+                unchanged_since: None,
             },
             Step::Copy {
                 account,

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use ironpost_proto::body::BodySink;
 use ironpost_proto::imap::fetch_att::FetchAttribute;
+use ironpost_proto::imap::modseq::FetchModifiers;
 use ironpost_proto::imap::search_key::{SearchKey, SearchProgram, SearchReturn};
 use ironpost_proto::imap::sequence::{SequenceNumber, SequenceSet};
 use ironpost_store::fetch::FetchCursor;
 use ironpost_store::ops::{Delivery, FlagMode, FlagSet, StoredMessage, Submit};
 use ironpost_store::reader::{self, Opened, Updated};
-use ironpost_store::view::MailboxView;
+use ironpost_store::view::{MailboxView, StoreLines};
 use ironpost_store::{Op, Options, Outcome, Result, Ticket, Volume};
 use parking_lot::Mutex;
 
@@ -140,9 +141,13 @@ impl Rig {
             uids: view.resolve(&sequence(set), false).ranges(),
             mode,
             flags: FlagSet::parse(flags.iter().copied()).unwrap(),
+            unchanged_since: None,
         };
-        let follow = reader::answer_store(Arc::clone(view), silent, false);
-        text(self.wait(self.volume.write_then(op, follow)).unwrap())
+        let follow = reader::answer_store(Arc::clone(view), StoreLines { silent, uids: false });
+        let Outcome::Boxed(made) = self.wait(self.volume.write_then(op, follow)).unwrap() else {
+            panic!("no answer to a STORE")
+        };
+        String::from_utf8(made.downcast::<reader::StoreAnswer>().unwrap().lines).unwrap()
     }
 
     pub fn expunge(&self, view: &MailboxView) {
@@ -163,7 +168,13 @@ impl Rig {
         items: &[FetchAttribute],
         limit: usize,
     ) -> (Vec<u8>, usize, Result<()>) {
-        let cursor = Arc::new(FetchCursor::new(Arc::clone(view), &sequence(set), uid, items));
+        let cursor = Arc::new(FetchCursor::new(
+            Arc::clone(view),
+            &sequence(set),
+            uid,
+            items,
+            FetchModifiers::default(),
+        ));
         let (mut out, mut stretches) = (Vec::new(), 0);
         while !cursor.is_done() {
             stretches += 1;
