@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ..errors import UserError
+from ..runtime.durable import sync_folder
 
 FORMAT: Final = 1
 TIME_FORMAT: Final = "%Y%m%dT%H%M%SZ"
@@ -183,24 +184,3 @@ def name_of(time: str) -> str:
     if moment.tzinfo is None:
         moment = moment.astimezone()
     return moment.astimezone(datetime.UTC).strftime(TIME_FORMAT)
-
-
-def write_file(path: Path, octets: bytes) -> None:
-    """Whole or not at all, and on disk when it returns. Mode 0600."""
-    temporary = path.with_name(path.name + ".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(octets)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.rename(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes creations and removals in it durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from .layout import Backup, Follow, Snapshot, sync_folder, write_file
+from ..runtime.durable import sync_folder, write_file
+from .layout import Backup, Follow, Snapshot
 
 if TYPE_CHECKING:
     from ..config import Config

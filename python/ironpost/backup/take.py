@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .. import __version__
 from ..errors import UserError
-from .layout import FORMAT, TIME_FORMAT, Backup, Follow, Snapshot, sync_folder, write_file
+from ..runtime.durable import sync_folder, write_file
+from .layout import FORMAT, TIME_FORMAT, Backup, Follow, Snapshot
 
 if TYPE_CHECKING:
     from ..config import Config

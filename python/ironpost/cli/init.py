@@ -15,6 +15,7 @@ from typing import Final
 import click
 
 from ..errors import UserError
+from ..runtime.durable import sync_folder, write_file
 from .common import chosen, directory_argument
 
 CERTIFICATE_DAYS: Final = 3650  # a stand-in that should not fail in the middle of a trial
@@ -85,12 +86,12 @@ def _make(target: Path, domain: str, hostname: str, port_base: int, listen: tupl
     work = Path(tempfile.mkdtemp(prefix=".ironpost-init-", dir=parent))  # mode 0700
     try:
         text = initial(directory=str(target), hostname=hostname, port_base=port_base, listen=listen)
-        _write(work / FILE_NAME, text.encode(), 0o600)
+        write_file(work / FILE_NAME, text.encode())
         for folder in ("tls", "run", "state", "store"):
             (work / folder).mkdir(mode=0o700)
         chain, key = self_signed(hostname, domain)
-        _write(work / "tls/chain.pem", chain, 0o644)
-        _write(work / "tls/key.pem", key, 0o600)
+        write_file(work / "tls/chain.pem", chain, mode=0o644)
+        write_file(work / "tls/key.pem", key)
         config = load(work)
         directory = Directory(config.state_folder)
         try:
@@ -98,9 +99,9 @@ def _make(target: Path, domain: str, hostname: str, port_base: int, listen: tupl
             environment.submit(lambda txn: edits.add_domain(environment.tables, txn, domain)).result()
         finally:
             directory.close()
-        _sync(work)
+        sync_folder(work)
         os.rename(work, target)  # onto nothing, or an empty directory
-        _sync(parent)
+        sync_folder(parent)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(work)
@@ -142,19 +143,3 @@ def self_signed(hostname: str, domain: str) -> tuple[bytes, bytes]:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return certificate.public_bytes(serialization.Encoding.PEM), private
-
-
-def _write(path: Path, octets: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(octets)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

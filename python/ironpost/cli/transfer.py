@@ -12,6 +12,7 @@ import click
 
 from .. import __version__
 from ..errors import UserError
+from ..runtime.durable import sync_file, sync_folder
 from .common import chosen, complain, directory_option
 from .task import StoreErrors, follow, opened
 
@@ -83,12 +84,9 @@ def store_export(
         with StoreErrors(Path(target)):
             done, _ = follow(task, "export", "messages")
         if temporary is not None and path is not None:
-            descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_file(temporary)
             temporary.rename(path)
+            sync_folder(path.parent)
     except BaseException:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from typing import IO, Any, Final
 import msgpack
 
 from ..errors import UserError
+from ..runtime.durable import sync_folder
 
 VERSION: Final = 1
 RECORD_OCTETS_MAX: Final = 64 << 20
@@ -97,11 +98,7 @@ class Journal:
             if not good:
                 self._pending.append(["head", VERSION, self.identity])
                 self.write(self.take())
-                descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+                sync_folder(self.path.parent)
         return self
 
     def _read(self, octets: bytes) -> int:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from .. import _core
+from ..runtime.durable import write_file
 from . import bookkeeping
 from .maildir import FLAGS, OWN_FOLDERS
 from .model import Note
 from .names import encode_utf7
-from .writing import Outgoing, OutgoingFolder, file_name, sync_folder, write_file
+from .writing import Outgoing, OutgoingFolder, file_name, sync_file_system
 
 WHOLE_OCTETS: Final = 1 << 20  # a message up to this is converted in memory
 _OWN: Final = re.compile(r"\d+\.U(\d+)V(\d+)\.ironpost,")
@@ -124,12 +125,12 @@ class MaildirWriter:
             following = max(folder.uid_next, uids.next or 1, 1 + max(uids.uids.values(), default=0))
             rows = [f"3 V{folder.uid_validity} N{following} G{uuid.uuid4().hex}\n"]
             rows += [f"{uid} :{base}\n" for base, uid in sorted(uids.uids.items(), key=lambda row: row[1])]
-            write_file(os.path.join(place, "dovecot-uidlist"), "".join(rows).encode("utf-8", "surrogateescape"))
+            write_file(Path(place, "dovecot-uidlist"), "".join(rows).encode("utf-8", "surrogateescape"))
         if self._keywords:
             order = bookkeeping.KEYWORD_LETTERS
             numbered = sorted((order.index(letter), keyword) for keyword, letter in self._keywords.items())
             text = "".join(f"{number} {keyword}\n" for number, keyword in numbered)
-            write_file(os.path.join(place, "dovecot-keywords"), text.encode("utf-8", "surrogateescape"))
+            write_file(Path(place, "dovecot-keywords"), text.encode("utf-8", "surrogateescape"))
 
     def close(self, subscriptions: list[str]) -> None:
         """Subscriptions, then everything onto the disk."""
@@ -137,8 +138,8 @@ class MaildirWriter:
         before = bookkeeping.dovecot_subscriptions(self._root, separator, self._note, utf8=False) or []
         names = [*dict.fromkeys([*before, *subscriptions])]
         rows = ["V\t2\n\n", *("\t".join(name.split("/")) + "\n" for name in names)]
-        write_file(str(self._root / "subscriptions"), "".join(rows).encode("utf-8", "surrogateescape"))
-        sync_folder(self._root)
+        write_file(self._root / "subscriptions", "".join(rows).encode("utf-8", "surrogateescape"))
+        sync_file_system(self._root)
 
     def _chosen(self, name: str) -> str:
         if name == "INBOX":

@@ -18,7 +18,7 @@ from .mbox import Mbox
 from .mbox_lines import write_from
 from .model import Note
 from .names import encode_utf7
-from .writing import Outgoing, OutgoingFolder, file_name, sync_folder
+from .writing import Outgoing, OutgoingFolder, file_name, sync_file_system
 
 _SENDER: Final = re.compile(rb"Return-Path:[ \t]*<([^<>\s]+)>", re.IGNORECASE)
 _STATUS: Final = (("\\Seen", "R"),)
@@ -107,7 +107,7 @@ class MboxWriter:
         rows = ["V\t2\n\n", *("\t".join(name.split("/")) + "\n" for name in subscriptions)]
         with open(self._root / ".subscriptions", "wb") as file:
             file.write("".join(rows).encode("utf-8", "surrogateescape"))
-        sync_folder(self._root)
+        sync_file_system(self._root)
 
     def _fields(self, message: Outgoing) -> str:
         flags = set(message.flags)

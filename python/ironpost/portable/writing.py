@@ -62,17 +62,7 @@ def file_name(level: str, forbidden: str) -> str:
     return kept
 
 
-def write_file(path: str, octets: bytes) -> None:
-    """Whole or not at all, in place of what was there."""
-    temporary = f"{path}.ironpost-tmp"
-    with open(temporary, "wb") as file:
-        file.write(octets)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def sync_folder(path: Path) -> None:
+def sync_file_system(path: Path) -> None:
     """Everything on the file system of a folder reaches the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

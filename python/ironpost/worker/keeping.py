@@ -7,7 +7,6 @@ more than second chances.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +30,7 @@ HALVINGS_MAX: Final = 10  # steps from the full retention to none at all
 class Keeper:
     """The walks of one janitor. An account that is removed meanwhile is passed over: the store never makes it again."""
 
-    def __init__(self, context: WorkerContext, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, context: WorkerContext, *, clock: Callable[[], float]) -> None:
         self._context = context
         self._clock = clock
         self._halvings = 0

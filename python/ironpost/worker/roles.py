@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from ..errors import MailError, UserError
+from ..runtime.clock import SystemClock
+from ..runtime.steady_clock import SteadyClock
 from ..store.client import OutcomeUnknown
 
 if TYPE_CHECKING:
@@ -59,10 +61,12 @@ async def janitor(context: WorkerContext) -> None:
     """Purges the mail of removed accounts, keeps the store's limits in line, tidies mailboxes; until cancelled."""
     from .keeping import Keeper
 
+    steady = SteadyClock(context.config.state_folder / "clock", SystemClock(), context.log)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_purge_removed, context)
         nursery.start_soon(_keep_limits, context)
-        nursery.start_soon(Keeper(context).run)
+        nursery.start_soon(steady.keep)
+        nursery.start_soon(Keeper(context, clock=steady.now).run)
 
 
 async def _keep_limits(context: WorkerContext) -> None:

@@ -52,8 +52,21 @@ pub struct ListedMessage {
     pub flags: Vec<String>,
 }
 
+impl ListedMessage {
+    fn unreadable(uid: Uid) -> Self {
+        Self {
+            uid,
+            size: 0,
+            internal_date: 0,
+            internal_zone: 0,
+            flags: Vec::new(),
+        }
+    }
+}
+
 /// Messages of a view with UIDs above `after`, ascending, at most `limit` (and [`ROWS_MAX`]); answers
-/// `Boxed(Vec<ListedMessage>)`. Those that are gone are left out.
+/// `Boxed(Vec<ListedMessage>)`. Those that are gone are left out; one whose row is damaged is there with its UID alone, no
+/// octets and no flags, so that [`whole`] says of it why it can't be read and the others still leave.
 #[must_use]
 pub fn rows(view: Arc<MailboxView>, after: Uid, limit: usize) -> ReadJob {
     Box::new(move |context| {
@@ -64,13 +77,16 @@ pub fn rows(view: Arc<MailboxView>, after: Uid, limit: usize) -> ReadJob {
         let mut listed = Vec::new();
         let wanted = uids.iter().skip_while(|&uid| uid <= after);
         each_row(&context.tables, &txn, view.mailbox, wanted, |uid, row| {
-            let row = row?;
-            listed.push(ListedMessage {
-                uid,
-                size: row.size,
-                internal_date: row.internal_date,
-                internal_zone: row.internal_zone,
-                flags: flag_names(row, &names),
+            listed.push(match row {
+                Ok(row) => ListedMessage {
+                    uid,
+                    size: row.size,
+                    internal_date: row.internal_date,
+                    internal_zone: row.internal_zone,
+                    flags: flag_names(row, &names),
+                },
+                Err(StoreError::Corrupt(_)) => ListedMessage::unreadable(uid),
+                Err(error) => return Err(error),
             });
             Ok(listed.len() < limit)
         })?;
@@ -123,8 +139,11 @@ pub fn whole(view: Arc<MailboxView>, uids: Vec<Uid>, limit: u64) -> ReadJob {
 
 fn one(context: &ReadContext, view: &MailboxView, uid: Uid) -> Result<Option<std::result::Result<Vec<u8>, String>>> {
     let txn = context.begin()?;
-    let Some(row) = context.tables.message(&txn, view.mailbox, uid)? else {
-        return Ok(None);
+    let row = match context.tables.message(&txn, view.mailbox, uid) {
+        Ok(Some(row)) => row,
+        Ok(None) => return Ok(None),
+        Err(StoreError::Corrupt(what)) => return Ok(Some(Err(StoreError::Corrupt(what).to_string()))),
+        Err(error) => return Err(error),
     };
     let mut content = Content::new(&row);
     if content.octets() > READ_OCTETS_MAX {
@@ -156,8 +175,10 @@ fn fingerprint(context: &ReadContext, view: &MailboxView, uid: Uid) -> Result<Op
     /// Octets read at once.
     const STEP_OCTETS: u64 = 1 << 20;
     let txn = context.begin()?;
-    let Some(row) = context.tables.message(&txn, view.mailbox, uid)? else {
-        return Ok(None);
+    let row = match context.tables.message(&txn, view.mailbox, uid) {
+        Ok(Some(row)) => row,
+        Ok(None) | Err(StoreError::Corrupt(_)) => return Ok(None),
+        Err(error) => return Err(error),
     };
     if row.prefix_len == 0
         && let Some(blob) = context.tables.blob(&txn, row.blob)?

@@ -11,6 +11,7 @@ use heed::{Database, EnvOpenOptions};
 use ironpost_proto::imap::fetch_att::{FetchAttribute, Section, SectionText, Spelling};
 use ironpost_proto::imap::search_key::SearchKey;
 use ironpost_store::db::keys;
+use ironpost_store::listing::{self, FINGERPRINT_OCTETS, ListedMessage, WholeMessage};
 use ironpost_store::ops::MailboxInfo;
 use ironpost_store::portable::Progress;
 use ironpost_store::portable::export::{AccountPlan, Plan, export};
@@ -82,6 +83,29 @@ fn others_are_answered(rig: &Rig, view: &Arc<MailboxView>, what: &str) {
     assert!(matches!(one(VICTIM), Err(StoreError::Corrupt(_))), "{what}");
     assert!(matches!(one(VICTIM + 1), Ok(Outcome::Bytes(_))), "{what}");
     assert!(rig.volume.failed().is_none(), "{what}");
+}
+
+/// What a move to another format reads: the victim by its UID alone, then why it can't be read; the others whole.
+fn others_can_leave(rig: &Rig, view: &Arc<MailboxView>) {
+    let rows: Box<Vec<ListedMessage>> = boxed(
+        rig.wait(rig.volume.read(listing::rows(Arc::clone(view), 0, 100)))
+            .unwrap(),
+    );
+    let sizes: Vec<(u32, bool)> = rows.iter().map(|row| (row.uid, row.size > 0)).collect();
+    assert_eq!(sizes, [(1, true), (2, true), (VICTIM, false), (4, true), (5, true)]);
+    let uids: Vec<u32> = (1..=MESSAGES).collect();
+    let ticket = rig.volume.read(listing::whole(Arc::clone(view), uids.clone(), 1 << 20));
+    let read: Box<Vec<WholeMessage>> = boxed(rig.wait(ticket).unwrap());
+    for (uid, message) in *read {
+        assert_eq!(matches!(message, Some(Err(_))), uid == VICTIM, "{uid}: {message:?}");
+        assert!(message.is_some(), "{uid}");
+    }
+    let digests: Box<Vec<Option<[u8; FINGERPRINT_OCTETS]>>> = boxed(
+        rig.wait(rig.volume.read(listing::fingerprints(Arc::clone(view), uids)))
+            .unwrap(),
+    );
+    let known: Vec<bool> = digests.iter().map(Option::is_some).collect();
+    assert_eq!(known, [true, true, false, true, true]);
 }
 
 /// Mail still comes and goes.
@@ -269,6 +293,7 @@ fn a_damaged_row_of_a_message_is_its_own_error() {
     with_spoilt_row("messages", key, false, |rig| {
         let view = rig.open("INBOX", true);
         others_are_answered(rig, &view, "hot row");
+        others_can_leave(rig, &view);
         mail_still_moves(rig, &view, "hot row");
         let named = problems(rig);
         assert!(
