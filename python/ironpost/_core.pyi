@@ -6,7 +6,7 @@ A call that the state forbids raises `LocalMisuse`. Nothing here opens a socket 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, final
+from typing import Any, Final, Literal, final
 
 from typing_extensions import Buffer
 
@@ -345,6 +345,40 @@ class SequenceSet:
         """Names it a message number that a mailbox of `count` messages has not?"""
 
 @final
+class ImapUrl:
+    """An IMAP URL that names a message, a part or a window of one (RFC 5092), perhaps with authorisation (RFC 4467)."""
+
+    @staticmethod
+    def parse(text: str) -> ImapUrl | None:
+        """None when it is malformed, names no message or has more than 4,096 octets."""
+    @property
+    def host(self) -> str | None:
+        """In lower case; None when the URL is relative."""
+    @property
+    def port(self) -> int | None: ...
+    @property
+    def user(self) -> str: ...
+    @property
+    def mailbox(self) -> str | None:
+        """None: the selected one."""
+    @property
+    def uid_validity(self) -> int | None: ...
+    @property
+    def uid(self) -> int: ...
+    @property
+    def access(self) -> tuple[Literal["submit", "user", "authuser", "anonymous"], str] | None:
+        """Whom the URL admits, with the user for the first two; None without URLAUTH."""
+    @property
+    def expires(self) -> int | None:
+        """Unix seconds."""
+    @property
+    def rump(self) -> str:
+        """What the token covers; "" without URLAUTH."""
+    @property
+    def verifier(self) -> tuple[str, str] | None:
+        """Mechanism in upper case and token in lower-case hexadecimal; None for a rump alone."""
+
+@final
 class FetchItems:
     """Opaque parsed FETCH attributes. `sets_seen`: answering marks \\Seen."""
 
@@ -378,7 +412,8 @@ class Command:
     STATUS: (mailbox: str, items: tuple[str, ...])      upper case
     GETQUOTA: (root: str,)                             GETQUOTAROOT: (mailbox: str,)
     SETQUOTA: (root: str, limits: tuple[tuple[str, int], ...])
-    APPEND: () after its AppendBegin ... BodyEnd, which come several times for several messages
+    APPEND REPLACE, UID REPLACE: (mailbox: str, replaces: SequenceSet | None, parts: tuple[AppendPart, ...] behind the last
+        literal) after AppendBegin ... BodyEnd, which come for each literal
     SEARCH, UID SEARCH: (program: SearchProgram,)
     FETCH, UID FETCH: (set: SequenceSet, items: FetchItems)
     STORE, UID STORE: (set: SequenceSet, mode: str "+" "-" "=", silent: bool, flags: tuple[str, ...],
@@ -402,15 +437,20 @@ class ListArguments:
     return_options: tuple[str, ...]  # SUBSCRIBED CHILDREN SPECIAL-USE STATUS
     status_items: tuple[str, ...]
 
+# A message begins: flags, internal date (Unix seconds, zone in minutes), made of pieces; or the URL of a piece (RFC 4469).
+AppendPart = tuple[tuple[str, ...], tuple[int, int] | None, bool] | str
+
 @final
 class AppendBegin:
-    """Decide: accept_literal() or refuse_literal(). Then BodyReady*, BodyEnd, Command APPEND."""
+    """A literal of APPEND, REPLACE or UID REPLACE. Decide: accept_literal() or refuse_literal(). Then BodyReady*, BodyEnd, and
+    another or the Command."""
 
-    __match_args__ = ("tag", "mailbox", "flags", "internal_date", "size", "synchronising", "binary")
+    __match_args__ = ("tag", "name", "mailbox", "replaces", "parts", "size", "synchronising", "binary")
     tag: str
+    name: str
     mailbox: str
-    flags: tuple[str, ...]
-    internal_date: tuple[int, int] | None  # Unix seconds, zone offset in minutes
+    replaces: SequenceSet | None
+    parts: tuple[AppendPart, ...]  # what stood before the literal
     size: int
     synchronising: bool
     binary: bool  # literal8: NUL allowed
@@ -746,6 +786,8 @@ class MailboxView:
         """And VANISHED in place of EXPUNGE, UIDs with flags (QRESYNC)."""
     def hide_recent(self) -> None:
         """Shows no message as recent from now on (IMAP4rev2)."""
+    def uid_of(self, messages: SequenceSet, uid: bool) -> int | None:
+        """The UID of the first message that is meant and there."""
     def message(self, number: int) -> tuple[int, int] | None:
         """(uid, size in octets) of a message number; POP3's listing comes from messages()."""
 
@@ -888,6 +930,15 @@ class Store:
         self, account: int, mailbox: str, messages: Sequence[tuple[Sink, Sequence[str], float | None, int]]
     ) -> int:  # -> ticket: StoredMessage of the first, the others have the UIDs behind it
         """APPEND of several: (sink, flags, internal date, zone) each. All of them or none, in one transaction."""
+    def replace(
+        self,
+        account: int,
+        mailbox: str,
+        message: tuple[Sink, Sequence[str], float | None, int],
+        view: MailboxView,
+        uid: int,
+    ) -> int:  # -> ticket: StoredMessage
+        """APPEND of one message and removal of another, both or neither. Refused when the other is gone."""
     def create_mailbox(self, account: int, name: str, special_use: str = "") -> int: ...  # -> ticket: MailboxInfo
     def delete_mailbox(self, account: int, name: str) -> int: ...  # -> ticket: None
     def rename_mailbox(self, account: int, old: str, new: str) -> int: ...  # -> ticket: None; INBOX moves its messages
@@ -1018,6 +1069,9 @@ class Store:
         """(uid, size, first 16 octets of the BLAKE3, flags, internal date) of messages behind the UID `after`. The digest is
         zeros where the index does not know it."""
     def read_message(self, view: MailboxView, uid: int, offset: int, length: int) -> int: ...  # -> ticket: bytes
+    def locate(self, view: MailboxView, url: ImapUrl) -> int:  # -> ticket: tuple[int, int] | bytes | None
+        """What a URL names of a message: octets from, to (read_message), chosen header fields, or no such part. NotFound
+        when the message is gone."""
     def message_rows(
         self, view: MailboxView, after: int = 0, limit: int = 1000
     ) -> int:  # -> ticket: list[tuple[int, int, int, int, tuple[str, ...]]]

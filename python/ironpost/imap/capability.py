@@ -37,6 +37,8 @@ _AFTER_LOGIN = (
     "QRESYNC",
     "OBJECTID",
     "MULTIAPPEND",
+    "CATENATE",
+    "REPLACE",
     "UNAUTHENTICATE",
     "PREVIEW",
     # RFC 9208; not QUOTASET: limits are set by the administrator alone.

@@ -6,7 +6,7 @@ mod imap_support;
 
 use imap_support::Session;
 use ironpost_proto::imap::command::Arguments;
-use ironpost_proto::imap::{BadKind, BodyEnd, Event, ImapServer, Settings};
+use ironpost_proto::imap::{AppendPart, AppendTarget, BadKind, BodyEnd, Command, Event, ImapServer, Settings};
 use ironpost_proto::{Core, Next};
 
 fn names(events: &[Event]) -> Vec<String> {
@@ -14,7 +14,7 @@ fn names(events: &[Event]) -> Vec<String> {
         .iter()
         .map(|event| match event {
             Event::Command(command) => format!("{} {}", command.tag, command.name),
-            Event::AppendBegin(begin) => format!("{} append-begin {}", begin.tag, begin.mailbox),
+            Event::AppendBegin(begin) => format!("{} append-begin {}", begin.tag, begin.target.mailbox),
             Event::Bad(bad) => format!("{} bad {}", bad.tag.as_deref().unwrap_or("-"), bad.kind.as_str()),
             Event::BodyEnd(end) => format!("body-end {}", end.size),
             other => format!("{other:?}"),
@@ -170,11 +170,9 @@ fn append() {
     let Some(Event::AppendBegin(begin)) = told.first() else {
         panic!("{told:?}")
     };
-    assert_eq!(
-        (begin.mailbox.as_str(), begin.internal_date),
-        ("INBOX", Some((837_596_665, -420)))
-    );
-    assert!(begin.binary && !begin.synchronising && begin.flags.is_empty() && begin.size == 4);
+    assert_eq!(begin.target.mailbox, "INBOX");
+    assert_eq!(begin.parts, [begins(&[], Some((837_596_665, -420)), false)]);
+    assert!(begin.binary && !begin.synchronising && begin.size == 4);
     assert_eq!(
         told.get(1),
         Some(&Event::BodyEnd(BodyEnd {
@@ -216,12 +214,174 @@ fn several_messages_in_one_append() {
     let Some(Event::AppendBegin(begin)) = told.get(2) else {
         panic!("{told:?}")
     };
-    assert_eq!((begin.flags.len(), begin.internal_date), (1, Some((760_689_784, -480))));
+    assert_eq!(begin.parts, [begins(&["\\Seen"], Some((760_689_784, -480)), false)]);
     assert_eq!(session.message, b"firstsecond");
     assert_eq!(session.said(), "A003 OK APPEND\r\n");
     session.send(b"b APPEND x UTF8 (~{2+}\r\nab) {1+}\r\nc ~{1+}\r\nd UTF8 (~{1+}\r\ne)\r\nc NOOP\r\n");
     assert_eq!(names(&session.told()).len(), 4 * 2 + 2);
     assert_eq!(session.said(), "b OK APPEND\r\nc OK NOOP\r\n");
+}
+
+fn begins(flags: &[&str], internal_date: Option<(i64, i32)>, pieces: bool) -> AppendPart {
+    AppendPart::Message {
+        flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+        internal_date,
+        pieces,
+    }
+}
+
+fn url(text: &str) -> AppendPart {
+    AppendPart::Url(text.to_owned())
+}
+
+/// What stood before each literal, and behind the last.
+fn parts(told: &[Event]) -> Vec<&[AppendPart]> {
+    told.iter()
+        .filter_map(|event| match event {
+            Event::AppendBegin(begin) => Some(&begin.parts[..]),
+            Event::Command(Command {
+                arguments: Arguments::Append { parts, .. },
+                ..
+            }) => Some(&parts[..]),
+            _ => None,
+        })
+        .collect()
+}
+
+/// RFC 4469 §5, the examples; other orders of pieces; literals of every kind.
+#[test]
+fn pieces_of_messages() {
+    let mut session = Session::authenticated();
+    session.send(b"A003 APPEND Drafts (\\Seen \\Draft $MDNSent) CATENATE (TEXT {42}\r\n");
+    assert_eq!(session.said(), "+ Ready\r\n");
+    session.send(&[b'a'; 42]);
+    session.send(b" URL \"/Drafts;UIDVALIDITY=385759045/;UID=20/;section=1\" TEXT {2}\r\n");
+    assert_eq!(session.said(), "+ Ready\r\n");
+    session.send(b"--)\r\n");
+    let told = session.told();
+    assert_eq!(
+        names(&told),
+        [
+            "A003 append-begin Drafts",
+            "body-end 42",
+            "A003 append-begin Drafts",
+            "body-end 2",
+            "A003 APPEND"
+        ]
+    );
+    let first = begins(&["\\Seen", "\\Draft", "$MDNSent"], None, true);
+    let middle = url("/Drafts;UIDVALIDITY=385759045/;UID=20/;section=1");
+    assert_eq!(parts(&told), [&[first][..], &[middle][..], &[][..]]);
+
+    assert_eq!(session.said(), "A003 OK APPEND\r\n");
+    // No literal of a message at all; a URL as a literal, before a message of its own, and another made of pieces.
+    session.send(b"b APPEND Sent CATENATE (URL /a URL {2+}\r\n/b) () {1+}\r\nx catenate (url \"/c\" UTF8 (~{1+}\r\ny) url /d)\r\n");
+    let told = session.told();
+    assert_eq!(
+        parts(&told),
+        [
+            &[begins(&[], None, true), url("/a"), url("/b"), begins(&[], None, false)][..],
+            &[begins(&[], None, true), url("/c")][..],
+            &[url("/d")][..]
+        ]
+    );
+    session.send(b"c APPEND Sent CATENATE (URL /a)\r\n");
+    let told = session.told();
+    assert_eq!(names(&told), ["c APPEND"]);
+    assert_eq!(parts(&told), [&[begins(&[], None, true), url("/a")][..]]);
+    assert_eq!(session.said(), "b OK APPEND\r\nc OK APPEND\r\n");
+}
+
+#[test]
+fn malformed_pieces() {
+    let mut session = Session::authenticated();
+    for line in [
+        "CATENATE ()",
+        "CATENATE (URL /a",
+        "CATENATE (URL /a))",
+        "CATENATE (URL)",
+        "CATENATE URL /a",
+        "CATENATE (TEXT \"a\")",
+        "CATENATE (TEXT a)",
+        "CATENATE (FOO /a)",
+        "CATENATE (URL /a TEXT)",
+        "CATENATE (URL \"\u{e9}\" (",
+        "(\\Seen)",
+        "CATENATE (URL /a) x",
+    ] {
+        session.send(format!("a APPEND x {line}\r\nb NOOP\r\n").as_bytes());
+        assert_eq!(names(&session.told()), ["a bad syntax", "b NOOP"], "{line}");
+        session.said();
+    }
+    // Behind a literal the rest of the command goes with it.
+    session.send(b"a APPEND x CATENATE (TEXT {1+}\r\na FOO)\r\nb APPEND x CATENATE (TEXT {1+}\r\na\r\nc NOOP\r\n");
+    assert_eq!(
+        names(&session.told()),
+        [
+            "a append-begin x",
+            "body-end 1",
+            "a bad syntax",
+            "b append-begin x",
+            "body-end 1",
+            "b bad syntax",
+            "c NOOP"
+        ]
+    );
+    let urls = " URL /a".repeat(501);
+    session.send(format!("a APPEND x CATENATE ({})\r\nb NOOP\r\n", &urls[1..]).as_bytes());
+    assert_eq!(names(&session.told()), ["a bad limit", "b NOOP"]);
+}
+
+/// RFC 8508 §3, the examples.
+#[test]
+fn replace() {
+    let mut session = Session::authenticated();
+    session.core.selected(false).unwrap();
+    session.send(b"A003 REPLACE 4 Drafts (\\Seen \\Draft) {3}\r\n");
+    assert_eq!(session.said(), "+ Ready\r\n");
+    session.send(b"abc\r\nB UID REPLACE * {6+}\r\nDrafts CATENATE (URL /a)\r\n");
+    let told = session.told();
+    assert_eq!(
+        names(&told),
+        [
+            "A003 append-begin Drafts",
+            "body-end 3",
+            "A003 REPLACE",
+            "B UID REPLACE"
+        ]
+    );
+    let targets: Vec<&AppendTarget> = told
+        .iter()
+        .filter_map(|event| match event {
+            Event::Command(Command {
+                arguments: Arguments::Append { target, .. },
+                ..
+            }) => Some(target),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(targets[0].replaces.as_ref().unwrap().resolve(9), [(4, 4)]);
+    assert_eq!(targets[1].replaces.as_ref().unwrap().resolve(9), [(9, 9)]);
+    session.said();
+    for line in [
+        "REPLACE 1:2 x {1+}",
+        "REPLACE $ x {1+}",
+        "REPLACE 1,2 x {1+}",
+        "REPLACE 0 x {1+}",
+        "REPLACE x {1+}",
+    ] {
+        session.send(format!("a {line}\r\nb\r\nc NOOP\r\n").as_bytes());
+        assert_eq!(names(&session.told()), ["a bad syntax", "c NOOP"], "{line}");
+    }
+    // One message alone.
+    session.send(b"a REPLACE 1 x {1+}\r\na {1+}\r\nb\r\nc NOOP\r\n");
+    assert_eq!(
+        names(&session.told()),
+        ["a append-begin x", "body-end 1", "a bad syntax", "c NOOP"]
+    );
+    let mut session = Session::authenticated();
+    session.send(b"a REPLACE 1 x {1+}\r\nb\r\nc NOOP\r\n");
+    assert_eq!(names(&session.told()), ["a bad state", "c NOOP"]);
 }
 
 #[test]
@@ -367,7 +527,8 @@ fn authenticate() {
 /// RFC 2177 §3.
 #[test]
 fn idle() {
-    let mut session = Session::selected();
+    let mut session = Session::authenticated();
+    session.core.selected(false).unwrap();
     session.send(b"A002 IDLE\r\n");
     assert_eq!(session.core.state(), "idle");
     session.core.untagged("4 EXISTS").unwrap();

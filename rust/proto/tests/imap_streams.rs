@@ -27,6 +27,9 @@ b4 SEARCH RETURN (MIN) CHARSET UTF-8 OR SEEN (TEXT {2+}\r\n\xc3\xa9 NOT 1:3)\r\n
 b5 STORE 1 +FLAGS.SILENT (\\Seen kw)\r\n\
 c1 APPEND Sent (\\Seen) \"17-Jul-1996 02:44:25 -0700\" {12}\r\nFrom\r\n\0x{5}\r\r\n\
 c2 APPEND refuse {7+}\r\nabc\r\nde junk {3+}\r\nxyz\r\n\
+c5 APPEND Sent CATENATE (URL {4+}\r\n/a;b TEXT {2}\r\n\r\n URL \"/c\" UTF8 (~{1+}\r\n\0))\r\n\
+c6 APPEND Sent CATENATE (TEXT {1+}\r\nx URL) \r\n\
+c7 UID REPLACE 7 {4+}\r\nSent (\\Draft) {3+}\r\nabc\r\n\
 c3 APPEND Sent ~{3+}\r\nabc wrong\r\n\
 d1 IDLE\r\nDONE\r\n\
 d2 IDLE\r\nnot done\r\n\

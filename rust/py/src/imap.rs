@@ -6,7 +6,7 @@ use crate::signal::answer;
 use crate::store::Sink;
 use crate::tls::TlsServerConfig;
 use crate::wire::{WireState, wire_class};
-use ironpost_proto::imap::{self, Arguments, Event, ImapServer as Server, Settings, StoreMode};
+use ironpost_proto::imap::{self, AppendPart, Arguments, Event, ImapServer as Server, Settings, StoreMode};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -126,9 +126,10 @@ event!(
     /// An APPEND announces its message.
     AppendBegin {
         tag: String,
+        name: &'static str,
         mailbox: String,
-        flags: Py<PyTuple>,
-        internal_date: Option<(i64, i32)>,
+        replaces: Py<PyAny>,
+        parts: Py<PyTuple>,
         size: u64,
         synchronising: bool,
         binary: bool,
@@ -343,9 +344,10 @@ fn convert(py: Python<'_>, event: Event) -> PyResult<Py<PyAny>> {
             py,
             AppendBegin {
                 tag: begin.tag,
-                mailbox: begin.mailbox,
-                flags: tuple(py, begin.flags)?,
-                internal_date: begin.internal_date,
+                name: begin.name,
+                mailbox: begin.target.mailbox,
+                replaces: replaces(py, begin.target.replaces)?,
+                parts: append_parts(py, begin.parts)?.unbind(),
                 size: begin.size,
                 synchronising: begin.synchronising,
                 binary: begin.binary,
@@ -389,12 +391,36 @@ where
     Ok(PyTuple::new(py, texts)?.unbind())
 }
 
+/// The message that REPLACE is about, or None.
+fn replaces(py: Python<'_>, set: Option<imap::sequence::SequenceSet>) -> PyResult<Py<PyAny>> {
+    set.map(|inner| SequenceSet { inner }).into_py_any(py)
+}
+
+/// `(flags, internal date, pieces)` where a message begins, and URLs.
+fn append_parts(py: Python<'_>, parts: Vec<AppendPart>) -> PyResult<Bound<'_, PyTuple>> {
+    let parts: PyResult<Vec<_>> = parts
+        .into_iter()
+        .map(|part| match part {
+            AppendPart::Message {
+                flags,
+                internal_date,
+                pieces,
+            } => (tuple(py, flags)?, internal_date, pieces).into_bound_py_any(py),
+            AppendPart::Url(url) => url.into_bound_py_any(py),
+        })
+        .collect();
+    PyTuple::new(py, parts?)
+}
+
 /// The tuple that `_core.pyi` documents under `Command`.
 fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, PyTuple>> {
     match arguments {
         Arguments::None => Ok(PyTuple::empty(py)),
         Arguments::Login { user, password } => (user, password).into_pyobject(py),
         // The core makes an event of its own of it.
+        Arguments::Append { target, parts } => {
+            (target.mailbox, replaces(py, target.replaces)?, append_parts(py, parts)?).into_pyobject(py)
+        }
         Arguments::Authenticate { mechanism, initial } => (mechanism, initial).into_pyobject(py),
         Arguments::Enable(names) => (tuple(py, names)?,).into_pyobject(py),
         Arguments::Id(None) => (py.None(),).into_pyobject(py),

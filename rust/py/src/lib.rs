@@ -9,6 +9,7 @@ mod errors;
 mod events;
 mod imap;
 mod imap_client;
+mod imap_url;
 mod lines;
 mod mime;
 mod pop3;
@@ -37,6 +38,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     imap::register(module)?;
     lines::register(module)?;
     imap_client::register(module)?;
+    module.add_class::<imap_url::ImapUrl>()?;
     store::register(module)?;
     task::register(module)?;
     smtp::register(module)?;

@@ -28,6 +28,7 @@ use self::view::{FetchCursor, MailboxView};
 use crate::enter::{instant, long};
 use crate::errors::{LocalMisuse, Refused, StoreFailed};
 use crate::imap::{FetchItems, SearchProgram, SequenceSet};
+use crate::imap_url::ImapUrl;
 
 pub(crate) use self::sink::Sink;
 
@@ -381,6 +382,30 @@ impl Store {
         self.call(|volume| volume.submit_all(op, bodies, None))
     }
 
+    fn replace(
+        &self,
+        account: u32,
+        mailbox: String,
+        message: ArrivalTuple<'_>,
+        view: &MailboxView,
+        uid: u32,
+    ) -> PyResult<Ticket> {
+        let (sink, flags, internal_date, internal_zone) = message;
+        let view = view.inner();
+        let op = Op::Replace {
+            account,
+            mailbox,
+            message: Arrival {
+                flags: flag_set(&flags)?,
+                internal_date: internal_date.map(|seconds| seconds.floor() as i64),
+                internal_zone,
+            },
+            replaced: (view.account, view.mailbox, uid),
+        };
+        let body = sink.get().take()?;
+        self.call(|volume| volume.submit(op, Some(body), None))
+    }
+
     #[pyo3(signature = (account, name, special_use = String::new()))]
     fn create_mailbox(&self, account: u32, name: String, special_use: String) -> PyResult<Ticket> {
         self.write(Op::CreateMailbox {
@@ -605,6 +630,16 @@ impl Store {
 
     fn read_message(&self, view: &MailboxView, uid: u32, offset: u64, length: u64) -> PyResult<Ticket> {
         self.read(reader::read_message(Arc::clone(view.inner()), uid, offset, length))
+    }
+
+    fn locate(&self, view: &MailboxView, url: &ImapUrl) -> PyResult<Ticket> {
+        let (section, partial) = (url.inner.section.clone(), url.inner.partial);
+        self.read(reader::locate(
+            Arc::clone(view.inner()),
+            url.inner.uid,
+            section,
+            partial,
+        ))
     }
 
     #[pyo3(signature = (view, after = 0, limit = 1000))]

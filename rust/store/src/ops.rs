@@ -202,6 +202,18 @@ pub enum Op {
         /// In the order of their bodies; one at least.
         messages: Vec<Arrival>,
     },
+    /// APPEND of one message that takes the place of another, which is removed whatever its flags (RFC 8508). Answers
+    /// [`Outcome::Stored`], `NotFound` without the mailbox, `Refused` when the other is gone.
+    Replace {
+        /// Whose mailbox the new one goes to.
+        account: AccountId,
+        /// Which mailbox.
+        mailbox: String,
+        /// The new one.
+        message: Arrival,
+        /// The other: whose, where, which.
+        replaced: (AccountId, MailboxId, Uid),
+    },
     /// Puts a message that comes from elsewhere into a mailbox; answers [`Outcome::Stored`], `NotFound` without the mailbox.
     Import {
         /// Whose.
@@ -463,6 +475,7 @@ impl Op {
             Self::Submit(submit) => submit.deliveries.is_empty() && submit.enqueue.is_empty(),
             Self::Append { .. }
             | Self::AppendAll { .. }
+            | Self::Replace { .. }
             | Self::Import { .. }
             | Self::Restore(_)
             | Self::AdoptMailbox { .. }

@@ -263,6 +263,12 @@ pub(crate) fn prepare(op: &Op, sinks: Vec<Sink>, packs: &Path, now: i64) -> Resu
             internal_date,
             ..
         } => Hint::new([(*account, mailbox.as_str())], internal_date.unwrap_or(now)),
+        Op::Replace {
+            account,
+            mailbox,
+            message,
+            ..
+        } => Hint::new([(*account, mailbox.as_str())], message.internal_date.unwrap_or(now)),
         Op::AppendAll {
             account,
             mailbox,

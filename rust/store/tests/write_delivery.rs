@@ -5,7 +5,7 @@ mod write_support;
 
 use ironpost_proto::body::BodySink;
 use ironpost_store::db::records::flag;
-use ironpost_store::ops::{Enqueue, FlagMode, FlagSet, Requeue, Submit};
+use ironpost_store::ops::{Arrival, Enqueue, FlagMode, FlagSet, Requeue, Submit};
 use ironpost_store::{Op, Options, Outcome, StoreError};
 use write_support::{Rig, body, delivery, quick};
 
@@ -532,5 +532,59 @@ fn an_append_of_several_is_one() {
         rig.append_all(1, "nowhere", &[(b"x", &[]), (b"y", &[])]),
         Err(StoreError::NotFound(_))
     ));
+    rig.assert_clean();
+}
+
+/// RFC 8508 §3: the new one comes in and the old one goes, or nothing happens.
+#[test]
+fn a_replacement_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(folder.path(), &quick());
+    let first = rig.append(1, "INBOX", b"one\r\n", &["\\Draft"]).unwrap();
+    let source = rig.mailbox(1, "INBOX");
+    let held = |rig: &Rig, mailbox: u32| -> Vec<(u32, u32)> {
+        rig.rows(mailbox).iter().map(|(uid, row)| (*uid, row.size)).collect()
+    };
+    let replace = |rig: &mut Rig, mailbox: &str, uid, body: &[u8]| {
+        let op = Op::Replace {
+            account: 1,
+            mailbox: mailbox.to_owned(),
+            message: Arrival::default(),
+            replaced: (1, source, uid),
+        };
+        let sink = rig.fill(body);
+        let ticket = rig.volume.submit(op, Some(sink), None);
+        match rig.wait(ticket)? {
+            Outcome::Stored(message) => Ok(message.uid),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(replace(&mut rig, "INBOX", first.uid, b"two\r\n").unwrap(), 2);
+    assert_eq!(held(&rig, source), [(2, 5)]);
+    // Gone already, no such mailbox, no room: nothing comes in and nothing goes.
+    assert!(matches!(
+        replace(&mut rig, "INBOX", 1, b"x"),
+        Err(StoreError::Refused(_))
+    ));
+    assert!(matches!(
+        replace(&mut rig, "nowhere", 2, b"x"),
+        Err(StoreError::NotFound(_))
+    ));
+    rig.write(Op::SetQuota {
+        account: 1,
+        group: None,
+        messages: None,
+        octets: Some(8),
+    })
+    .unwrap();
+    assert!(matches!(
+        replace(&mut rig, "INBOX", 2, b"too long"),
+        Err(StoreError::OverQuota(_))
+    ));
+    assert_eq!(held(&rig, source), [(2, 5)]);
+    assert_eq!(replace(&mut rig, "Drafts", 2, b"ab").unwrap(), 1);
+    assert!(held(&rig, source).is_empty());
+    let drafts = rig.mailbox(1, "Drafts");
+    assert_eq!(held(&rig, drafts), [(1, 2)]);
     rig.assert_clean();
 }

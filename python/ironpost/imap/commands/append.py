@@ -1,5 +1,5 @@
-"""APPEND of one message or several (RFC 9051 §6.3.12, RFC 3502): policy before a single octet of a message is sent, durable
-before OK, all messages or none.
+"""APPEND and REPLACE (RFC 9051 §6.3.12, RFC 3502, RFC 4469, RFC 8508): policy before a single octet of a message is sent,
+durable before OK, all messages or none.
 """
 
 from __future__ import annotations
@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from ... import _core
 from ...quota import Room
+from ..urls import BadUrl, UrlReader
+from .message import finish_removal
+from .selection import require_view
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -19,32 +22,47 @@ _MESSAGES_MAX: Final = 1000
 _OCTETS_MAX: Final = 64 << 20
 
 
+class _Refusal(Exception):
+    """Why the command can't be carried out: a response code and a text for the client."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
 class _Message:
-    """A message whose literal is under way or has come."""
+    """A message that is being made."""
 
-    __slots__ = ("binary", "flags", "internal_date", "internal_zone", "nul", "sink")
+    __slots__ = ("flags", "internal_date", "internal_zone", "nul", "octets", "pieces", "sink")
 
-    def __init__(self, event: _core.AppendBegin, sink: _core.Sink) -> None:
-        self.flags = event.flags
+    def __init__(
+        self, flags: tuple[str, ...], internal_date: tuple[int, int] | None, pieces: bool, sink: _core.Sink
+    ) -> None:
+        self.flags = flags
         self.internal_date: float | None = None
         self.internal_zone = 0
-        if event.internal_date is not None:
-            self.internal_date = float(event.internal_date[0])
-            self.internal_zone = event.internal_date[1]
-        self.binary = event.binary
-        self.nul = False
+        if internal_date is not None:
+            self.internal_date = float(internal_date[0])
+            self.internal_zone = internal_date[1]
+        self.pieces = pieces
+        self.nul = False  # where none may be
+        self.octets = 0
         self.sink = sink
 
 
 class PendingAppend:
-    """An APPEND under way, with the messages that it has brought so far."""
+    """An APPEND or REPLACE under way, with the messages that it has brought so far."""
 
-    __slots__ = ("mailbox", "messages", "octets")
+    __slots__ = ("binary", "mailbox", "messages", "octets", "replaced", "urls")
 
-    def __init__(self, mailbox: str) -> None:
+    def __init__(self, mailbox: str, urls: UrlReader) -> None:
         self.mailbox = mailbox
         self.messages: list[_Message] = []
-        self.octets = 0  # announced by all of them
+        self.octets = 0  # of all of them
+        self.binary = False  # the literal under way may hold NUL
+        self.replaced: int | None = None  # the UID of REPLACE
+        self.urls = urls
 
     def discard(self) -> None:
         """Lets go of what has come."""
@@ -53,51 +71,85 @@ class PendingAppend:
 
 
 async def begin(session: Session, event: _core.AppendBegin) -> None:
-    """Refuses early what could not be kept, else lets the octets come. A refusal is one of the whole APPEND."""
+    """Refuses early what could not be kept, else lets the octets come. A refusal is one of the whole command."""
     pending = session.append
-    refusal = None
-    if pending is None:
-        pending = PendingAppend(event.mailbox)
-    elif not event.size:
-        # RFC 3502 §6.3.11: so a client calls it off.
-        refusal = ("", "called off by an empty message")
-    if refusal is None:
-        refusal = await _refusal(session, pending, event)
-    if refusal is not None:
+    try:
+        if pending is None:
+            pending = session.append = await _opened(session, event.name, event.mailbox, event.replaces)
+        elif not event.size and event.parts and not event.parts[-1][2]:
+            # RFC 3502 §6.3.11: so a client calls it off.
+            raise _Refusal("", "called off by an empty message")
+        await _take(session, pending, event.parts, event.size)
+        _count(session, pending, event.size)
+        pending.binary = event.binary
+    except _Refusal as refusal:
+        if pending is not None:
+            pending.discard()
         session.append = None
-        pending.discard()
-        session.wire.refuse_literal(*refusal)
+        session.wire.refuse_literal(refusal.code, refusal.text)
         return
-    session.append = pending
     session.wire.accept_literal()
 
 
-async def _refusal(session: Session, pending: PendingAppend, event: _core.AppendBegin) -> tuple[str, str] | None:
-    """Why this message, with those before it, cannot be kept; else it joins them."""
-    if event.size > session.context.config.limits.message_octets_max:
-        return "TOOBIG", "the message is larger than this server keeps"
-    octets = pending.octets + event.size
-    if pending.messages and (octets > _OCTETS_MAX or len(pending.messages) >= _MESSAGES_MAX):
-        return "LIMIT", f"at most {_MESSAGES_MAX} messages of {_OCTETS_MAX} octets together"
+async def _opened(session: Session, name: str, mailbox: str, replaces: _core.SequenceSet | None) -> PendingAppend:
+    """Looks at where it goes, and at what is to be replaced."""
+    pending = PendingAppend(mailbox, UrlReader(session))
+    if replaces is not None:
+        view = require_view(session)
+        if view.read_only:
+            raise _Refusal("", "the mailbox is open read-only")
+        pending.replaced = view.uid_of(replaces, name.startswith("UID "))
+        if pending.replaced is None:
+            raise _Refusal("NONEXISTENT", "there is no such message to replace")
     try:
-        if not pending.messages:
-            await session.store.call(session.store.core.mailbox(session.account_id, event.mailbox))
-            await session.context.quotas.ensure(session.people)
-        if session.context.quotas.room(session.people, octets) is Room.NONE:
-            return "OVERQUOTA", "no room for this message"
-        sink = session.store.core.sink(size_hint=event.size)
+        await session.store.call(session.store.core.mailbox(session.account_id, mailbox))
+        await session.context.quotas.ensure(session.people)
     except _core.NotFound:
-        return "TRYCREATE", "no such mailbox"
-    except _core.StoreFull:
-        return "OVERQUOTA", "no space left on the server"
+        raise _Refusal("TRYCREATE", "no such mailbox") from None
     except _core.StoreFailed:
         raise
     except _core.StoreError as error:
         session.log.warning("append refused", error=str(error))
-        return "UNAVAILABLE", "temporary failure, please try again"
-    pending.octets = octets
-    pending.messages.append(_Message(event, sink))
-    return None
+        raise _Refusal("UNAVAILABLE", "temporary failure, please try again") from None
+    return pending
+
+
+async def _take(session: Session, pending: PendingAppend, parts: tuple[_core.AppendPart, ...], size: int) -> None:
+    """Messages that begin, and pieces that lie in mailboxes; `size`: octets of the literal behind them."""
+    for part in parts:
+        if not isinstance(part, str):
+            if len(pending.messages) >= _MESSAGES_MAX:
+                raise _Refusal("LIMIT", f"at most {_MESSAGES_MAX} messages together")
+            try:
+                sink = session.store.core.sink(size_hint=size)
+            except _core.StoreFull:
+                raise _Refusal("OVERQUOTA", "no space left on the server") from None
+            pending.messages.append(_Message(*part, sink))
+            continue
+        try:
+            piece = await pending.urls.open(part)
+            _count(session, pending, piece.octets)
+            await piece.copy(pending.messages[-1].sink)
+        except BadUrl as error:
+            raise _Refusal(f"BADURL {part}" if error.printable else "", str(error)) from None
+        except _core.StoreFailed:
+            raise
+        except _core.StoreError as error:
+            session.log.warning("url not read", error=str(error))
+            raise _Refusal("UNAVAILABLE", "temporary failure, please try again") from None
+
+
+def _count(session: Session, pending: PendingAppend, octets: int) -> None:
+    """Room for so many octets more of the last message."""
+    message = pending.messages[-1]
+    message.octets += octets
+    pending.octets += octets
+    if message.octets > session.context.config.limits.message_octets_max:
+        raise _Refusal("TOOBIG", "the message is larger than this server keeps")
+    if len(pending.messages) > 1 and pending.octets > _OCTETS_MAX:
+        raise _Refusal("LIMIT", f"at most {_OCTETS_MAX} octets of several messages together")
+    if session.context.quotas.room(session.people, pending.octets) is Room.NONE:
+        raise _Refusal("OVERQUOTA", "no room for this message")
 
 
 async def body_ready(session: Session) -> None:
@@ -112,21 +164,36 @@ async def body_ready(session: Session) -> None:
 
 
 def body_end(session: Session, nul: bool) -> None:
-    """A literal is complete; another message or the command's end follows."""
-    if session.append is not None:
-        session.append.messages[-1].nul = nul
+    """A literal is complete; another or the command's end follows."""
+    if session.append is not None and nul and not session.append.binary:
+        session.append.messages[-1].nul = True
 
 
-async def complete(session: Session, tag: str, name: str) -> None:
+async def complete(
+    session: Session,
+    tag: str,
+    name: str,
+    mailbox: str,
+    replaces: _core.SequenceSet | None,
+    parts: tuple[_core.AppendPart, ...],
+) -> None:
     """The command line has ended: store, then answer."""
-    pending, session.append = session.append, None
-    if pending is None:
-        session.wire.respond(tag, "BAD", "", "no message was sent")
+    pending = session.append
+    try:
+        if pending is None:
+            pending = session.append = await _opened(session, name, mailbox, replaces)
+        await _take(session, pending, parts, 0)
+        if any(message.nul for message in pending.messages):
+            raise _Refusal("UNKNOWN-CTE", "a NUL octet needs a literal8 (RFC 3516)")
+        if not all(message.octets for message in pending.messages if message.pieces):
+            raise _Refusal("", "the pieces are empty")
+    except _Refusal as refusal:
+        if pending is not None:
+            pending.discard()
+        session.append = None
+        session.wire.respond(tag, "NO", refusal.code, refusal.text)
         return
-    if any(message.nul and not message.binary for message in pending.messages):
-        pending.discard()
-        session.wire.respond(tag, "NO", "UNKNOWN-CTE", "a NUL octet needs a literal8 (RFC 3516)")
-        return
+    session.append = None  # the store has them now
     try:
         stored = await session.store.call(_submit(session, pending), write=True)
     except _core.NotFound:
@@ -136,7 +203,13 @@ async def complete(session: Session, tag: str, name: str) -> None:
     # RFC 4315 §3: a set for several; one transaction has given them neighbouring UIDs.
     last = stored.uid + len(pending.messages) - 1
     uids = f"{stored.uid}:{last}" if last > stored.uid else f"{stored.uid}"
-    await session.finish(tag, name, f"APPENDUID {stored.uid_validity} {uids}")
+    code = f"APPENDUID {stored.uid_validity} {uids}"
+    if pending.replaced is None:
+        await session.finish(tag, name, code)
+        return
+    # RFC 8508 §3.1: as with MOVE, the client learns the new one before the old one goes.
+    session.wire.respond("*", "OK", code, "replaced")
+    await finish_removal(session, tag, name)
 
 
 def _submit(session: Session, pending: PendingAppend) -> int:
@@ -144,6 +217,8 @@ def _submit(session: Session, pending: PendingAppend) -> int:
     messages = [
         (message.sink, message.flags, message.internal_date, message.internal_zone) for message in pending.messages
     ]
+    if pending.replaced is not None:
+        return core.replace(session.account_id, pending.mailbox, messages[0], require_view(session), pending.replaced)
     if len(messages) == 1:
         return core.append(session.account_id, pending.mailbox, *messages[0])
     return core.append_all(session.account_id, pending.mailbox, messages)

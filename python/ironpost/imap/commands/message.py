@@ -11,7 +11,7 @@ from .selection import require_view
 if TYPE_CHECKING:
     from ..session import Session
 
-__all__ = ["copy", "expunge", "fetch", "search", "store"]
+__all__ = ["copy", "expunge", "fetch", "finish_removal", "search", "store"]
 
 
 def _beyond(session: Session, tag: str, name: str, messages: _core.SequenceSet) -> bool:
@@ -122,7 +122,7 @@ async def copy(session: Session, tag: str, name: str, messages: _core.SequenceSe
     if move and code:
         # RFC 6851 §4.3: COPYUID must come before the EXPUNGEs, thus untagged.
         session.wire.respond("*", "OK", code, "moved")
-        await _finish_removal(session, tag, name)
+        await finish_removal(session, tag, name)
         return
     await session.finish(tag, name, code)
 
@@ -135,12 +135,12 @@ async def expunge(session: Session, tag: str, name: str, messages: _core.Sequenc
         return
     removed = await session.store.call(session.store.core.expunge(view, messages), write=True)
     if removed:
-        await _finish_removal(session, tag, name)
+        await finish_removal(session, tag, name)
     else:
         await session.finish(tag, name)
 
 
-async def _finish_removal(session: Session, tag: str, name: str) -> None:
+async def finish_removal(session: Session, tag: str, name: str) -> None:
     """Tells what has gone, then up to which modseq the client now knows everything (RFC 7162 §3.2.7, RFC 6851 §4.4)."""
     await updates.bring_up_to_date(session, name)
     view = session.view

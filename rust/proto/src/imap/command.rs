@@ -2,9 +2,10 @@
 //!
 //! A new command is one row here and one function in its family's file.
 
+use super::append::{AppendPart, AppendTarget};
 use super::command_auth::{authenticate, compress, enable, id, login};
 use super::command_mailbox::{create, examine_or_select, list, lsub, mailbox, rename, status};
-use super::command_message::{append, copy, fetch, search, store, uid_expunge};
+use super::command_message::{append, copy, fetch, replace, search, store, uid_expunge};
 use super::command_quota::{get_quota, set_quota};
 use super::fault::{BadKind, Fault};
 use super::fetch_att::FetchAttribute;
@@ -29,8 +30,15 @@ pub struct Command {
 /// Arguments, by shape. Mailbox names are Unicode with INBOX in upper case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arguments {
-    /// NOOP and the like; APPEND, whose arguments came with its literal.
+    /// NOOP and the like.
     None,
+    /// The end of APPEND, REPLACE or UID REPLACE; messages in literals have come before, each with its `AppendBegin`.
+    Append {
+        /// Where to.
+        target: AppendTarget,
+        /// What stood behind the last literal.
+        parts: Vec<AppendPart>,
+    },
     /// LOGIN.
     Login {
         /// User name.
@@ -209,6 +217,8 @@ pub static COMMANDS: &[Row] = &[
     row("LIST", Allowed::Authenticated, list),
     row("LSUB", Allowed::Authenticated, lsub),
     row("APPEND", Allowed::Authenticated, append),
+    row("UID REPLACE", Allowed::Selected, replace),
+    row("REPLACE", Allowed::Selected, replace),
     row("UID COPY", Allowed::Selected, copy),
     row("COPY", Allowed::Selected, copy),
     row("UID MOVE", Allowed::Selected, copy),

@@ -1,11 +1,11 @@
-//! Arguments of APPEND, SEARCH, FETCH, STORE, COPY, MOVE and UID EXPUNGE (RFC 9051 §6.3.12, §6.4).
+//! Arguments of APPEND, REPLACE, SEARCH, FETCH, STORE, COPY, MOVE and UID EXPUNGE (RFC 9051 §6.3.12, §6.4).
 
+use super::append::{self, End};
 use super::command::{Arguments, Context, StoreMode};
 use super::command_mailbox::name;
-use super::date_time::date_time;
 use super::fault::Fault;
 use super::fetch_att::FetchAttribute;
-use super::flags::{flag_list, store_flags};
+use super::flags::store_flags;
 use super::lexer::Lexer;
 use super::modseq::{fetch_modifiers, unchanged_since};
 use super::search_key::SearchProgram;
@@ -82,75 +82,22 @@ pub(super) fn uid_expunge(lexer: &mut Lexer<'_>, _: &Context) -> Result<Argument
     Ok(Arguments::Set(set(lexer)?))
 }
 
-/// An APPEND that has ended without announcing a message.
-pub(super) fn append(_: &mut Lexer<'_>, _: &Context) -> Result<Arguments, Fault> {
-    Err(Fault::syntax("APPEND needs a message literal"))
+/// An APPEND whose line has ended before any literal of a message: all that it brings are URLs (RFC 4469).
+pub(super) fn append(lexer: &mut Lexer<'_>, context: &Context) -> Result<Arguments, Fault> {
+    whole_append(lexer, context, "APPEND")
 }
 
-/// What stands before the message literal of an APPEND.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct AppendHead {
-    pub(super) flags: Vec<String>,
-    pub(super) internal_date: Option<(i64, i32)>,
-    /// `UTF8 (` stood before the literal.
-    pub(super) wrapped: bool,
+/// REPLACE and UID REPLACE likewise (RFC 8508).
+pub(super) fn replace(lexer: &mut Lexer<'_>, context: &Context) -> Result<Arguments, Fault> {
+    whole_append(lexer, context, "REPLACE")
 }
 
-/// Reads an APPEND up to the literal that ends `lexer`'s input; the lexer stands behind the command's name.
-///
-/// `None` when that literal is the mailbox name itself.
-/// `append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP append-data`,
-/// `append-data = literal / literal8 / "UTF8" SP "(" literal8 ")"` (RFC 9051 §9, RFC 6855 §4)
-pub(super) fn append_head(lexer: &mut Lexer<'_>, context: &Context) -> Result<Option<(String, AppendHead)>, Fault> {
-    let mut attempt = lexer.clone();
-    attempt.space()?;
-    if at_announcement(&attempt) && attempt.peek() == Some(b'{') {
-        return Ok(None);
+fn whole_append(lexer: &mut Lexer<'_>, context: &Context, command: &str) -> Result<Arguments, Fault> {
+    match append::head(lexer, context, command)? {
+        Some((target, stretch)) if stretch.end == End::Line => Ok(Arguments::Append {
+            target,
+            parts: stretch.parts,
+        }),
+        _ => Err(Fault::syntax("a message literal is needed")),
     }
-    let mailbox = name(lexer, context)?;
-    Ok(Some((mailbox, append_message(lexer)?)))
-}
-
-/// Reads what stands between the mailbox name, or the message before (RFC 3502 §6.3.11), and the literal that ends
-/// `lexer`'s input: `append-message = [SP flag-list] [SP date-time] SP append-data`.
-pub(super) fn append_message(lexer: &mut Lexer<'_>) -> Result<AppendHead, Fault> {
-    lexer.space()?;
-    let mut flags = Vec::new();
-    if lexer.peek() == Some(b'(') {
-        flags = flag_list(lexer)?;
-        lexer.space()?;
-    }
-    let mut internal_date = None;
-    if lexer.peek() == Some(b'"') {
-        internal_date = Some(date_time(lexer)?);
-        lexer.space()?;
-    }
-    let mut wrapped = false;
-    if !at_announcement(lexer) {
-        if !lexer.atom()?.eq_ignore_ascii_case("UTF8") {
-            return Err(Fault::syntax("APPEND needs a message literal"));
-        }
-        lexer.space()?;
-        lexer.open()?;
-        wrapped = true;
-        if !at_announcement(lexer) || lexer.peek() != Some(b'~') {
-            return Err(Fault::syntax("UTF8 needs a literal8"));
-        }
-    }
-    Ok(AppendHead {
-        flags,
-        internal_date,
-        wrapped,
-    })
-}
-
-/// Is the rest of the input nothing but `[~]{n[+]}` CRLF?
-fn at_announcement(lexer: &Lexer<'_>) -> bool {
-    let rest = lexer.rest();
-    let rest = rest.strip_prefix(b"~").unwrap_or(rest);
-    let Some(inner) = rest.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}\r\n")) else {
-        return false;
-    };
-    let digits = inner.strip_suffix(b"+").unwrap_or(inner);
-    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
 }

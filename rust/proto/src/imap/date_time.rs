@@ -80,6 +80,50 @@ pub(super) fn date_time(lexer: &mut Lexer<'_>) -> Result<(i64, i32), Fault> {
     Ok((seconds - i64::from(offset) * 60, offset))
 }
 
+/// RFC 3339 `date-time`, as Unix seconds: `2002-10-02T10:00:00.05+08:00`.
+pub(super) fn internet_date_time(lexer: &mut Lexer<'_>) -> Result<i64, Fault> {
+    let date = Date {
+        year: u16::try_from(digits(lexer, 4)?).map_err(|_| BAD_DATE)?,
+        month: after_mark(lexer, b'-')?,
+        day: after_mark(lexer, b'-')?,
+    };
+    if !(1..=12).contains(&date.month) || date.day == 0 || date.day > days_in_month(date) {
+        return Err(BAD_DATE);
+    }
+    if !lexer.eat(b't') {
+        lexer.expect(b'T', "malformed date")?;
+    }
+    let hour = digits(lexer, 2)?;
+    let minute = u32::from(after_mark(lexer, b':')?);
+    let second = u32::from(after_mark(lexer, b':')?);
+    if lexer.eat(b'.') && lexer.take_while(|octet| octet.is_ascii_digit()).is_empty() {
+        return Err(BAD_DATE);
+    }
+    let mut offset = 0;
+    if !lexer.eat(b'Z') && !lexer.eat(b'z') {
+        let east = lexer.eat(b'+');
+        if !east {
+            lexer.expect(b'-', "malformed date")?;
+        }
+        let (hours, minutes) = (digits(lexer, 2)?, u32::from(after_mark(lexer, b':')?));
+        if hours > 23 || minutes > 59 {
+            return Err(BAD_DATE);
+        }
+        let magnitude = i64::from(hours * 3600 + minutes * 60);
+        offset = if east { magnitude } else { -magnitude };
+    }
+    if hour > 23 || minute > 59 || second > 60 {
+        return Err(BAD_DATE);
+    }
+    Ok(days_since_1970(date) * 86_400 + i64::from(hour * 3600 + minute * 60 + second) - offset)
+}
+
+/// Two digits behind a mark.
+fn after_mark(lexer: &mut Lexer<'_>, mark: u8) -> Result<u8, Fault> {
+    lexer.expect(mark, "malformed date")?;
+    u8::try_from(digits(lexer, 2)?).map_err(|_| BAD_DATE)
+}
+
 fn digits(lexer: &mut Lexer<'_>, count: usize) -> Result<u32, Fault> {
     let run = lexer.take_while(|octet| octet.is_ascii_digit());
     if run.len() != count {

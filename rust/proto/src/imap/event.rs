@@ -1,5 +1,6 @@
 //! What the IMAP core tells its session.
 
+use super::append::{AppendPart, AppendTarget};
 use super::command::Command;
 use super::fault::{BadKind, Fault};
 
@@ -17,11 +18,12 @@ pub enum Event {
     },
     /// A line of the exchange, decoded; `None` when the client cancelled with `*`.
     AuthResponse(Option<Vec<u8>>),
-    /// An APPEND announces its message, or one more behind the last (RFC 3502): accept or refuse.
+    /// APPEND or REPLACE announces a message, one more behind the last (RFC 3502), or a piece of one (RFC 4469): accept or
+    /// refuse.
     AppendBegin(AppendBegin),
     /// Octets of the message wait: feed or discard them.
     BodyReady,
-    /// The message has passed; another `AppendBegin` follows, or the command itself as `Command`, or `Bad` when its end is
+    /// The literal has passed; another `AppendBegin` follows, or the command itself as `Command`, or `Bad` when its end is
     /// malformed.
     BodyEnd(BodyEnd),
     /// DONE: answer the IDLE under its tag.
@@ -32,17 +34,17 @@ pub enum Event {
     Closed(&'static str),
 }
 
-/// What stands before an APPEND's message.
+/// What stands before a literal of APPEND or REPLACE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppendBegin {
     /// As the client wrote it.
     pub tag: String,
-    /// Unicode, INBOX in upper case.
-    pub mailbox: String,
-    /// Canonical.
-    pub flags: Vec<String>,
-    /// Unix seconds and the zone's offset in minutes.
-    pub internal_date: Option<(i64, i32)>,
+    /// APPEND, REPLACE or UID REPLACE.
+    pub name: &'static str,
+    /// Where to; the same for all literals of a command.
+    pub target: AppendTarget,
+    /// What stood before it, since the last literal or the beginning.
+    pub parts: Vec<AppendPart>,
     /// Octets announced.
     pub size: u64,
     /// The client waits for consent.

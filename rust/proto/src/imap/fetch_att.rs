@@ -88,6 +88,21 @@ pub struct Section {
     pub text: SectionText,
 }
 
+impl Section {
+    /// Reads `section-spec`, which may be empty, up to its `]` or the end.
+    pub(super) fn parse(lexer: &mut Lexer<'_>) -> Result<Self, Fault> {
+        let (path, dot) = part_path(lexer)?;
+        let text = if (lexer.peek() == Some(b']') || lexer.at_end()) && !dot {
+            SectionText::Whole
+        } else if path.is_empty() || dot {
+            section_text(lexer, !path.is_empty())?
+        } else {
+            return Err(Fault::syntax("malformed section"));
+        };
+        Ok(Self { path, text })
+    }
+}
+
 /// What of a part is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SectionText {
@@ -239,19 +254,12 @@ fn whole_message(peek: bool, text: SectionText, spelling: Spelling) -> FetchAttr
 /// `section ["<" number64 "." nz-number64 ">"]`
 fn section(lexer: &mut Lexer<'_>, peek: bool) -> Result<FetchAttribute, Fault> {
     lexer.expect(b'[', "expected [")?;
-    let (path, dot) = part_path(lexer)?;
-    let text = if lexer.peek() == Some(b']') && !dot {
-        SectionText::Whole
-    } else if path.is_empty() || dot {
-        section_text(lexer, !path.is_empty())?
-    } else {
-        return Err(Fault::syntax("malformed section"));
-    };
+    let section = Section::parse(lexer)?;
     lexer.expect(b']', "expected ] at the end of the section")?;
     let partial = partial(lexer)?;
     Ok(FetchAttribute::Section {
         peek,
-        section: Section { path, text },
+        section,
         partial,
         spelling: Spelling::Body,
     })

@@ -3,6 +3,7 @@
 //! Octets go through `framer` (where does a command end), `command` (the table of commands) and its families, which
 //! read them with `lexer`. `state` says what may come; `server` joins them; `response` writes what we say.
 
+mod append;
 pub mod client;
 pub mod command;
 mod command_auth;
@@ -26,7 +27,9 @@ pub mod search_key;
 pub mod sequence;
 pub mod server;
 pub mod state;
+pub mod url;
 
+pub use append::{AppendPart, AppendTarget};
 pub use command::{Arguments, Command, ListArguments, StoreMode};
 pub use event::{AppendBegin, BodyEnd, Event, ImapBad};
 pub use fault::{BadKind, Fault};

@@ -4,9 +4,9 @@
 //! cross and a `+` can belong to one command only. The core sets no limit to what waits: the session stops reading
 //! while [`ImapServer::backlog`] is high.
 
+use super::append::{self, AppendTarget, End, Stretch};
 use super::command::{self, Arguments, Command, Context};
 use super::command_auth::decode_base64;
-use super::command_message::{AppendHead, append_head, append_message};
 use super::event::{AppendBegin, Event, ImapBad};
 use super::fault::{BadKind, Fault};
 use super::framer::{Framed, Framer, LiteralHead, tag_of};
@@ -200,19 +200,30 @@ impl ImapServer {
             }
             Step::Idle { .. } => self.bad(None, Fault::syntax("expected DONE")),
             Step::AppendTail(append) => {
-                let expected: &[u8] = if append.wrapped { b")" } else { b"" };
-                if content != expected {
-                    return self.bad(None, Fault::syntax("unexpected characters after the message"));
-                }
-                let tag = append.tag.clone();
-                self.state.command_given(tag.clone(), "APPEND");
-                Event::Command(Command {
-                    tag,
-                    name: "APPEND",
-                    arguments: Arguments::None,
-                })
+                let append = append.clone();
+                self.append_end(line, append)
             }
             _ => self.command(line),
+        }
+    }
+
+    /// The end of the line behind the last literal of a message.
+    fn append_end(&mut self, line: &[u8], append: Append) -> Event {
+        let stretch = append::stretch(&mut Lexer::new(line), append.resume, append.target.replaces.is_some());
+        match stretch {
+            Ok(Stretch { parts, end: End::Line }) => {
+                self.state.command_given(append.tag.clone(), append.name);
+                Event::Command(Command {
+                    tag: append.tag,
+                    name: append.name,
+                    arguments: Arguments::Append {
+                        target: append.target,
+                        parts,
+                    },
+                })
+            }
+            Ok(_) => self.bad(None, Fault::syntax("a message literal is needed")),
+            Err(fault) => self.bad(None, fault),
         }
     }
 
@@ -286,13 +297,10 @@ impl ImapServer {
         let begun = self.buffer.bytes().get(..head).unwrap_or_default();
         if let Step::AppendTail(append) = self.state.step() {
             // RFC 3502 §6.3.11: behind one message another may follow.
-            let mut lexer = Lexer::new(begun);
-            if append.wrapped {
-                lexer.expect(b')', "expected )")?;
-            }
-            let message = append_message(&mut lexer)?;
-            let (tag, mailbox) = (append.tag.clone(), append.mailbox.clone());
-            return self.append_begin(tag, mailbox, message, literal).map(Some);
+            let single = append.target.replaces.is_some();
+            let stretch = append::stretch(&mut Lexer::new(begun), append.resume, single)?;
+            let (tag, name, target) = (append.tag.clone(), append.name, append.target.clone());
+            return self.append_begin(tag, name, target, stretch, head, literal);
         }
         if *self.state.step() != Step::Command {
             return Err(Fault::syntax("no literal is expected here"));
@@ -300,12 +308,17 @@ impl ImapServer {
         // Only the first words, however many literals a command has: the whole is read once, at its end.
         let mut lexer = Lexer::new(begun);
         let (tag, row) = command::identify(&mut lexer, self.state.phase())?;
-        if row.name == "APPEND"
-            && let Some((mailbox, message)) = append_head(&mut lexer, &self.context())?
+        if matches!(row.name, "APPEND" | "REPLACE" | "UID REPLACE")
+            && let Some((target, stretch)) = append::head(&mut lexer, &self.context(), row.name)?
         {
             let tag = tag.to_owned();
-            return self.append_begin(tag, mailbox, message, literal).map(Some);
+            return self.append_begin(tag, row.name, target, stretch, head, literal);
         }
+        self.judge_inline(head, literal)
+    }
+
+    /// A literal that is a name or other text within the command: it is read with the rest of it.
+    fn judge_inline(&self, head: usize, literal: LiteralHead) -> Result<Option<AppendBegin>, Fault> {
         if literal.binary {
             return Err(Fault::syntax("no literal8 is expected here"));
         }
@@ -316,33 +329,39 @@ impl ImapServer {
         }
     }
 
-    /// A message literal is announced.
+    /// A stretch of an APPEND ends with a literal. `None`: it is a URL, not of a message.
     fn append_begin(
         &mut self,
         tag: String,
-        mailbox: String,
-        message: AppendHead,
+        name: &'static str,
+        target: AppendTarget,
+        stretch: Stretch,
+        head: usize,
         literal: LiteralHead,
-    ) -> Result<AppendBegin, Fault> {
+    ) -> Result<Option<AppendBegin>, Fault> {
+        let End::Literal(resume) = stretch.end else {
+            return self.judge_inline(head, literal);
+        };
         if literal.length > self.settings.append_octets_max {
             return Err(TOO_BIG);
         }
         self.state.append_given(Append {
             tag: tag.clone(),
-            mailbox: mailbox.clone(),
+            name,
+            target: target.clone(),
             remaining: literal.length,
             synchronising: literal.synchronising,
-            wrapped: message.wrapped,
+            resume,
         });
-        Ok(AppendBegin {
+        Ok(Some(AppendBegin {
             tag,
-            mailbox,
-            flags: message.flags,
-            internal_date: message.internal_date,
+            name,
+            target,
+            parts: stretch.parts,
             size: literal.length,
             synchronising: literal.synchronising,
             binary: literal.binary,
-        })
+        }))
     }
 
     /// Lets the message literal come.

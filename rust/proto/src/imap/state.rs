@@ -3,6 +3,7 @@
 //! Two things are kept apart: the *phase*, which the RFC draws, and the *step*, which says what the grammar waits for
 //! within it: the peer's next line, or a decision of ours.
 
+use super::append::{AppendTarget, Resume};
 use crate::error::LocalMisuse;
 
 /// The states of RFC 9051 §3.
@@ -44,17 +45,19 @@ impl Allowed {
     }
 }
 
-/// An APPEND whose message literal has been announced.
+/// An APPEND or REPLACE of which a literal has been announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Append {
     pub(super) tag: String,
-    /// Where to; all messages of one APPEND go there.
-    pub(super) mailbox: String,
+    /// The command: APPEND, REPLACE or UID REPLACE.
+    pub(super) name: &'static str,
+    /// Where to; all messages of one command go there.
+    pub(super) target: AppendTarget,
     /// Octets of the literal not read yet.
     pub(super) remaining: u64,
     pub(super) synchronising: bool,
-    /// `UTF8 (` stood before it (RFC 6855 §4), so `)` follows.
-    pub(super) wrapped: bool,
+    /// How the line goes on behind it.
+    pub(super) resume: Resume,
 }
 
 /// What the grammar waits for.

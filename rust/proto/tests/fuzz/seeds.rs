@@ -29,6 +29,8 @@ const IMAP_SERVER: &[&str] = &[
     "a LOGIN {4}\r\nuser {8+}\r\npassword\r\nb EXAMINE \"a b\"\r\nc UID SEARCH RETURN (MIN COUNT) OR SEEN NOT (FROM \"x\" \
      SINCE 1-Feb-1994)\r\n",
     "a APPEND INBOX (\\Seen $Label) \"17-Jul-1996 02:44:25 -0700\" {12}\r\nSubject: x\r\n\r\n\r\nb NOOP\r\n",
+    "a APPEND x CATENATE (URL {2+}\r\n/a TEXT {3+}\r\nabc URL \"/INBOX/;uid=1\" UTF8 (~{1+}\r\nx)) {1+}\r\ny\r\n",
+    "a SELECT x\r\nb UID REPLACE 4 Drafts (\\Draft) {3+}\r\nabc\r\nc REPLACE * x CATENATE (URL /a)\r\n",
     "a APPEND x {5+}\r\nhello\r\nb APPEND y UTF8 (~{3+}\r\n\0\r\n)\r\nc APPEND z {99999999}\r\nd CHECK\r\n",
     "a AUTHENTICATE PLAIN\r\nAHVzZXIAcGFzc3dvcmQ=\r\nb AUTHENTICATE PLAIN =\r\n*\r\nc STARTTLS\r\nd NOOP\r\n",
     "a IDLE\r\nDONE\r\nb IDLE\r\nnot done\r\nc ENABLE IMAP4rev2 CONDSTORE\r\nd NAMESPACE\r\ne ID (\"name\" NIL)\r\n",

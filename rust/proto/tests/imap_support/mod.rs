@@ -107,7 +107,7 @@ impl Session {
                 let tag = core.auth_tag().to_owned();
                 core.respond(&tag, "BAD", "", "cancelled").unwrap();
             }
-            Event::AppendBegin(begin) if begin.mailbox == "refuse" => {
+            Event::AppendBegin(begin) if begin.target.mailbox == "refuse" => {
                 core.refuse_literal("TRYCREATE", "no such mailbox").unwrap();
             }
             Event::AppendBegin(_) => core.accept_literal().unwrap(),

@@ -4,7 +4,9 @@ use ironpost_store::compaction::Compacted;
 use ironpost_store::ids::{AccountId, Uid};
 use ironpost_store::listing::{FINGERPRINT_OCTETS, ListedMessage, WholeMessage};
 use ironpost_store::ops;
-use ironpost_store::reader::{MessageFact, Opened, QueueItem as QueuedItem, RetainedMessage, StoreAnswer, Updated};
+use ironpost_store::reader::{
+    Located, MessageFact, Opened, QueueItem as QueuedItem, RetainedMessage, StoreAnswer, Updated,
+};
 use ironpost_store::scrub::Scrubbed;
 use ironpost_store::search::filter::build::IndexStep;
 use ironpost_store::view::ranges::write_set;
@@ -252,6 +254,16 @@ fn boxed(py: Python<'_>, handle: &Handle, made: Box<dyn std::any::Any + Send>) -
             let modified = String::from_utf8_lossy(&answer.modified);
             let answer = (PyBytes::new(py, &answer.lines), modified);
             return Ok(answer.into_pyobject(py)?.into_any().unbind());
+        }
+        Err(made) => made,
+    };
+    let made = match made.downcast::<Located>() {
+        Ok(located) => {
+            return Ok(match *located {
+                Located::Octets(range) => (range.start, range.end).into_pyobject(py)?.into_any().unbind(),
+                Located::Fields(octets) => PyBytes::new(py, &octets).into_any().unbind(),
+                Located::Missing => py.None(),
+            });
         }
         Err(made) => made,
     };

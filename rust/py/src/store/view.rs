@@ -13,6 +13,7 @@ use pyo3::types::PyTuple;
 use super::Handle;
 use super::values::names;
 use crate::enter::instant;
+use crate::imap::SequenceSet;
 
 /// One session's picture of one mailbox.
 #[pyclass(frozen, module = "ironpost._core")]
@@ -103,6 +104,10 @@ impl MailboxView {
 
     fn stale(&self) -> PyResult<bool> {
         instant(|| self.handle.with(|volume| reader::stale(volume.context(), &self.view)))
+    }
+
+    fn uid_of(&self, messages: &SequenceSet, uid: bool) -> Option<u32> {
+        self.view.resolve(&messages.inner, uid).iter().next()
     }
 
     fn message(&self, number: u32) -> PyResult<Option<(u32, u32)>> {

@@ -1,4 +1,4 @@
-//! APPEND of one message or several (RFC 9051 §6.3.12, RFC 3502): everything is checked before anything is changed, so
+//! APPEND of one message or several, and REPLACE (RFC 9051 §6.3.12, RFC 3502, RFC 8508): everything is checked before anything is changed, so
 //! that all messages come in or none.
 
 use super::account::KeywordPlan;
@@ -6,7 +6,7 @@ use super::quota::Amount;
 use super::{Applied, Batch, reject};
 use crate::db::records::{MessageRecord, flag};
 use crate::error::StoreError;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, MailboxId, Uid};
 use crate::ops::{Arrival, FlagSet, Outcome};
 use crate::prepare::PreparedRecord;
 
@@ -28,6 +28,24 @@ impl<'o> From<&'o Arrival> for Arriving<'o> {
 }
 
 impl Batch<'_, '_> {
+    /// Adds a message and removes the one whose place it takes; both or neither.
+    pub(super) fn replace(
+        &mut self,
+        account: AccountId,
+        mailbox: &str,
+        message: &Arrival,
+        (owner, source, uid): (AccountId, MailboxId, Uid),
+        body: &Option<PreparedRecord>,
+    ) -> Applied<Outcome> {
+        self.require_mailbox(owner, source)?;
+        if self.first_messages_in(source, &[(uid, uid)], 1)?.is_empty() {
+            return reject(StoreError::Refused("the message to replace is gone".to_owned()));
+        }
+        let stored = self.append(account, mailbox, &[message.into()], body.iter())?;
+        self.expunge_uids(owner, source, &[(uid, uid)])?;
+        Ok(stored)
+    }
+
     /// Adds the messages with their bodies, in order; answers where the first has come to.
     pub(super) fn append<'p>(
         &mut self,

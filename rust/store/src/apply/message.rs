@@ -19,7 +19,7 @@ const COPY_MESSAGES_MAX: usize = 500_000;
 
 impl Batch<'_, '_> {
     /// Rejects unless the mailbox is in the account.
-    fn require_mailbox(&mut self, account: AccountId, mailbox: MailboxId) -> Applied<()> {
+    pub(super) fn require_mailbox(&mut self, account: AccountId, mailbox: MailboxId) -> Applied<()> {
         self.require_account(account)?;
         if self.mailbox(account, mailbox)?.is_none() {
             return reject(StoreError::NotFound(format!("mailbox {mailbox}")));
@@ -42,7 +42,7 @@ impl Batch<'_, '_> {
     }
 
     /// The first `limit` messages in the ranges, ascending.
-    fn first_messages_in(
+    pub(super) fn first_messages_in(
         &self,
         mailbox: MailboxId,
         uids: &[(Uid, Uid)],

@@ -189,6 +189,12 @@ impl<'e, 't> Batch<'e, 't> {
                 let messages: Vec<_> = messages.iter().map(append::Arriving::from).collect();
                 self.append(*account, mailbox, &messages, prepared.bodies.iter())
             }
+            Op::Replace {
+                account,
+                mailbox,
+                message,
+                replaced,
+            } => self.replace(*account, mailbox, message, *replaced, &prepared.body),
             Op::Import {
                 account,
                 mailbox,

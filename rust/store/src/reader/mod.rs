@@ -4,10 +4,12 @@
 mod deleted;
 mod facts;
 mod keep;
+mod section;
 
 pub use deleted::deleted_octets;
 pub use facts::{FACTS_MAX, MessageFact, facts};
 pub use keep::{RETAINED_MAX, RetainedMessage, expirable, group_quota, quota, retained};
+pub use section::{Located, locate};
 
 use std::ops::Bound;
 use std::sync::Arc;
