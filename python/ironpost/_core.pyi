@@ -414,7 +414,7 @@ class Command:
     SETQUOTA: (root: str, limits: tuple[tuple[str, int], ...])
     APPEND REPLACE, UID REPLACE: (mailbox: str, replaces: SequenceSet | None, parts: tuple[AppendPart, ...] behind the last
         literal) after AppendBegin ... BodyEnd, which come for each literal
-    SEARCH, UID SEARCH: (program: SearchProgram,)
+    SEARCH SORT THREAD, UID SEARCH, UID SORT, UID THREAD: (program: SearchProgram,)
     FETCH, UID FETCH: (set: SequenceSet, items: FetchItems)
     STORE, UID STORE: (set: SequenceSet, mode: str "+" "-" "=", silent: bool, flags: tuple[str, ...],
         unchanged_since: int | None)

@@ -1,7 +1,7 @@
 """Untagged updates: when a client may be told what changed in its mailbox (RFC 9051 §5.2, §7.5.1).
 
 EXPUNGE shifts message numbers, so it may not come while a command that names messages by number is being carried out:
-FETCH, STORE and SEARCH, nor while no command is in progress (IDLE counts as one).
+FETCH, STORE, SEARCH, SORT and THREAD, nor while no command is in progress (IDLE counts as one).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["HOLDS_EXPUNGES", "bring_up_to_date"]
 
 # Commands during which message numbers must stand still; their UID forms are free of it.
-HOLDS_EXPUNGES = frozenset({"FETCH", "STORE", "SEARCH"})
+HOLDS_EXPUNGES = frozenset({"FETCH", "STORE", "SEARCH", "SORT", "THREAD"})
 
 
 async def bring_up_to_date(session: Session, command: str) -> None:

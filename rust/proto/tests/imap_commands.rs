@@ -54,7 +54,18 @@ fn every_command_is_refused_where_it_is_not_allowed() {
         let needs_mailbox = row.name.starts_with("UID ")
             || matches!(
                 row.name,
-                "FETCH" | "STORE" | "SEARCH" | "COPY" | "MOVE" | "REPLACE" | "EXPUNGE" | "CLOSE" | "UNSELECT" | "CHECK"
+                "FETCH"
+                    | "STORE"
+                    | "SEARCH"
+                    | "SORT"
+                    | "THREAD"
+                    | "COPY"
+                    | "MOVE"
+                    | "REPLACE"
+                    | "EXPUNGE"
+                    | "CLOSE"
+                    | "UNSELECT"
+                    | "CHECK"
             );
         assert_eq!(
             parse_in(Session::authenticated(), row.name) == state_fault,

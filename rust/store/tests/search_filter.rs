@@ -37,6 +37,7 @@ fn small() -> Limits {
 
 fn find(context: &ReadContext, view: &MailboxView, key: &SearchKey) -> String {
     let program = SearchProgram {
+        order: Default::default(),
         returns: SearchReturn::default(),
         key: key.clone(),
     };

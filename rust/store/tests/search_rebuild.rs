@@ -30,6 +30,7 @@ fn find(rig: &Rig, key: SearchKey) -> usize {
         .0
     };
     let program = SearchProgram {
+        order: Default::default(),
         returns: SearchReturn::default(),
         key,
     };

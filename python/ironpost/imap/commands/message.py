@@ -1,4 +1,4 @@
-"""FETCH, STORE, SEARCH, COPY, MOVE, EXPUNGE and their UID forms (RFC 9051 §6.4)."""
+"""FETCH, STORE, SEARCH with SORT and THREAD, COPY, MOVE, EXPUNGE and their UID forms (RFC 9051 §6.4)."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def store(
 
 
 async def search(session: Session, tag: str, name: str, program: _core.SearchProgram) -> None:
-    """SEARCH: the answer counts in the numbers that the client knows, so news comes after it."""
+    """SEARCH, SORT and THREAD (RFC 5256): the answer counts in the numbers that the client knows, so news comes after it."""
     view = require_view(session)
     if program.asks_modseq:
         sync.enable_modseqs(session)

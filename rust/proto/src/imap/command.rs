@@ -14,6 +14,7 @@ use super::mailbox_name::NameEncoding;
 use super::modseq::{FetchModifiers, Resync};
 use super::search_key::SearchProgram;
 use super::sequence::SequenceSet;
+use super::sort::{sort, thread};
 use super::state::{Allowed, Phase};
 
 /// A complete, well-formed command that the state allows.
@@ -100,7 +101,7 @@ pub enum Arguments {
         /// Upper case.
         items: Vec<&'static str>,
     },
-    /// SEARCH and UID SEARCH.
+    /// SEARCH, SORT, THREAD and their UID forms.
     Search(SearchProgram),
     /// FETCH and UID FETCH; the latter does not add UID to the items.
     Fetch {
@@ -211,6 +212,10 @@ pub static COMMANDS: &[Row] = &[
     row("STORE", Allowed::Selected, store),
     row("UID SEARCH", Allowed::Selected, search),
     row("SEARCH", Allowed::Selected, search),
+    row("UID SORT", Allowed::Selected, sort),
+    row("SORT", Allowed::Selected, sort),
+    row("UID THREAD", Allowed::Selected, thread),
+    row("THREAD", Allowed::Selected, thread),
     row("STATUS", Allowed::Authenticated, status),
     row("SELECT", Allowed::Authenticated, examine_or_select),
     row("EXAMINE", Allowed::Authenticated, examine_or_select),

@@ -26,6 +26,7 @@ mod response_quota;
 pub mod search_key;
 pub mod sequence;
 pub mod server;
+pub mod sort;
 pub mod state;
 pub mod url;
 

@@ -5,6 +5,7 @@ use super::fault::{BadKind, Fault};
 use super::lexer::{Lexer, utf8};
 use super::modseq::search_modseq;
 use super::sequence::SequenceSet;
+use super::sort::SearchOrder;
 
 /// A calendar date without zone (RFC 9051 §9, `date`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,9 +129,11 @@ pub struct SearchReturn {
     pub save: bool,
 }
 
-/// A parsed SEARCH or UID SEARCH.
+/// A parsed SEARCH, SORT or THREAD, or UID form of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchProgram {
+    /// In which order to answer.
+    pub order: SearchOrder,
     /// What to return.
     pub returns: SearchReturn,
     /// What to find.
@@ -174,18 +177,34 @@ impl SearchProgram {
         })
     }
 
+    /// Reads `SP charset 1*(SP search-key)`, which SORT and THREAD have (RFC 5256 §5).
+    pub(super) fn parse_criteria(
+        lexer: &mut Lexer<'_>,
+        depth_max: usize,
+        returns: SearchReturn,
+    ) -> Result<Self, Fault> {
+        let rest = |lexer: &mut Lexer<'_>| {
+            lexer.space()?;
+            charset(lexer)?;
+            lexer.space()?;
+            Self::parse_program(lexer, depth_max, returns)
+        };
+        rest(lexer).map_err(|fault| Fault {
+            forgets: returns.save,
+            ..fault
+        })
+    }
+
     fn parse_keys(lexer: &mut Lexer<'_>, depth_max: usize, returns: SearchReturn) -> Result<Self, Fault> {
         if word_follows(lexer, "CHARSET") {
             lexer.space()?;
-            let charset = lexer.astring()?;
-            if !(charset.eq_ignore_ascii_case(b"UTF-8") || charset.eq_ignore_ascii_case(b"US-ASCII")) {
-                return Err(Fault::new(
-                    BadKind::BadCharset,
-                    "only UTF-8 and US-ASCII are understood",
-                ));
-            }
+            charset(lexer)?;
             lexer.space()?;
         }
+        Self::parse_program(lexer, depth_max, returns)
+    }
+
+    fn parse_program(lexer: &mut Lexer<'_>, depth_max: usize, returns: SearchReturn) -> Result<Self, Fault> {
         let mut parser = KeyParser {
             lexer,
             depth_left: depth_max.min(DEPTH_MAX),
@@ -196,14 +215,26 @@ impl SearchProgram {
             keys.push(parser.key()?);
         }
         Ok(Self {
+            order: SearchOrder::Number,
             returns,
             key: conjunction(keys),
         })
     }
 }
 
+fn charset(lexer: &mut Lexer<'_>) -> Result<(), Fault> {
+    let charset = lexer.astring()?;
+    if charset.eq_ignore_ascii_case(b"UTF-8") || charset.eq_ignore_ascii_case(b"US-ASCII") {
+        return Ok(());
+    }
+    Err(Fault::new(
+        BadKind::BadCharset,
+        "only UTF-8 and US-ASCII are understood",
+    ))
+}
+
 /// Reads a word and nothing else when the next word is that one.
-fn word_follows(lexer: &mut Lexer<'_>, word: &str) -> bool {
+pub(super) fn word_follows(lexer: &mut Lexer<'_>, word: &str) -> bool {
     let mut attempt = lexer.clone();
     let found = attempt.atom().is_ok_and(|found| found.eq_ignore_ascii_case(word));
     if found {
@@ -213,7 +244,7 @@ fn word_follows(lexer: &mut Lexer<'_>, word: &str) -> bool {
 }
 
 /// `SP "(" [search-return-opt *(SP search-return-opt)] ")"`; nothing inside means ALL.
-fn search_return(lexer: &mut Lexer<'_>) -> Result<SearchReturn, Fault> {
+pub(super) fn search_return(lexer: &mut Lexer<'_>) -> Result<SearchReturn, Fault> {
     let mut returns = SearchReturn {
         extended: true,
         ..SearchReturn::default()
@@ -491,6 +522,7 @@ mod tests {
         assert_eq!(
             program,
             SearchProgram {
+                order: SearchOrder::Number,
                 returns: SearchReturn::default(),
                 key: expected
             }

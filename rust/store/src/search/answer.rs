@@ -17,21 +17,54 @@ pub fn render(
     modseq: Option<u64>,
 ) -> Vec<u8> {
     let number = |member: u32| if uid { Some(member) } else { numbered.rank(member) };
-    let mut out = Vec::new();
     if !returns.extended {
-        out.extend_from_slice(b"* SEARCH");
-        for found in found.iter().filter_map(number) {
-            out.push(b' ');
-            write_number(&mut out, u64::from(found));
-        }
-        if let Some(modseq) = modseq {
-            out.extend_from_slice(b" (MODSEQ ");
-            write_number(&mut out, modseq);
-            out.push(b')');
-        }
-        out.extend_from_slice(b"\r\n");
-        return out;
+        return plain(b"* SEARCH", found.iter().filter_map(number), modseq);
     }
+    let ends = (found.first().and_then(number), found.last().and_then(number));
+    extended(uid, returns, tag, modseq, found.len(), ends, |out| {
+        write_set(out, found.iter().filter_map(number));
+    })
+}
+
+/// Renders numbers in the order of SORT (RFC 5256 §4, RFC 5267 §3.1): MIN and MAX are the first and the last of it.
+#[must_use]
+pub fn render_sorted(numbers: &[u32], uid: bool, returns: SearchReturn, tag: &str, modseq: Option<u64>) -> Vec<u8> {
+    if !returns.extended {
+        return plain(b"* SORT", numbers.iter().copied(), modseq);
+    }
+    let ends = (numbers.first().copied(), numbers.last().copied());
+    let count = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+    extended(uid, returns, tag, modseq, count, ends, |out| {
+        write_ordered_set(out, numbers);
+    })
+}
+
+fn plain(name: &[u8], numbers: impl Iterator<Item = u32>, modseq: Option<u64>) -> Vec<u8> {
+    let mut out = name.to_vec();
+    for number in numbers {
+        out.push(b' ');
+        write_number(&mut out, u64::from(number));
+    }
+    if let Some(modseq) = modseq {
+        out.extend_from_slice(b" (MODSEQ ");
+        write_number(&mut out, modseq);
+        out.push(b')');
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+/// ESEARCH (RFC 4731 §3.1).
+fn extended(
+    uid: bool,
+    returns: SearchReturn,
+    tag: &str,
+    modseq: Option<u64>,
+    count: u32,
+    (first, last): (Option<u32>, Option<u32>),
+    write_all: impl FnOnce(&mut Vec<u8>),
+) -> Vec<u8> {
+    let mut out = Vec::new();
     if returns.save && !(returns.min || returns.max || returns.count || returns.all) {
         // SAVE alone asks for no answer (RFC 5182 §2.2).
         return out;
@@ -50,18 +83,18 @@ pub fn render(
     };
     // MIN, MAX and ALL are left out when nothing was found; COUNT then says 0.
     if returns.min {
-        item(&mut out, b" MIN ", found.first().and_then(number));
+        item(&mut out, b" MIN ", first);
     }
     if returns.max {
-        item(&mut out, b" MAX ", found.last().and_then(number));
+        item(&mut out, b" MAX ", last);
     }
     if returns.count {
-        item(&mut out, b" COUNT ", Some(found.len()));
+        item(&mut out, b" COUNT ", Some(count));
     }
     let nothing_named = !(returns.min || returns.max || returns.count);
-    if (returns.all || nothing_named) && !found.is_empty() {
+    if (returns.all || nothing_named) && count > 0 {
         out.extend_from_slice(b" ALL ");
-        write_set(&mut out, found.iter().filter_map(number));
+        write_all(&mut out);
     }
     if let Some(modseq) = modseq {
         out.extend_from_slice(b" MODSEQ ");
@@ -69,6 +102,25 @@ pub fn render(
     }
     out.extend_from_slice(b"\r\n");
     out
+}
+
+/// A sequence set whose order counts: only numbers that follow one another become a range.
+fn write_ordered_set(out: &mut Vec<u8>, numbers: &[u32]) {
+    for (index, run) in numbers
+        .chunk_by(|&left, &right| left.checked_add(1) == Some(right))
+        .enumerate()
+    {
+        if index > 0 {
+            out.push(b',');
+        }
+        if let [first, .., last] = run {
+            write_number(out, u64::from(*first));
+            out.push(b':');
+            write_number(out, u64::from(*last));
+        } else if let [only] = run {
+            write_number(out, u64::from(*only));
+        }
+    }
 }
 
 /// What becomes `$`.

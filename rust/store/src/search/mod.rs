@@ -1,4 +1,4 @@
-//! SEARCH over a view: sets first, then hot rows, then headers, then text (RFC 9051 §6.4.4); with SAVE the view keeps what was
+//! SEARCH, SORT and THREAD over a view: sets first, then hot rows, then headers, then text (RFC 9051 §6.4.4); with SAVE the view keeps what was
 //! found (RFC 5182). Headers that cards tell of are looked up there; text is read only of messages that the filter does not
 //! rule out.
 //!
@@ -7,11 +7,15 @@
 
 pub mod answer;
 pub mod cards;
+mod collation;
 mod document;
+mod facts;
 pub mod filter;
 pub(crate) mod indexer;
 pub mod needle;
 pub mod plan;
+mod sort;
+mod thread;
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use ironpost_mime::{encoded_word, headers};
 use ironpost_proto::imap::search_key::{Date, SearchProgram};
+use ironpost_proto::imap::sort::SearchOrder;
 
 use self::cards::CardCursor;
 use self::filter::segment::Document;
@@ -74,7 +79,16 @@ pub fn run(
     } else {
         None
     };
-    Ok(answer::render(&found, &numbered, uid, program.returns, tag, modseq))
+    let number = |member: Uid| if uid { Some(member) } else { numbered.rank(member) };
+    match &program.order {
+        SearchOrder::Number => Ok(answer::render(&found, &numbered, uid, program.returns, tag, modseq)),
+        SearchOrder::Sorted(criteria) => {
+            let sorted = sort::sorted(context, view, &found, criteria, cancelled)?;
+            let numbers: Vec<u32> = sorted.into_iter().filter_map(number).collect();
+            Ok(answer::render_sorted(&numbers, uid, program.returns, tag, modseq))
+        }
+        SearchOrder::Threaded(algorithm) => thread::threaded(context, view, &found, *algorithm, cancelled, number),
+    }
 }
 
 /// The highest modseq among messages; `None` for none.

@@ -199,6 +199,7 @@ impl Rig {
 
     pub fn search(&self, view: &Arc<MailboxView>, key: SearchKey) -> String {
         let program = SearchProgram {
+            order: Default::default(),
             returns: SearchReturn::default(),
             key,
         };
