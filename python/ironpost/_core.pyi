@@ -957,8 +957,8 @@ class Store:
         # which were left alone
         ...
     def mark_seen(
-        self, view: MailboxView, messages: SequenceSet, uid: bool, changed_since: int | None = None
-    ) -> int: ...  # -> ticket: None; no write when all are seen. Only those with a greater modseq than changed_since
+        self, view: MailboxView, messages: SequenceSet, uid: bool, items: FetchItems
+    ) -> int: ...  # -> ticket: None; no write when all are seen. Only those that the modifiers of `items` leave
     def copy(self, view: MailboxView, messages: SequenceSet, uid: bool, target: str, move: bool) -> int:
         # -> ticket: tuple[int, str, str] (uid_validity, source uids, target uids) in sequence-set form; ("" when none)
         ...

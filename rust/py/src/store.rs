@@ -12,7 +12,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use ironpost_store::fetch::FetchCursor as StoreCursor;
+use ironpost_proto::imap::modseq::FetchModifiers;
+use ironpost_store::fetch::{FetchCursor as StoreCursor, paged};
 use ironpost_store::ids::Ticket;
 use ironpost_store::listing;
 use ironpost_store::ops::{Arrival, Delivery, Enqueue, FlagMode, FlagSet, Requeue, Submit};
@@ -467,16 +468,12 @@ impl Store {
         self.call(|volume| volume.write_then(op, follow))
     }
 
-    #[pyo3(signature = (view, messages, uid, changed_since = None))]
-    fn mark_seen(
-        &self,
-        view: &MailboxView,
-        messages: &SequenceSet,
-        uid: bool,
-        changed_since: Option<u64>,
-    ) -> PyResult<Ticket> {
+    fn mark_seen(&self, view: &MailboxView, messages: &SequenceSet, uid: bool, items: &FetchItems) -> PyResult<Ticket> {
         let view = view.inner();
-        let wanted = view.resolve(&messages.inner, uid);
+        let FetchModifiers {
+            changed_since, partial, ..
+        } = items.modifiers;
+        let wanted = paged(view.resolve(&messages.inner, uid), partial);
         let uids = self
             .call(|volume| reader::unseen_of(volume.context(), view, &wanted, changed_since))?
             .ranges();

@@ -40,7 +40,7 @@ async def fetch(session: Session, tag: str, name: str, messages: _core.SequenceS
         session.wire.append_output(await session.store.call(core.vanished(view, since, messages, None)))
     if items.sets_seen and not view.read_only:
         try:
-            await session.store.call(core.mark_seen(view, messages, uid, items.changed_since), write=True)
+            await session.store.call(core.mark_seen(view, messages, uid, items), write=True)
         except _core.StoreFull as error:
             # Reading goes on when the disk is full; only the flag is not kept.
             session.log.warning("seen flag not stored", error=str(error))

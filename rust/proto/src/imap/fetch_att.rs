@@ -49,6 +49,8 @@ pub enum FetchAttribute {
     Preview,
     /// `MODSEQ` (RFC 7162).
     ModSeq,
+    /// `SAVEDATE` (RFC 8514).
+    SaveDate,
     /// `EMAILID` (RFC 8474).
     EmailId,
     /// `THREADID` (RFC 8474).
@@ -198,6 +200,7 @@ const ITEMS: &[(&str, ParseItem)] = &[
     ("RFC822.SIZE", |_| Ok(Rfc822Size)),
     ("ENVELOPE", |_| Ok(Envelope)),
     ("MODSEQ", |_| Ok(FetchAttribute::ModSeq)),
+    ("SAVEDATE", |_| Ok(FetchAttribute::SaveDate)),
     ("EMAILID", |_| Ok(FetchAttribute::EmailId)),
     ("THREADID", |_| Ok(FetchAttribute::ThreadId)),
     ("BODYSTRUCTURE", |_| Ok(BodyStructure)),

@@ -20,6 +20,7 @@ pub mod lexer;
 mod literal;
 pub mod mailbox_name;
 pub mod modseq;
+pub mod partial;
 pub mod quoting;
 mod response;
 mod response_quota;

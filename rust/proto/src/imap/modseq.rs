@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 use super::lexer::Lexer;
+use super::partial::PartialRange;
 use super::sequence::{SequenceNumber, SequenceSet};
 
 /// Modifiers of a FETCH; an extension adds its own.
@@ -11,6 +12,8 @@ pub struct FetchModifiers {
     pub changed_since: Option<u64>,
     /// The UIDs that have gone since are wanted too.
     pub vanished: bool,
+    /// Only these of the messages named (RFC 9394 §3.3).
+    pub partial: Option<PartialRange>,
 }
 
 /// What a client knows of a mailbox that it selects (RFC 7162 §3.2.5).
@@ -40,7 +43,7 @@ pub(super) fn modseq_or_zero(lexer: &mut Lexer<'_>) -> Result<u64, Fault> {
 }
 
 /// `fetch-modifiers = SP "(" fetch-modifier *(SP fetch-modifier) ")"` (RFC 4466 §2.3),
-/// `fetch-modifier =/ "CHANGEDSINCE" SP mod-sequence-value / "VANISHED"`
+/// `fetch-modifier =/ "CHANGEDSINCE" SP mod-sequence-value / "VANISHED" / "PARTIAL" SP partial-range`
 pub(super) fn fetch_modifiers(lexer: &mut Lexer<'_>) -> Result<FetchModifiers, Fault> {
     let mut modifiers = FetchModifiers::default();
     if !lexer.eat(b' ') {
@@ -54,6 +57,8 @@ pub(super) fn fetch_modifiers(lexer: &mut Lexer<'_>) -> Result<FetchModifiers, F
             modifiers.changed_since = Some(modseq(lexer)?);
         } else if word.eq_ignore_ascii_case("VANISHED") && !modifiers.vanished {
             modifiers.vanished = true;
+        } else if word.eq_ignore_ascii_case("PARTIAL") && modifiers.partial.is_none() {
+            modifiers.partial = Some(PartialRange::parse(lexer)?);
         } else {
             return Err(Fault::syntax("unknown or repeated FETCH modifier"));
         }
@@ -182,6 +187,7 @@ mod tests {
         let since = |changed_since, vanished| FetchModifiers {
             changed_since,
             vanished,
+            partial: None,
         };
         assert_eq!(whole("", fetch_modifiers).unwrap(), since(None, false));
         assert_eq!(

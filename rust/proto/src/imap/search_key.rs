@@ -4,6 +4,7 @@ use super::date_time::date;
 use super::fault::{BadKind, Fault};
 use super::lexer::{Lexer, utf8};
 use super::modseq::search_modseq;
+use super::partial::PartialRange;
 use super::sequence::SequenceSet;
 use super::sort::SearchOrder;
 
@@ -90,6 +91,16 @@ pub enum SearchKey {
     SentOn(Date),
     /// `SENTSINCE`.
     SentSince(Date),
+    /// `OLDER`: the internal date lies at least so many seconds back (RFC 5032).
+    Older(u32),
+    /// `YOUNGER`: at most so many.
+    Younger(u32),
+    /// `SAVEDBEFORE`: came into its mailbox earlier than that day, in UTC (RFC 8514).
+    SavedBefore(Date),
+    /// `SAVEDON`.
+    SavedOn(Date),
+    /// `SAVEDSINCE`.
+    SavedSince(Date),
     /// `LARGER` than that many octets.
     Larger(u64),
     /// `SMALLER`.
@@ -127,6 +138,8 @@ pub struct SearchReturn {
     pub count: bool,
     /// SAVE (RFC 5182): what is found becomes `$`.
     pub save: bool,
+    /// PARTIAL (RFC 9394): these of the results.
+    pub partial: Option<PartialRange>,
 }
 
 /// A parsed SEARCH, SORT or THREAD, or UID form of them.
@@ -262,12 +275,18 @@ pub(super) fn search_return(lexer: &mut Lexer<'_>) -> Result<SearchReturn, Fault
             "ALL" => returns.all = true,
             "COUNT" => returns.count = true,
             "SAVE" => returns.save = true,
+            "PARTIAL" if returns.partial.is_none() => returns.partial = Some(PartialRange::parse(lexer)?),
             _ => return Err(Fault::syntax("unknown SEARCH return option")),
         }
         if !lexer.another()? {
-            return Ok(returns);
+            break;
         }
     }
+    if returns.all && returns.partial.is_some() {
+        // RFC 9394 §3.1
+        return Err(Fault::syntax("ALL and PARTIAL exclude each other"));
+    }
+    Ok(returns)
 }
 
 fn conjunction(mut keys: Vec<SearchKey>) -> SearchKey {
@@ -384,6 +403,13 @@ const KEYS: &[(&str, ParseKey)] = &[
     ("SENTBEFORE", |parser| Ok(SearchKey::SentBefore(parser.date()?))),
     ("SENTON", |parser| Ok(SearchKey::SentOn(parser.date()?))),
     ("SENTSINCE", |parser| Ok(SearchKey::SentSince(parser.date()?))),
+    ("OLDER", |parser| Ok(SearchKey::Older(parser.interval()?))),
+    ("YOUNGER", |parser| Ok(SearchKey::Younger(parser.interval()?))),
+    ("SAVEDBEFORE", |parser| Ok(SearchKey::SavedBefore(parser.date()?))),
+    ("SAVEDON", |parser| Ok(SearchKey::SavedOn(parser.date()?))),
+    ("SAVEDSINCE", |parser| Ok(SearchKey::SavedSince(parser.date()?))),
+    // Every mailbox here has save dates.
+    ("SAVEDATESUPPORTED", |_| Ok(SearchKey::All)),
     ("LARGER", |parser| Ok(SearchKey::Larger(parser.size()?))),
     ("SMALLER", |parser| Ok(SearchKey::Smaller(parser.size()?))),
     ("MODSEQ", |parser| Ok(SearchKey::ModSeq(search_modseq(parser.lexer)?))),
@@ -474,6 +500,12 @@ impl KeyParser<'_, '_> {
     fn date(&mut self) -> Result<Date, Fault> {
         self.lexer.space()?;
         date(self.lexer)
+    }
+
+    /// `SP nz-number`, seconds (RFC 5032 §3)
+    fn interval(&mut self) -> Result<u32, Fault> {
+        self.lexer.space()?;
+        self.lexer.nz_number()
     }
 
     fn size(&mut self) -> Result<u64, Fault> {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use ironpost_proto::imap::fetch_att::FetchAttribute;
 use ironpost_proto::imap::modseq::FetchModifiers;
+use ironpost_proto::imap::partial::PartialRange;
 use ironpost_proto::imap::sequence::SequenceSet;
 use parking_lot::Mutex;
 
@@ -72,6 +73,16 @@ enum Owed {
     Lost(u64),
 }
 
+/// The window of PARTIAL over the messages that a FETCH names (RFC 9394 §3.3).
+#[must_use]
+pub fn paged(named: UidSet, partial: Option<PartialRange>) -> UidSet {
+    let Some(partial) = partial else {
+        return named;
+    };
+    let range = partial.pick(named.len() as usize);
+    UidSet::from_ascending(named.iter().skip(range.start).take(range.len()))
+}
+
 impl FetchCursor {
     /// Prepares a FETCH; nothing is read yet.
     #[must_use]
@@ -82,7 +93,7 @@ impl FetchCursor {
         attributes: &[FetchAttribute],
         modifiers: FetchModifiers,
     ) -> Self {
-        let wanted = view.resolve(set, uid);
+        let wanted = paged(view.resolve(set, uid), modifiers.partial);
         let done = AtomicBool::new(wanted.is_empty());
         Self {
             view,

@@ -108,6 +108,13 @@ pub fn write_fact(item: &FetchAttribute, facts: &Facts, keywords: &[Arc<str>], o
             out.extend_from_slice(b"RFC822.SIZE ");
             write_number(out, u64::from(facts.row.size));
         }
+        FetchAttribute::SaveDate => {
+            out.extend_from_slice(b"SAVEDATE ");
+            match facts.row.saved {
+                0 => out.extend_from_slice(b"NIL"),
+                saved => write_internal_date(out, i64::from(saved), 0),
+            }
+        }
         FetchAttribute::ModSeq => {
             out.extend_from_slice(b"MODSEQ (");
             write_number(out, facts.row.modseq);

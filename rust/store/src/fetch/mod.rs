@@ -9,4 +9,4 @@ pub mod object_id;
 pub mod section;
 mod warm;
 
-pub use cursor::FetchCursor;
+pub use cursor::{FetchCursor, paged};

@@ -1,5 +1,7 @@
 //! SEARCH and ESEARCH answers (RFC 9051 §7.3.4, RFC 3501 §7.2.5, RFC 4731, RFC 7162 §3.1.5), and what SAVE keeps (RFC 5182).
 
+use std::ops::Range;
+
 use ironpost_proto::imap::quoting::{write_number, write_string};
 use ironpost_proto::imap::search_key::SearchReturn;
 
@@ -21,8 +23,9 @@ pub fn render(
         return plain(b"* SEARCH", found.iter().filter_map(number), modseq);
     }
     let ends = (found.first().and_then(number), found.last().and_then(number));
-    extended(uid, returns, tag, modseq, found.len(), ends, |out| {
-        write_set(out, found.iter().filter_map(number));
+    extended(uid, returns, tag, modseq, found.len(), ends, |out, window| {
+        let some = found.iter().skip(window.start).take(window.len());
+        write_set(out, some.filter_map(number));
     })
 }
 
@@ -34,8 +37,8 @@ pub fn render_sorted(numbers: &[u32], uid: bool, returns: SearchReturn, tag: &st
     }
     let ends = (numbers.first().copied(), numbers.last().copied());
     let count = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-    extended(uid, returns, tag, modseq, count, ends, |out| {
-        write_ordered_set(out, numbers);
+    extended(uid, returns, tag, modseq, count, ends, |out, window| {
+        write_ordered_set(out, numbers.get(window).unwrap_or_default());
     })
 }
 
@@ -62,10 +65,11 @@ fn extended(
     modseq: Option<u64>,
     count: u32,
     (first, last): (Option<u32>, Option<u32>),
-    write_all: impl FnOnce(&mut Vec<u8>),
+    write_some: impl Fn(&mut Vec<u8>, Range<usize>),
 ) -> Vec<u8> {
     let mut out = Vec::new();
-    if returns.save && !(returns.min || returns.max || returns.count || returns.all) {
+    let named = returns.min || returns.max || returns.count || returns.all || returns.partial.is_some();
+    if returns.save && !named {
         // SAVE alone asks for no answer (RFC 5182 §2.2).
         return out;
     }
@@ -91,10 +95,22 @@ fn extended(
     if returns.count {
         item(&mut out, b" COUNT ", Some(count));
     }
-    let nothing_named = !(returns.min || returns.max || returns.count);
-    if (returns.all || nothing_named) && count > 0 {
+    if (returns.all || !named) && count > 0 {
         out.extend_from_slice(b" ALL ");
-        write_all(&mut out);
+        write_some(&mut out, 0..count as usize);
+    }
+    if let Some(partial) = returns.partial {
+        // RFC 9394 §3.1: the range as the client wrote it.
+        let sign = if partial.from_end { "-" } else { "" };
+        let range = format!(" PARTIAL ({sign}{}:{sign}{} ", partial.first, partial.last);
+        out.extend_from_slice(range.as_bytes());
+        let window = partial.pick(count as usize);
+        if window.is_empty() {
+            out.extend_from_slice(b"NIL");
+        } else {
+            write_some(&mut out, window);
+        }
+        out.push(b')');
     }
     if let Some(modseq) = modseq {
         out.extend_from_slice(b" MODSEQ ");
@@ -123,28 +139,39 @@ fn write_ordered_set(out: &mut Vec<u8>, numbers: &[u32]) {
     }
 }
 
-/// What becomes `$`.
+/// What an answer is about, of results in their order: everything, but with MIN, MAX and PARTIAL alone only these. It is what `$`
+/// becomes (RFC 5182 §2.4, RFC 9394 §3.2) and what the modseq is the highest of (RFC 4731 §3.2).
 #[must_use]
-pub fn saved(found: &UidSet, returns: SearchReturn) -> UidSet {
-    named(found, returns)
-}
-
-/// What an answer is about: everything, but with MIN and MAX alone only these. It is what `$` becomes (RFC 5182 §2.4) and
-/// what the modseq is the highest of (RFC 4731 §3.2).
-#[must_use]
-pub fn named(found: &UidSet, returns: SearchReturn) -> UidSet {
-    if returns.all || returns.count || !(returns.min || returns.max) {
-        return found.clone();
+pub fn named(results: &UidSet, order: Option<&[u32]>, returns: SearchReturn) -> UidSet {
+    let narrow = returns.partial.is_some() || (!returns.count && (returns.min || returns.max));
+    if returns.all || !narrow {
+        return results.clone();
     }
-    let least = found.first().filter(|_| returns.min);
-    let greatest = found
-        .last()
-        .filter(|_| returns.max && (found.len() > 1 || !returns.min));
-    UidSet::from_ascending(least.into_iter().chain(greatest))
+    let count = results.len() as usize;
+    let at = |place: usize| match order {
+        Some(order) => order.get(place).copied(),
+        None => results.iter().nth(place),
+    };
+    let mut uids: Vec<u32> = Vec::new();
+    if returns.min {
+        uids.extend(at(0));
+    }
+    if returns.max {
+        uids.extend(count.checked_sub(1).and_then(at));
+    }
+    if let Some(window) = returns.partial.map(|partial| partial.pick(count)) {
+        match order {
+            Some(order) => uids.extend(order.get(window).unwrap_or_default()),
+            None => uids.extend(results.iter().skip(window.start).take(window.len())),
+        }
+    }
+    uids.into_iter().collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use ironpost_proto::imap::partial::PartialRange;
+
     use super::*;
 
     fn text(found: &[u32], uid: bool, returns: SearchReturn) -> String {
@@ -178,8 +205,7 @@ mod tests {
             min: true,
             max: true,
             count: true,
-            all: false,
-            save: false,
+            ..SearchReturn::default()
         };
         assert_eq!(
             text(&[20, 40], false, counts),
@@ -221,9 +247,10 @@ mod tests {
                 count,
                 all,
                 save: true,
+                partial: None,
             };
             let found = UidSet::from_ascending(found.iter().copied());
-            saved(&found, returns).iter().collect::<Vec<u32>>()
+            named(&found, None, returns).iter().collect::<Vec<u32>>()
         };
         assert_eq!(kept(&[3, 5, 9], false, false, false, false), [3, 5, 9]);
         assert_eq!(kept(&[3, 5, 9], true, false, false, false), [3]);
@@ -233,5 +260,42 @@ mod tests {
         assert_eq!(kept(&[3, 5, 9], true, false, true, false), [3, 5, 9]);
         assert_eq!(kept(&[3, 5, 9], true, true, false, true), [3, 5, 9]);
         assert!(kept(&[], true, true, false, false).is_empty());
+    }
+
+    /// RFC 9394 §3.1, §3.2.
+    #[test]
+    fn windows_of_results() {
+        let page = |first, last, from_end| SearchReturn {
+            extended: true,
+            save: true,
+            partial: Some(PartialRange { first, last, from_end }),
+            ..SearchReturn::default()
+        };
+        assert_eq!(
+            text(&[10, 20, 21, 40], true, page(2, 3, false)),
+            "* ESEARCH (TAG \"a1\") UID PARTIAL (2:3 20:21)\r\n"
+        );
+        assert_eq!(
+            text(&[10, 20, 21, 40], false, page(1, 2, true)),
+            "* ESEARCH (TAG \"a1\") PARTIAL (-1:-2 3,5)\r\n"
+        );
+        assert_eq!(
+            text(&[10], true, page(9, 5, false)),
+            "* ESEARCH (TAG \"a1\") UID PARTIAL (9:5 NIL)\r\n"
+        );
+        let sorted = render_sorted(&[40, 10, 11, 12, 5], true, page(1, 4, false), "a1", None);
+        assert_eq!(
+            String::from_utf8_lossy(&sorted),
+            "* ESEARCH (TAG \"a1\") UID PARTIAL (1:4 40,10:12)\r\n"
+        );
+        let found = UidSet::from_ascending([5, 10, 11, 12, 40]);
+        let kept = |order: Option<&[u32]>, returns| named(&found, order, returns).iter().collect::<Vec<u32>>();
+        assert_eq!(kept(None, page(1, 2, false)), [5, 10]);
+        assert_eq!(kept(Some(&[40, 10, 11, 12, 5]), page(1, 2, false)), [10, 40]);
+        let with_last = SearchReturn {
+            max: true,
+            ..page(1, 2, false)
+        };
+        assert_eq!(kept(None, with_last), [5, 10, 40]);
     }
 }

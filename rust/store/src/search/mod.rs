@@ -19,7 +19,7 @@ mod thread;
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ironpost_mime::{encoded_word, headers};
 use ironpost_proto::imap::search_key::{Date, SearchProgram};
@@ -67,28 +67,44 @@ pub fn run(
         saved: &saved,
     };
     let found = find(context, view, program, &known, cancelled);
-    if program.returns.save {
-        // RFC 5182 §2.1: a SEARCH that fails leaves the empty result behind.
-        view.told().saved = found
-            .as_ref()
-            .map_or_else(|_| UidSet::new(), |found| answer::saved(found, program.returns));
-    }
-    let found = found?;
+    let sorted = match (&found, &program.order) {
+        (Ok(found), SearchOrder::Sorted(criteria)) => Some(sort::sorted(context, view, found, criteria, cancelled)),
+        _ => None,
+    };
+    let (found, sorted) = match (found, sorted.transpose()) {
+        (Ok(found), Ok(sorted)) => (found, sorted),
+        (Err(error), _) | (_, Err(error)) => {
+            if program.returns.save {
+                // RFC 5182 §2.1: a SEARCH that fails leaves the empty result behind.
+                view.told().saved = UidSet::new();
+            }
+            return Err(error);
+        }
+    };
+    let named = answer::named(&found, sorted.as_deref(), program.returns);
     let modseq = if program.asks_modseq() {
-        highest_modseq(context, view, &answer::named(&found, program.returns))?
+        highest_modseq(context, view, &named)?
     } else {
         None
     };
+    if program.returns.save {
+        view.told().saved = named;
+    }
     let number = |member: Uid| if uid { Some(member) } else { numbered.rank(member) };
     match &program.order {
         SearchOrder::Number => Ok(answer::render(&found, &numbered, uid, program.returns, tag, modseq)),
-        SearchOrder::Sorted(criteria) => {
-            let sorted = sort::sorted(context, view, &found, criteria, cancelled)?;
-            let numbers: Vec<u32> = sorted.into_iter().filter_map(number).collect();
+        SearchOrder::Sorted(_) => {
+            let numbers: Vec<u32> = sorted.into_iter().flatten().filter_map(number).collect();
             Ok(answer::render_sorted(&numbers, uid, program.returns, tag, modseq))
         }
         SearchOrder::Threaded(algorithm) => thread::threaded(context, view, &found, *algorithm, cancelled, number),
     }
+}
+
+fn seconds_now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// The highest modseq among messages; `None` for none.
@@ -142,6 +158,7 @@ fn find(
         deleted: &index.deleted,
         recent: known.recent,
         saved: known.saved,
+        now: seconds_now(),
         keyword_bit: &keyword_bit,
     };
     let mut test = Test::prepare(&program.key, &sets);
@@ -279,6 +296,17 @@ impl Facts for Message<'_, '_> {
 
     fn internal_day(&self) -> Date {
         calendar_day(self.row.internal_date, i32::from(self.row.internal_zone))
+    }
+
+    fn internal_seconds(&self) -> i64 {
+        self.row.internal_date
+    }
+
+    fn saved_day(&self) -> Date {
+        match self.row.saved {
+            0 => calendar_day(self.row.internal_date, 0),
+            saved => calendar_day(i64::from(saved), 0),
+        }
     }
 
     fn email_id(&mut self) -> Result<EmailId> {

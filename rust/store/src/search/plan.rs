@@ -24,6 +24,8 @@ pub struct Sets<'a> {
     pub recent: &'a UidSet,
     /// The saved search result, `$`.
     pub saved: &'a UidSet,
+    /// The present in Unix seconds.
+    pub now: i64,
     /// Bit of a keyword in the rows; `None` when nobody has used it.
     pub keyword_bit: &'a dyn Fn(&[u8]) -> Option<u64>,
 }
@@ -44,6 +46,10 @@ pub trait Facts {
     fn size(&self) -> u64;
     /// The internal date's own calendar day.
     fn internal_day(&self) -> Date;
+    /// The internal date in Unix seconds.
+    fn internal_seconds(&self) -> i64;
+    /// The day, in UTC, on which it came into its mailbox; that of the internal date when nobody has noted it.
+    fn saved_day(&self) -> Date;
     /// The identity of the contents.
     fn email_id(&mut self) -> Result<EmailId, Self::Error>;
     /// The Date field's own calendar day; `None` when there is none that can be read.
@@ -90,6 +96,12 @@ pub enum Test {
     ModSeq(u64),
     /// The internal date.
     Internal(DayTest, Date),
+    /// The internal date lies before or at this moment.
+    Until(i64),
+    /// At it or behind it.
+    From(i64),
+    /// The save date.
+    Saved(DayTest, Date),
     /// More octets than.
     Larger(u64),
     /// Fewer octets than.
@@ -150,6 +162,11 @@ impl Test {
             SearchKey::Before(date) => Self::Internal(DayTest::Before, *date),
             SearchKey::On(date) => Self::Internal(DayTest::On, *date),
             SearchKey::Since(date) => Self::Internal(DayTest::Since, *date),
+            SearchKey::Older(seconds) => Self::Until(sets.now - i64::from(*seconds)),
+            SearchKey::Younger(seconds) => Self::From(sets.now - i64::from(*seconds)),
+            SearchKey::SavedBefore(date) => Self::Saved(DayTest::Before, *date),
+            SearchKey::SavedOn(date) => Self::Saved(DayTest::On, *date),
+            SearchKey::SavedSince(date) => Self::Saved(DayTest::Since, *date),
             SearchKey::SentBefore(date) => Self::Sent(DayTest::Before, *date),
             SearchKey::SentOn(date) => Self::Sent(DayTest::On, *date),
             SearchKey::SentSince(date) => Self::Sent(DayTest::Since, *date),
@@ -229,6 +246,9 @@ impl Test {
             | Self::Keyword(_)
             | Self::ModSeq(_)
             | Self::Internal(..)
+            | Self::Until(_)
+            | Self::From(_)
+            | Self::Saved(..)
             | Self::Larger(_)
             | Self::Smaller(_) => Cost::Row,
             Self::EmailId(_) | Self::Sent(..) | Self::Header(..) => Cost::Header,
@@ -280,6 +300,9 @@ impl Test {
             Self::Keyword(bit) => Some(facts.keywords() & bit != 0),
             Self::ModSeq(modseq) => Some(facts.modseq() >= *modseq),
             Self::Internal(test, bound) => Some(test.holds(facts.internal_day(), *bound)),
+            Self::Until(moment) => Some(facts.internal_seconds() <= *moment),
+            Self::From(moment) => Some(facts.internal_seconds() >= *moment),
+            Self::Saved(test, bound) => Some(test.holds(facts.saved_day(), *bound)),
             Self::Larger(octets) => Some(facts.size() > *octets),
             Self::Smaller(octets) => Some(facts.size() < *octets),
             Self::EmailId(_) | Self::Sent(..) | Self::Header(..) => None,
@@ -301,6 +324,9 @@ impl Test {
             Self::Keyword(bit) => facts.keywords() & bit != 0,
             Self::ModSeq(modseq) => facts.modseq() >= *modseq,
             Self::Internal(test, bound) => test.holds(facts.internal_day(), *bound),
+            Self::Until(moment) => facts.internal_seconds() <= *moment,
+            Self::From(moment) => facts.internal_seconds() >= *moment,
+            Self::Saved(test, bound) => test.holds(facts.saved_day(), *bound),
             Self::Larger(octets) => facts.size() > *octets,
             Self::Smaller(octets) => facts.size() < *octets,
             Self::Sent(test, bound) => facts.sent_day()?.is_some_and(|day| test.holds(day, *bound)),
