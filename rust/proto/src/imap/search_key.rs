@@ -584,7 +584,11 @@ mod tests {
                 "KEYWORD" | "UNKEYWORD" => format!("{name} $Junk"),
                 "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" | "BODY" | "TEXT" => format!("{name} \"x y\""),
                 "HEADER" => "HEADER X-Foo \"\"".to_owned(),
-                "BEFORE" | "ON" | "SINCE" | "SENTBEFORE" | "SENTON" | "SENTSINCE" => format!("{name} \"1-Jan-2020\""),
+                "BEFORE" | "ON" | "SINCE" | "SENTBEFORE" | "SENTON" | "SENTSINCE" | "SAVEDBEFORE" | "SAVEDON"
+                | "SAVEDSINCE" => {
+                    format!("{name} \"1-Jan-2020\"")
+                }
+                "OLDER" | "YOUNGER" => format!("{name} 3600"),
                 "LARGER" | "SMALLER" | "MODSEQ" => format!("{name} 4294967296"),
                 "EMAILID" | "THREADID" => format!("{name} M6d99ac3275bb4e_-"),
                 "UID" => "UID 1:*".to_owned(),

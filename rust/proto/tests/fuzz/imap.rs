@@ -196,12 +196,17 @@ fn print_program(program: &SearchProgram, out: &mut Vec<u8>) {
             (returns.max, "MAX"),
             (returns.all, "ALL"),
             (returns.count, "COUNT"),
+            (returns.save, "SAVE"),
         ];
-        let options: Vec<&str> = options
+        let mut options: Vec<String> = options
             .iter()
             .filter(|(given, _)| *given)
-            .map(|(_, name)| *name)
+            .map(|(_, name)| (*name).to_owned())
             .collect();
+        if let Some(partial) = returns.partial {
+            let sign = if partial.from_end { "-" } else { "" };
+            options.push(format!("PARTIAL {sign}{}:{sign}{}", partial.first, partial.last));
+        }
         out.extend_from_slice(format!(" RETURN ({})", options.join(" ")).as_bytes());
     }
     // A list around the whole would count as one key more, and as one level.
@@ -259,6 +264,11 @@ fn print(key: &SearchKey, out: &mut Vec<u8>) {
         SearchKey::SentBefore(date) => print_date("SENTBEFORE", *date, out),
         SearchKey::SentOn(date) => print_date("SENTON", *date, out),
         SearchKey::SentSince(date) => print_date("SENTSINCE", *date, out),
+        SearchKey::Older(seconds) => out.extend_from_slice(format!("OLDER {seconds}").as_bytes()),
+        SearchKey::Younger(seconds) => out.extend_from_slice(format!("YOUNGER {seconds}").as_bytes()),
+        SearchKey::SavedBefore(date) => print_date("SAVEDBEFORE", *date, out),
+        SearchKey::SavedOn(date) => print_date("SAVEDON", *date, out),
+        SearchKey::SavedSince(date) => print_date("SAVEDSINCE", *date, out),
         SearchKey::Larger(size) => out.extend_from_slice(format!("LARGER {size}").as_bytes()),
         SearchKey::Smaller(size) => out.extend_from_slice(format!("SMALLER {size}").as_bytes()),
         SearchKey::Uid(set) => out.extend_from_slice(format!("UID {set}").as_bytes()),
