@@ -420,6 +420,9 @@ class Command:
         unchanged_since: int | None)
     COPY MOVE, UID COPY, UID MOVE: (set: SequenceSet, mailbox: str)
     UID EXPUNGE: (set: SequenceSet,)
+    GENURLAUTH: (wanted: tuple[tuple[str, str], ...],) URL up to the access identifier, mechanism
+    URLFETCH: (urls: tuple[str, ...],)
+    RESETKEY: (mailbox: str | None, mechanisms: tuple[str, ...])
 
     Mailbox names are Unicode (decoded from modified UTF-7, or UTF-8), INBOX in upper case whatever its spelling.
     """
@@ -506,6 +509,9 @@ class ImapServer(Wire):
         """LIST or LSUB line; the name is quoted and encoded as the client has enabled. The separator is "/"."""
     def untagged_status(self, mailbox: str, items: Sequence[tuple[str, int | str]]) -> None:
         """Numbers, and object identifiers, which get their parentheses here."""
+    def untagged_genurlauth(self, urls: Sequence[str]) -> None: ...
+    def untagged_urlfetch(self, url: str, octets: int | None) -> None:
+        """The beginning of the line: so many octets and CRLF follow by append_output; None is NIL, and nothing follows."""
     def untagged_quota(self, root: str, resources: Sequence[tuple[str, int, int]]) -> None:
         """QUOTA line (RFC 9208 §4.2.1): name, usage and limit of each resource; one at least."""
     def untagged_quota_root(self, mailbox: str, roots: Sequence[str]) -> None:

@@ -47,6 +47,8 @@ _AFTER_LOGIN = (
     "OBJECTID",
     "MULTIAPPEND",
     "CATENATE",
+    "URLAUTH",
+    "URL-PARTIAL",
     "REPLACE",
     "UNAUTHENTICATE",
     "PREVIEW",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .commands import append, authenticate, compress, idle, listing, mailbox, message, quota, selection
+from .commands import append, authenticate, compress, idle, listing, mailbox, message, quota, selection, urlauth
 
 __all__ = ["HANDLERS"]
 
@@ -25,6 +25,7 @@ HANDLERS: dict[str, Handler] = {
     "EXAMINE": selection.select,
     "EXPUNGE": message.expunge,
     "FETCH": message.fetch,
+    "GENURLAUTH": urlauth.gen_url_auth,
     "GETQUOTA": quota.get_quota,
     "GETQUOTAROOT": quota.get_quota_root,
     "ID": authenticate.identify,
@@ -38,6 +39,7 @@ HANDLERS: dict[str, Handler] = {
     "NOOP": selection.check,
     "RENAME": mailbox.rename,
     "REPLACE": append.complete,
+    "RESETKEY": urlauth.reset_key,
     "SEARCH": message.search,
     "SELECT": selection.select,
     "SETQUOTA": quota.set_quota,
@@ -59,4 +61,5 @@ HANDLERS: dict[str, Handler] = {
     "UNAUTHENTICATE": authenticate.unauthenticate,
     "UNSELECT": selection.unselect,
     "UNSUBSCRIBE": mailbox.subscribe,
+    "URLFETCH": urlauth.url_fetch,
 }

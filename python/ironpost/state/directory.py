@@ -150,6 +150,12 @@ class Directory:
             return None
         return Credential(record["generation"], tuple(record["verifiers"]))
 
+    def url_key(self, account: int, mailbox: int) -> bytes | None:
+        """The mailbox's access key for IMAP URLs, if URLs have been made."""
+        with self.environment.read() as transaction:
+            record = self._load(transaction, "urlkeys", edits.url_key_name(account, mailbox))
+        return None if record is None else bytes(record["key"])
+
     def may_send_as(self, account: Account, address: str) -> bool:
         """True for the account's own address, with a detail or without, and for aliases that reach it."""
         local, domain = addresses.split(address)
@@ -264,6 +270,17 @@ class Directory:
     async def set_verifiers(self, address: str, verifiers: list[Verifier], *, generation: int | None = None) -> None:
         """A new password. With `generation`: only if nobody has changed it since (a rehash)."""
         await self._edit(lambda tables, txn: edits.set_verifiers(tables, txn, address, verifiers, generation))
+
+    async def make_url_key(self, account: int, mailbox: int) -> bytes:
+        """The mailbox's access key for IMAP URLs (RFC 4467 §3), made when there is none."""
+        known = self.url_key(account, mailbox)
+        if known is not None:
+            return known
+        return await self._edit(lambda tables, txn: edits.make_url_key(tables, txn, account, mailbox))
+
+    async def drop_url_keys(self, account: int, mailbox: int | None) -> None:
+        """Forgets the access key of a mailbox, or of all of an account."""
+        await self._edit(lambda tables, txn: edits.drop_url_keys(tables, txn, account, mailbox))
 
     async def add_alias(self, address: str, targets: list[str]) -> Alias:
         """Adds targets to an alias, making it when it is new. `@domain` catches what has no other taker."""

@@ -5,6 +5,7 @@ Records are msgpack maps with a version in "v". A refused edit raises DirectoryE
 
 from __future__ import annotations
 
+import secrets
 import time
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from ..errors import DirectoryError
 from . import addresses
 from .env import Transaction
 
-TABLES: Final = ("meta", "domains", "accounts", "ids", "tombstones", "aliases", "credentials", "told")
+TABLES: Final = ("meta", "domains", "accounts", "ids", "tombstones", "aliases", "credentials", "told", "urlkeys")
 KEY_OCTETS_MAX: Final = 500  # LMDB's bound is 511
 FORMAT: Final = 1
 TARGETS_MAX: Final = 1000
@@ -96,6 +97,7 @@ def remove_account(tables: Tables, txn: Transaction, address: str) -> int:
     account = int(row["id"])
     txn.delete(name.encode(), db=tables["accounts"])
     txn.delete(id_key(account), db=tables["credentials"])
+    drop_url_keys(tables, txn, account, None)
     txn.delete(name.encode(), db=tables["told"])
     put(txn, tables["ids"], id_key(account), {"name": name, "removed": time.time()})
     put(txn, tables["tombstones"], id_key(account), {"name": name, "removed": time.time(), "purge": True})
@@ -125,6 +127,32 @@ def set_verifiers(
         raise DirectoryError("changed", "the password has been changed meanwhile")
     put(txn, tables["credentials"], name, {"generation": present["generation"] + 1, "verifiers": verifiers})
     touch(tables, txn)
+
+
+def url_key_name(account: int, mailbox: int) -> bytes:
+    """Key of a mailbox's access key (RFC 4467 §3)."""
+    return id_key(account) + mailbox.to_bytes(4, "big")
+
+
+def make_url_key(tables: Tables, txn: Transaction, account: int, mailbox: int) -> bytes:
+    """The mailbox's access key, made when there is none."""
+    name = url_key_name(account, mailbox)
+    row = load(txn, tables["urlkeys"], name)
+    if row is None:
+        row = {"key": secrets.token_bytes(32)}
+        put(txn, tables["urlkeys"], name, row)
+    return bytes(row["key"])
+
+
+def drop_url_keys(tables: Tables, txn: Transaction, account: int, mailbox: int | None) -> None:
+    """Of one mailbox, or of all of an account."""
+    if mailbox is not None:
+        txn.delete(url_key_name(account, mailbox), db=tables["urlkeys"])
+        return
+    with txn.cursor(db=tables["urlkeys"]) as cursor:
+        more = cursor.set_range(id_key(account))
+        while more and bytes(cursor.key()).startswith(id_key(account)):
+            more = cursor.delete()
 
 
 def add_alias(tables: Tables, txn: Transaction, address: str, targets: list[str]) -> tuple[str, tuple[str, ...]]:

@@ -221,6 +221,15 @@ wire_class! {
             self.wire.core(|core| core.untagged_quota_root(mailbox, &roots))
         }
 
+        fn untagged_genurlauth(&mut self, urls: Vec<String>) -> PyResult<()> {
+            self.wire.core(|core| core.untagged_genurlauth(&urls))
+        }
+
+        #[pyo3(signature = (url, octets))]
+        fn untagged_urlfetch(&mut self, url: &str, octets: Option<u64>) -> PyResult<()> {
+            self.wire.core(|core| core.untagged_urlfetch(url, octets))
+        }
+
         fn untagged_id(&mut self, fields: Vec<(String, String)>) -> PyResult<()> {
             self.wire.core(|core| {
                 core.untagged_id(&fields);
@@ -484,6 +493,9 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
         }
         Arguments::Copy { set, mailbox } => (SequenceSet { inner: set }.into_py_any(py)?, mailbox).into_pyobject(py),
         Arguments::Compress(algorithm) => (algorithm,).into_pyobject(py),
+        Arguments::GenUrlAuth(wanted) => (tuple(py, wanted)?,).into_pyobject(py),
+        Arguments::UrlFetch(urls) => (tuple(py, urls)?,).into_pyobject(py),
+        Arguments::ResetKey { mailbox, mechanisms } => (mailbox, tuple(py, mechanisms)?).into_pyobject(py),
         Arguments::QuotaRoot(root) => (root,).into_pyobject(py),
         Arguments::SetQuota { root, limits } => (root, tuple(py, limits)?).into_pyobject(py),
         Arguments::Set(set) => (SequenceSet { inner: set }.into_py_any(py)?,).into_pyobject(py),

@@ -131,7 +131,7 @@ async def _take(session: Session, pending: PendingAppend, parts: tuple[_core.App
             _count(session, pending, piece.octets)
             await piece.copy(pending.messages[-1].sink)
         except BadUrl as error:
-            raise _Refusal(f"BADURL {part}" if error.printable else "", str(error)) from None
+            raise _Refusal(error.code, str(error)) from None
         except _core.StoreFailed:
             raise
         except _core.StoreError as error:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ... import _core
 from .. import sync
+from ..urls import MECHANISM
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -64,6 +65,7 @@ async def select(
     wire.respond("*", "OK", f"UIDNEXT {view.uid_next}", "predicted next UID")
     wire.respond("*", "OK", f"HIGHESTMODSEQ {view.highest_modseq}", "highest modseq")
     wire.respond("*", "OK", f"MAILBOXID ({sync.mailbox_id(view.mailbox, view.uid_validity)})", "name that lasts")
+    wire.respond("*", "OK", f"URLMECH {MECHANISM}", "how URLs are authorised")
     if session.rev2:
         wire.untagged_list("LIST", (), mailbox)
     if resync is not None:

@@ -7,6 +7,7 @@ use super::command_auth::{authenticate, compress, enable, id, login};
 use super::command_mailbox::{create, examine_or_select, list, lsub, mailbox, rename, status};
 use super::command_message::{append, copy, fetch, replace, search, store, uid_expunge};
 use super::command_quota::{get_quota, set_quota};
+use super::command_url::{gen_url_auth, reset_key, url_fetch};
 use super::fault::{BadKind, Fault};
 use super::fetch_att::FetchAttribute;
 use super::lexer::Lexer;
@@ -134,6 +135,17 @@ pub enum Arguments {
     },
     /// UID EXPUNGE.
     Set(SequenceSet),
+    /// GENURLAUTH (RFC 4467): URLs up to their access identifiers, each with its mechanism in upper case.
+    GenUrlAuth(Vec<(String, String)>),
+    /// URLFETCH: whole URLs.
+    UrlFetch(Vec<String>),
+    /// RESETKEY.
+    ResetKey {
+        /// Of all mailboxes when `None`.
+        mailbox: Option<String>,
+        /// Upper case; all when empty.
+        mechanisms: Vec<String>,
+    },
     /// GETQUOTA (RFC 9208 §4.1.1).
     QuotaRoot(String),
     /// SETQUOTA (RFC 9208 §4.1.3).
@@ -242,6 +254,9 @@ pub static COMMANDS: &[Row] = &[
     row("GETQUOTAROOT", Allowed::Authenticated, mailbox),
     row("GETQUOTA", Allowed::Authenticated, get_quota),
     row("SETQUOTA", Allowed::Authenticated, set_quota),
+    row("GENURLAUTH", Allowed::Authenticated, gen_url_auth),
+    row("URLFETCH", Allowed::Authenticated, url_fetch),
+    row("RESETKEY", Allowed::Authenticated, reset_key),
     row("ENABLE", Allowed::Authenticated, enable),
     row("COMPRESS", Allowed::Authenticated, compress),
     row("UNAUTHENTICATE", Allowed::Authenticated, nothing),

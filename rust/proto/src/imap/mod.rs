@@ -10,6 +10,7 @@ mod command_auth;
 mod command_mailbox;
 mod command_message;
 mod command_quota;
+mod command_url;
 mod date_time;
 pub mod event;
 pub mod fault;

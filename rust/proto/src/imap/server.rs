@@ -7,6 +7,7 @@
 use super::append::{self, AppendTarget, End, Stretch};
 use super::command::{self, Arguments, Command, Context};
 use super::command_auth::decode_base64;
+use super::command_url;
 use super::event::{AppendBegin, Event, ImapBad};
 use super::fault::{BadKind, Fault};
 use super::framer::{Framed, Framer, LiteralHead, tag_of};
@@ -489,6 +490,16 @@ impl ImapServer {
     /// A QUOTAROOT line.
     pub fn untagged_quota_root<Root: AsRef<str>>(&mut self, mailbox: &str, roots: &[Root]) -> Result<(), LocalMisuse> {
         response_quota::quota_root(&mut self.output, mailbox, roots, self.encoding)
+    }
+
+    /// A GENURLAUTH line.
+    pub fn untagged_genurlauth<Url: AsRef<str>>(&mut self, urls: &[Url]) -> Result<(), LocalMisuse> {
+        command_url::write_urls(&mut self.output, urls)
+    }
+
+    /// The beginning of a URLFETCH line: so many octets and CRLF follow by [`Self::append_output`]. `None`: NIL, nothing follows.
+    pub fn untagged_urlfetch(&mut self, url: &str, octets: Option<u64>) -> Result<(), LocalMisuse> {
+        command_url::write_fetched(&mut self.output, url, octets)
     }
 
     /// An ID line.
