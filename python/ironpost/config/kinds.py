@@ -193,6 +193,20 @@ class Networks(Kind):
         return tuple(value)
 
 
+class Capabilities(Kind):
+    """A list of IMAP capabilities, in upper case."""
+
+    right = 'a list of capabilities, such as ["COMPRESS=DEFLATE", "CONDSTORE"]'
+
+    def read(self, value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or not value:
+            raise Wrong(_told(value))
+        for item in value:
+            if not isinstance(item, str) or not item.isascii() or not item.isprintable() or not item or " " in item:
+                raise Wrong(_told(value))
+        return tuple(dict.fromkeys(item.upper() for item in value))
+
+
 class Host(Kind):
     """A host name or an IP address."""
 

@@ -177,6 +177,21 @@ EXPIRE_DEFAULT: Final = (ExpireConfig("\\Trash", 30 * 86_400.0), ExpireConfig("\
 
 
 @dataclass(frozen=True, slots=True)
+class MaskConfig:
+    """What IMAP does not announce, and to whom."""
+
+    hide: tuple[str, ...] = setting(
+        kinds.Capabilities(), "capabilities that are not announced, nor switched on by ENABLE"
+    )
+    account: str = setting(kinds.Text(0, 320), "to this account alone", "")
+    client: str = setting(
+        kinds.Text(0, 100),
+        "to clients alone whose ID (RFC 2971) has a name that begins so, in any case; known after their ID",
+        "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class RouteConfig:
     """Where mail for a domain goes instead of to its MX."""
 
@@ -243,6 +258,10 @@ class Config:
         "of yours replaces both, and `expire = []` above all tables turns them off",
         EXPIRE_DEFAULT,
     )
+    masks: tuple[MaskConfig, ...] = array(
+        MaskConfig,
+        "capabilities of IMAP that are hidden, from everybody or from whom they break (docs/compatibility.md)",
+    )
     relay: RelayConfig = table(RelayConfig, "mail to other servers")
     routes: tuple[RouteConfig, ...] = array(RouteConfig, "static routes: smarthosts and tests")
     log: LogConfig = table(LogConfig, "lines on standard error")
@@ -264,4 +283,4 @@ class Config:
         return self.directory / "state"
 
 
-TOML_NAMES: Final[Mapping[str, str]] = {"listeners": "listener", "routes": "route"}  # [[listener]], [[route]]
+TOML_NAMES: Final[Mapping[str, str]] = {"listeners": "listener", "masks": "mask", "routes": "route"}

@@ -5,7 +5,16 @@ A name may stand here only when tests prove it (docs/rfc-matrix.tsv).
 
 from __future__ import annotations
 
-__all__ = ["ENABLEABLE", "authenticated", "before_login"]
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..config import MaskConfig
+
+__all__ = ["ENABLEABLE", "authenticated", "before_login", "hidden"]
+
+# Without it no client would know what it is talking to.
+_NEVER_HIDDEN = frozenset({"IMAP4REV1"})
 
 # Announced in every state, in the order in which clients are used to see them.
 _ALWAYS = (
@@ -62,7 +71,18 @@ _AFTER_LOGIN = (
 ENABLEABLE = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC"})
 
 
-def before_login(*, starttls: bool, login_allowed: bool) -> str:
+def hidden(masks: Iterable[MaskConfig], account: str, client: str) -> frozenset[str]:
+    """What is not announced to this account and this client; "" when it is not known yet. Upper case."""
+    names: set[str] = set()
+    for mask in masks:
+        for_account = not mask.account or mask.account.lower() == account.lower()
+        for_client = not mask.client or (client and client.lower().startswith(mask.client.lower()))
+        if for_account and for_client:
+            names.update(mask.hide)
+    return frozenset(names) - _NEVER_HIDDEN
+
+
+def before_login(hide: frozenset[str], *, starttls: bool, login_allowed: bool) -> str:
     """The list before authentication. `starttls`: the connection can still be encrypted."""
     names = list(_ALWAYS)
     if starttls:
@@ -71,14 +91,18 @@ def before_login(*, starttls: bool, login_allowed: bool) -> str:
         names += ["AUTH=PLAIN", "AUTH=LOGIN"]
     else:
         names.append("LOGINDISABLED")
-    return " ".join(names)
+    return _joined(names, hide)
 
 
-def authenticated(*, append_limit: int, compressed: bool) -> str:
+def authenticated(hide: frozenset[str], *, append_limit: int, compressed: bool) -> str:
     """The list after authentication. `append_limit`: octets of a message at most, the same in all mailboxes (RFC 7889);
     `compressed`: COMPRESS is done already (RFC 4978).
     """
     names = [*_ALWAYS, *_AFTER_LOGIN, f"APPENDLIMIT={append_limit}"]
     if not compressed:
         names.append("COMPRESS=DEFLATE")
-    return " ".join(names)
+    return _joined(names, hide)
+
+
+def _joined(names: list[str], hide: frozenset[str]) -> str:
+    return " ".join(name for name in names if name.upper() not in hide)

@@ -48,6 +48,7 @@ class Session:
         "account",
         "append",
         "bad_commands",
+        "client_name",
         "closing",
         "condstore",
         "context",
@@ -81,6 +82,7 @@ class Session:
         self.qresync = False  # and VANISHED
         self.closing = False
         self.bad_commands = 0
+        self.client_name = ""  # as its ID says (RFC 2971)
         self.idle_tag: str | None = None
         self.exchange: Any = None  # a SASL exchange under way
         self.append: append.PendingAppend | None = None
@@ -107,13 +109,23 @@ class Session:
         return self.wire.secure or self.stream.both_loopback
 
     @property
+    def hidden_capabilities(self) -> frozenset[str]:
+        """What the configuration hides from this account and client."""
+        masks = self.context.config.masks
+        if not masks:
+            return frozenset()
+        return capability.hidden(masks, "" if self.account is None else self.account.address, self.client_name)
+
+    @property
     def capabilities(self) -> str:
         """The list for the present state."""
+        hide = self.hidden_capabilities
         if self.account is not None:
             return capability.authenticated(
-                append_limit=self.context.config.limits.message_octets_max, compressed=self.wire.compressed
+                hide, append_limit=self.context.config.limits.message_octets_max, compressed=self.wire.compressed
             )
         return capability.before_login(
+            hide,
             starttls=not self.wire.secure and self.context.certificates.current is not None,
             login_allowed=self.login_allowed,
         )

@@ -23,8 +23,10 @@ async def capability(session: Session, tag: str, name: str) -> None:
 
 
 async def identify(session: Session, tag: str, name: str, fields: dict[str, str | None] | None) -> None:
-    """ID: who we are; what the client says goes to the log, cut short (RFC 2971 §3.3: never acted on)."""
+    """ID: who we are; what the client says goes to the log, cut short, and may choose a mask (docs/compatibility.md)."""
     if fields:
+        names = (value for key, value in fields.items() if key.lower() == "name")
+        session.client_name = (next(names, None) or "")[:100]
         session.log.debug(
             "imap client", **{f"client_{key.lower()[:30]}": (value or "")[:100] for key, value in fields.items()}
         )
@@ -34,7 +36,8 @@ async def identify(session: Session, tag: str, name: str, fields: dict[str, str 
 
 async def enable(session: Session, tag: str, name: str, wanted: tuple[str, ...]) -> None:
     """ENABLE: unknown names are ignored (RFC 5161 §3.1)."""
-    enabled = [entry for entry in dict.fromkeys(wanted) if entry in ENABLEABLE]
+    hide = session.hidden_capabilities
+    enabled = [entry for entry in dict.fromkeys(wanted) if entry in ENABLEABLE and entry not in hide]
     if "IMAP4REV2" in enabled:
         session.rev2 = True
         session.wire.enable_rev2()
