@@ -121,6 +121,11 @@ class LimitsConfig:
 class IdentityConfig:
     argon2_memory: int = setting(kinds.Size(8192, 2**32), "memory of one password check (argon2id)", 19 * 2**20)
     argon2_time: int = setting(kinds.Integer(1, 100), "passes of one password check", 2)
+    scram_iterations: int = setting(
+        kinds.Integer(4096, 10_000_000),
+        "work for whoever guesses at a password that SCRAM checks; clients do it at each login",
+        10_000,
+    )
     checks_at_once: int = setting(kinds.Integer(0, 256), "password checks at once in one worker; 0: one per core", 0)
     checks_waiting: int = setting(kinds.Integer(1, 10_000), "checks that may wait before clients are told so", 64)
     logins_cached: int = setting(kinds.Integer(0, 10_000_000), "verified logins remembered by each worker", 100_000)

@@ -1,7 +1,7 @@
-"""Passwords to verifiers and back: argon2id (RFC 9106), prepared by OpaqueString (RFC 8265 §4.2). Pure and blocking.
+"""Passwords to verifiers and back: argon2id (RFC 9106) and SCRAM (RFC 5802), prepared by OpaqueString (RFC 8265 §4.2). Pure and
+blocking.
 
-A credential is a list of verifiers so that others (SCRAM) can stand beside argon2id. Nothing here logs or keeps a
-password.
+A credential is a list of verifiers, all made when the password is set. Nothing here logs or keeps a password.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
 import argon2
+
+from . import scram
 
 if TYPE_CHECKING:
     from ..config import IdentityConfig
@@ -26,17 +28,21 @@ class BadPassword(ValueError):
 class Hasher:
     """Makes and checks verifiers at the configured cost. Safe to use from several threads."""
 
-    __slots__ = ("_argon2", "_decoy")
+    __slots__ = ("_argon2", "_decoy", "scram_iterations")
 
     def __init__(self, config: IdentityConfig) -> None:
         self._argon2 = argon2.PasswordHasher(
             time_cost=config.argon2_time, memory_cost=config.argon2_memory // 1024, parallelism=1, hash_len=32
         )
+        self.scram_iterations = config.scram_iterations
         self._decoy: tuple[Verifier, ...] = ()
 
     def make(self, password: str) -> list[Verifier]:
         """Verifiers for a new password. Raises BadPassword."""
-        return [{"kind": ARGON2ID, "hash": self._argon2.hash(prepare(password))}]
+        prepared = prepare(password)
+        made: list[Verifier] = [{"kind": ARGON2ID, "hash": self._argon2.hash(prepared)}]
+        made += (scram.make(mechanism, prepared, self.scram_iterations) for mechanism in scram.HASHES)
+        return made
 
     def check(self, verifiers: tuple[Verifier, ...] | list[Verifier], password: str) -> bool:
         """Does the password fit? Takes the full cost whatever the answer."""
@@ -55,11 +61,15 @@ class Hasher:
     def check_nobody(self, password: str) -> None:
         """Costs as much as a real check: unknown accounts cannot be told by the clock."""
         if not self._decoy:
-            self._decoy = tuple(self.make("nobody has this password"))
+            self._decoy = ({"kind": ARGON2ID, "hash": self._argon2.hash(b"nobody has this password")},)
         self.check(self._decoy, password)
 
     def outdated(self, verifiers: tuple[Verifier, ...]) -> bool:
-        """Were they made at another cost than the present one?"""
+        """Were they made at another cost than the present one, or are some missing?"""
+        for mechanism in scram.HASHES:
+            verifier = scram.read(mechanism, verifiers)
+            if verifier is None or verifier.iterations != self.scram_iterations:
+                return True
         return any(
             verifier.get("kind") == ARGON2ID and self._argon2.check_needs_rehash(verifier["hash"])
             for verifier in verifiers

@@ -14,11 +14,12 @@ import os
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import trio
 
 from ..errors import AuthenticationBusy, AuthenticationFailed, TooManyFailures, UserError
+from . import scram
 from .hashing import Hasher
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Authenticator:
         self._verified: OrderedDict[bytes, float] = OrderedDict()  # login to the time at which it is forgotten
         self._places: OrderedDict[tuple[int, str], None] = OrderedDict()  # (account, host) of good logins
         self._waiting = 0
+        self._decoy_key: bytes | None = None
         self.configure(config)
 
     def configure(self, config: IdentityConfig) -> None:
@@ -58,6 +60,45 @@ class Authenticator:
         Raises AuthenticationFailed, AuthenticationBusy (temporary), TooManyFailures (temporary).
         """
         now = trio.current_time()
+        account, name = self._admitted(user, peer_host, now)
+        credential = None if account is None else self._directory.credential(account.id)
+        if account is None or credential is None or not await self._right(account, credential, password, now):
+            if account is None or credential is None:
+                await self._slowly(self.hasher.check_nobody, password)
+            self._failed(peer_host, name)
+        return self._succeeded(account, name, peer_host)
+
+    async def scram_begin(self, mechanism: str, user: str, peer_host: str) -> scram.Verifier:
+        """What is kept of the user's password; for users who have none something that looks the same and fits nothing.
+
+        Raises TooManyFailures.
+        """
+        account, name = self._admitted(user, peer_host, trio.current_time())
+        credential = None if account is None else self._directory.credential(account.id)
+        found = None if credential is None else scram.read(mechanism, credential.verifiers)
+        if found is not None:
+            return found
+        if self._decoy_key is None:
+            self._decoy_key = await self._directory.decoy_key()
+        return scram.nobody(mechanism, scram.decoy_salt(self._decoy_key, mechanism, name), self.hasher.scram_iterations)
+
+    async def scram_end(
+        self, mechanism: str, user: str, verifier: scram.Verifier, peer_host: str, *, good: bool
+    ) -> Account:
+        """The account, when the client's proof was good and the password has not been changed meanwhile.
+
+        Raises AuthenticationFailed, TooManyFailures.
+        """
+        await trio.lowlevel.checkpoint()
+        account, name = self._admitted(user, peer_host, trio.current_time())
+        credential = None if account is None else self._directory.credential(account.id)
+        present = None if credential is None else scram.read(mechanism, credential.verifiers)
+        if not good or account is None or present != verifier:
+            self._failed(peer_host, name)
+        return self._succeeded(account, name, peer_host)
+
+    def _admitted(self, user: str, peer_host: str, now: float) -> tuple[Account | None, str]:
+        """The account that is meant, if there is one, and the name that failures are counted by. Raises TooManyFailures."""
         name = user.strip().lower()[:USER_CHARACTERS_MAX]
         limits = self._limits
         if limits.login_closed_for_address(peer_host, now):
@@ -68,13 +109,14 @@ class Authenticator:
             account is None or (account.id, peer_host) not in self._places
         ):
             raise TooManyFailures(host=peer_host, account=name)
-        credential = None if account is None else self._directory.credential(account.id)
-        if account is None or credential is None or not await self._right(account, credential, password, now):
-            if account is None or credential is None:
-                await self._slowly(self.hasher.check_nobody, password)
-            limits.login_failed(peer_host, name, trio.current_time())
-            raise AuthenticationFailed(host=peer_host, account=name)
-        limits.login_succeeded(name)
+        return account, name
+
+    def _failed(self, peer_host: str, name: str) -> NoReturn:
+        self._limits.login_failed(peer_host, name, trio.current_time())
+        raise AuthenticationFailed(host=peer_host, account=name)
+
+    def _succeeded(self, account: Account, name: str, peer_host: str) -> Account:
+        self._limits.login_succeeded(name)
         _remember(self._places, (account.id, peer_host), None, KNOWN_PLACES_MAX)
         return account
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 from ..errors import SaslError
 
-__all__ = ["MECHANISMS", "Credentials", "SaslError", "SaslExchange", "start"]
+__all__ = ["MECHANISMS", "Credentials", "Given", "SaslError", "SaslExchange", "start"]
 
 OCTETS_MAX: Final = 4096  # of one message of an exchange; three fields of at most 1,024 fit
 
@@ -33,9 +33,22 @@ class SaslExchange(Protocol):
 
 
 def start(mechanism: str, initial: bytes | None = None) -> SaslExchange | None:
-    """A new exchange, or None for a mechanism that we do not offer. `initial` may also be given to the first step."""
+    """A new exchange, or None for another mechanism than these. `initial` may also be given to the first step."""
     maker = _MAKERS.get(mechanism.upper())
     return None if maker is None else maker(initial)
+
+
+class Given:
+    """Credentials that came in another way."""
+
+    __slots__ = ("_credentials",)
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    def step(self, data: bytes | None) -> bytes | Credentials:
+        """At once."""
+        return self._credentials
 
 
 class _Plain:

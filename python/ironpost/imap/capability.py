@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ..identity.login import MECHANISMS
+
 if TYPE_CHECKING:
     from ..config import MaskConfig
 
@@ -88,7 +90,7 @@ def before_login(hide: frozenset[str], *, starttls: bool, login_allowed: bool) -
     if starttls:
         names.append("STARTTLS")
     if login_allowed:
-        names += ["AUTH=PLAIN", "AUTH=LOGIN"]
+        names += [f"AUTH={mechanism}" for mechanism in MECHANISMS]
     else:
         names.append("LOGINDISABLED")
     return _joined(names, hide)

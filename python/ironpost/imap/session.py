@@ -21,6 +21,7 @@ from .dispatch import HANDLERS
 if TYPE_CHECKING:
     from ..config import ListenerConfig
     from ..context import WorkerContext
+    from ..identity.login import Login
     from ..runtime.stream import MailStream
     from ..state.directory import Account
 
@@ -84,7 +85,7 @@ class Session:
         self.bad_commands = 0
         self.client_name = ""  # as its ID says (RFC 2971)
         self.idle_tag: str | None = None
-        self.exchange: Any = None  # a SASL exchange under way
+        self.exchange: Login | None = None  # under way
         self.append: append.PendingAppend | None = None
         self.scope: trio.CancelScope | None = None  # around the wait for the peer, so that a hint can end it
         self.woken = False

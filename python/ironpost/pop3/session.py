@@ -17,7 +17,7 @@ from ..errors import (
     ServerDraining,
     TooManyFailures,
 )
-from ..identity import sasl
+from ..identity import login
 from ..runtime import timeouts
 from ..store.client import OutcomeUnknown
 
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from ..config import ListenerConfig
     from ..context import WorkerContext
     from ..runtime.stream import MailStream
+    from ..state.directory import Account
 
 __all__ = ["Session", "serve"]
 
 _BAD_COMMANDS_MAX = 25
+_SASL = "SASL " + " ".join(login.MECHANISMS)
 # Octets of a message read from the store at a time.
 _CHUNK_OCTETS = 131072
 
@@ -59,7 +61,7 @@ class Session:
         self.store = context.store
         self.log = log
         self.user: str | None = None
-        self.exchange: Any = None
+        self.exchange: login.Login | None = None
         self.lock: int | None = None
         self.view: _core.MailboxView | None = None
         self.messages: list[tuple[int, int]] = []  # (uid, octets); message n is at n - 1
@@ -132,11 +134,11 @@ class Session:
         lines = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"]
         if self.view is None:
             if self.login_allowed:
-                lines += ["USER", "SASL PLAIN LOGIN"]
+                lines += ["USER", _SASL]
             if not self.wire.secure and self.context.certificates.current is not None:
                 lines.append("STLS")
         else:
-            lines += ["USER", "SASL PLAIN LOGIN"]
+            lines += ["USER", _SASL]
         lines += [self._expire(), "UTF8 USER", "LANG", "IMPLEMENTATION ironpost"]
         self.wire.ok_list("capabilities follow", lines)
 
@@ -183,15 +185,17 @@ class Session:
         if user is None:
             self.wire.err("USER comes first")
             return
-        await self._verify(user, password)
+        self.exchange = login.with_password(self.context.authenticator, user, password, self.stream.peer.host)
+        await self._auth_step(None)
 
     async def _auth_begin(self, mechanism: str, initial: bytes | None) -> None:
-        exchange = sasl.start(mechanism) if self.login_allowed else None
-        if exchange is None:
-            text = "that mechanism is not offered" if self.login_allowed else "start TLS first"
-            self.wire.err(text, "AUTH")
+        if not self.login_allowed:
+            self.wire.err("start TLS first", "AUTH")
             return
-        self.exchange = exchange
+        self.exchange = login.begin(self.context.authenticator, mechanism, self.stream.peer.host)
+        if self.exchange is None:
+            self.wire.err("that mechanism is not offered", "AUTH")
+            return
         await self._auth_step(initial)
 
     async def _auth_response(self, data: bytes | None) -> None:
@@ -202,32 +206,32 @@ class Session:
         await self._auth_step(data)
 
     async def _auth_step(self, data: bytes | None) -> None:
+        exchange = self.exchange
+        assert exchange is not None
         try:
-            outcome = self.exchange.step(data)
+            outcome = await exchange.step(data)
         except SaslError as error:
-            self.exchange = None
-            self.wire.err(str(error), "AUTH")
-            return
-        if isinstance(outcome, bytes):
-            self.wire.auth_challenge(outcome)
-            return
-        self.exchange = None
-        await self._verify(outcome.user, outcome.password)
-
-    async def _verify(self, user: str, password: str) -> None:
-        try:
-            account = await self.context.authenticator.verify(user, password, self.stream.peer.host)
+            self._refuse(str(error), "AUTH")
         except TooManyFailures:
-            self.wire.err("too many failed logins, try again later", "SYS/TEMP")
+            self._refuse("too many failed logins, try again later", "SYS/TEMP")
             self.closing = True
-            return
         except AuthenticationBusy:
-            self.wire.err("the server is busy, try again", "SYS/TEMP")
-            return
+            self._refuse("the server is busy, try again", "SYS/TEMP")
         except AuthenticationFailed:
-            self.log.info("login failed", user=user[:200])
-            self.wire.err("wrong user name or password", "AUTH")
-            return
+            self.log.info("login failed", user=exchange.user[:200])
+            self._refuse("wrong user name or password", "AUTH")
+        else:
+            if isinstance(outcome, bytes):
+                self.wire.auth_challenge(outcome)
+                return
+            self.exchange = None
+            await self._open_maildrop(outcome)
+
+    def _refuse(self, text: str, code: str) -> None:
+        self.exchange = None
+        self.wire.err(text, code)
+
+    async def _open_maildrop(self, account: Account) -> None:
         self.lock = _lock_maildrop(str(self.context.config.runtime_folder), account.id)
         if self.lock is None:
             self.wire.err("the maildrop is in use by another session", "IN-USE")

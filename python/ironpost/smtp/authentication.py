@@ -1,4 +1,4 @@
-"""AUTH in a submission session (RFC 4954): the exchange is `identity.sasl`'s, the verdict the authenticator's."""
+"""AUTH in a submission session (RFC 4954): the exchange and its verdict are `identity.login`'s."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from ..errors import AuthenticationBusy, AuthenticationFailed, SaslError, TooManyFailures
-from ..identity import sasl
+from ..identity import login
 from . import replies
 from .replies import Answer
 
@@ -23,7 +23,7 @@ def begin(session: Session, event: _core.AuthBegin) -> Awaitable[None] | None:
     if not session.login_allowed:
         _done(session, replies.AUTH_NEEDS_TLS)
         return None
-    session.exchange = sasl.start(event.mechanism)
+    session.exchange = login.begin(session.context.authenticator, event.mechanism, session.stream.peer.host)
     if session.exchange is None:
         _done(session, replies.AUTH_MECHANISM)
         return None
@@ -38,26 +38,17 @@ def response(session: Session, event: _core.AuthResponse) -> Awaitable[None] | N
     return _step(session, event.data)
 
 
-def _step(session: Session, data: bytes | None) -> Awaitable[None] | None:
-    assert session.exchange is not None
+async def _step(session: Session, data: bytes | None) -> None:
+    context, exchange = session.context, session.exchange
+    assert exchange is not None
     try:
-        outcome = session.exchange.step(data)
+        outcome = await exchange.step(data)
     except SaslError as error:
         _done(session, replies.AUTH_FAILED if error.code == 535 else replies.AUTH_MALFORMED)
-        return None
-    if isinstance(outcome, bytes):
-        session.wire.auth_challenge(outcome)
-        return None
-    return _verify(session, outcome)
-
-
-async def _verify(session: Session, credentials: sasl.Credentials) -> None:
-    context = session.context
-    peer = session.stream.peer.host
-    try:
-        account = await context.authenticator.verify(credentials.user, credentials.password, peer)
+        return
     except AuthenticationFailed:
-        context.log.info("login failed", service=session.policy.name, peer=peer, user=credentials.user[:200])
+        peer = session.stream.peer.host
+        context.log.info("login failed", service=session.policy.name, peer=peer, user=exchange.user[:200])
         session.bad_commands += 1
         if session.bad_commands > session.settings.errors_per_session:
             _done(session, replies.AUTH_TOO_MANY)
@@ -72,7 +63,10 @@ async def _verify(session: Session, credentials: sasl.Credentials) -> None:
         _done(session, replies.AUTH_TOO_MANY)
         session.closing = True
         return
-    session.account = account
+    if isinstance(outcome, bytes):
+        session.wire.auth_challenge(outcome)
+        return
+    session.account = outcome
     session.peer_line = ""
     context.counters.add("smtp_logins")
     _done(session, replies.AUTH_OK)

@@ -14,6 +14,7 @@ import trio
 
 from .. import _core
 from ..errors import ConnectionLost, PeerTimeout, ServerDraining
+from ..identity.login import MECHANISMS
 from ..runtime import timeouts
 from ..store.client import OutcomeUnknown
 from . import authentication, replies, trace
@@ -26,7 +27,7 @@ from .submission import SubmissionPolicy
 if TYPE_CHECKING:
     from ..config import ListenerConfig
     from ..context import WorkerContext
-    from ..identity.sasl import SaslExchange
+    from ..identity.login import Login
     from ..runtime.stream import MailStream
     from ..state.directory import Account
 
@@ -118,7 +119,7 @@ class Session:
         self.context = context
         self.store = context.store
         self.account: Account | None = None
-        self.exchange: SaslExchange | None = None
+        self.exchange: Login | None = None
         self.hello = ""
         self.extended = False
         self.peer_line = ""  # cached start of the Received field
@@ -243,7 +244,7 @@ class Session:
         if not self.wire.secure and self.context.certificates.current is not None:
             names.append("STARTTLS")
         if self.policy.offers_auth and self.account is None and self.login_allowed:
-            names.append("AUTH PLAIN LOGIN")
+            names.append("AUTH " + " ".join(MECHANISMS))
         names.append("HELP")
         return names
 

@@ -271,6 +271,14 @@ class Directory:
         """A new password. With `generation`: only if nobody has changed it since (a rehash)."""
         await self._edit(lambda tables, txn: edits.set_verifiers(tables, txn, address, verifiers, generation))
 
+    async def decoy_key(self) -> bytes:
+        """The secret from which salts of users who do not exist are made; made once, the same for all processes."""
+        with self.environment.read() as transaction:
+            record = self._load(transaction, "meta", b"decoy")
+        if record is not None:
+            return bytes(record["key"])
+        return await self._edit(edits.make_decoy_key)
+
     async def make_url_key(self, account: int, mailbox: int) -> bytes:
         """The mailbox's access key for IMAP URLs (RFC 4467 §3), made when there is none."""
         known = self.url_key(account, mailbox)

@@ -129,6 +129,15 @@ def set_verifiers(
     touch(tables, txn)
 
 
+def make_decoy_key(tables: Tables, txn: Transaction) -> bytes:
+    """The secret of `Directory.decoy_key`, made when there is none."""
+    row = load(txn, tables["meta"], b"decoy")
+    if row is None:
+        row = {"key": secrets.token_bytes(32)}
+        put(txn, tables["meta"], b"decoy", row)
+    return bytes(row["key"])
+
+
 def url_key_name(account: int, mailbox: int) -> bytes:
     """Key of a mailbox's access key (RFC 4467 §3)."""
     return id_key(account) + mailbox.to_bytes(4, "big")

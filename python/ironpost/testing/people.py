@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from ..errors import AuthenticationFailed
+from ..identity import scram
 from ..state.directory import Account, Limits, Resolution
 
 
@@ -84,6 +85,22 @@ class FakeAuthenticator:
         if account is None or password != self.password:
             raise AuthenticationFailed
         return account
+
+    async def scram_begin(self, mechanism: str, user: str, peer_host: str) -> scram.Verifier:
+        """What the password gives, with a salt of the user's own."""
+        await trio.lowlevel.checkpoint()
+        if self.failure is not None:
+            raise self.failure
+        made = scram.make(mechanism, self.password.encode(), 4096, user.lower().encode())
+        verifier = scram.read(mechanism, (made,))
+        assert verifier is not None
+        return verifier
+
+    async def scram_end(
+        self, mechanism: str, user: str, verifier: scram.Verifier, peer_host: str, *, good: bool
+    ) -> Account:
+        """As for passwords."""
+        return await self.verify(user, self.password if good else "", peer_host)
 
 
 class FakeHints:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import trio
+from tests.support.scram import ScramClient
 
 from ironpost.config import IdentityConfig, LimitsConfig
 from ironpost.errors import AuthenticationBusy, AuthenticationFailed, SaslError, TooManyFailures
-from ironpost.identity import accounts, sasl
+from ironpost.identity import accounts, login, sasl
 from ironpost.identity.hashing import BadPassword, Hasher, prepare
 from ironpost.identity.passwords import Authenticator
 from ironpost.runtime.limits import Limits
@@ -112,6 +113,75 @@ async def test_verifiers_follow_the_configured_cost(house: House) -> None:
     checks = house.hasher.checks
     await house.login("right")
     assert house.hasher.checks == checks  # remembered under its new generation
+
+
+async def scram_login(house: House, password: str, user: str = "alice@example.test") -> int:
+    """By SCRAM-SHA-256; raises what the exchange raises."""
+    client = ScramClient("SCRAM-SHA-256", user, password)
+    exchange = login.begin(house.authenticator, "scram-sha-256", ELSEWHERE)
+    assert exchange is not None
+    outcome = await exchange.step(None)
+    while isinstance(outcome, bytes):
+        outcome = await exchange.step(client(outcome))
+    assert client.server_signature_good
+    return outcome.id
+
+
+async def test_scram_needs_no_password_here(house: House) -> None:
+    await house.people()
+    assert await scram_login(house, "right") == 1
+    assert await scram_login(house, "right", "alice") == 1
+    assert house.hasher.checks == 0
+    for user, password in (("alice@example.test", "wrong"), ("nobody@example.test", "right")):
+        with pytest.raises(AuthenticationFailed):
+            await scram_login(house, password, user)
+    with pytest.raises(AuthenticationFailed):
+        await scram_login(house, "wrong", "bob")
+    with pytest.raises(TooManyFailures):  # three failures from one address
+        await scram_login(house, "right")
+
+
+async def test_users_without_verifiers_look_like_others(house: House) -> None:
+    await house.people()
+    bare = [{"kind": "argon2id", "hash": "unused"}]
+    await house.directory.add_account("old@example.test", bare)
+    first = await house.authenticator.scram_begin("SCRAM-SHA-256", "old@example.test", ELSEWHERE)
+    again = await house.authenticator.scram_begin("SCRAM-SHA-256", "OLD@example.test", ELSEWHERE)
+    nobody = await house.authenticator.scram_begin("SCRAM-SHA-256", "nobody@example.test", ELSEWHERE)
+    real = await house.authenticator.scram_begin("SCRAM-SHA-256", "alice@example.test", ELSEWHERE)
+    assert first.salt == again.salt != nobody.salt
+    assert {(len(one.salt), one.iterations) for one in (first, nobody, real)} == {(16, CHEAP.scram_iterations)}
+    # Another process, or this one after a restart, says the same.
+    house.make(CHEAP)
+    later = await house.authenticator.scram_begin("SCRAM-SHA-256", "nobody@example.test", ELSEWHERE)
+    assert later.salt == nobody.salt
+
+
+async def test_a_login_by_password_makes_missing_verifiers(house: House) -> None:
+    await house.people()
+    credential = house.directory.credential(1)
+    assert credential is not None
+    await house.directory.set_verifiers("alice@example.test", [credential.verifiers[0]])
+    with pytest.raises(AuthenticationFailed):
+        await scram_login(house, "right")
+    await house.login("right")
+    assert await scram_login(house, "right") == 1
+    house.make(dataclasses.replace(CHEAP, scram_iterations=5000))
+    await house.login("right")
+    verifier = await house.authenticator.scram_begin("SCRAM-SHA-512", "alice@example.test", ELSEWHERE)
+    assert verifier.iterations == 5000
+
+
+async def test_a_password_that_changes_in_between_is_the_old_one(house: House) -> None:
+    await house.people()
+    client = ScramClient("SCRAM-SHA-256", "alice@example.test", "right")
+    exchange = login.begin(house.authenticator, "SCRAM-SHA-256", ELSEWHERE)
+    assert exchange is not None
+    challenge = await exchange.step(client(None))
+    assert isinstance(challenge, bytes)
+    await accounts.set_password(house.directory, house.hasher, "alice@example.test", "right")
+    with pytest.raises(AuthenticationFailed):
+        await exchange.step(client(challenge))
 
 
 async def test_too_many_waiting_are_told(house: House) -> None:

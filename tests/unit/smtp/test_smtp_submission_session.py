@@ -43,7 +43,7 @@ def run(tmp_path: Path, test: Callable[[World], Awaitable[None]], **limits: Any)
 
 async def logged_in(world: World) -> Peer:
     peer = await world.connect("submission")
-    assert "AUTH PLAIN LOGIN" in await peer.start()
+    assert "AUTH PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-512 SCRAM-SHA-1" in await peer.start()
     assert (await peer.ask(f"AUTH PLAIN {plain('alice@own.test')}")).startswith("235 2.7.0")
     return peer
 

@@ -59,7 +59,7 @@ def test_starttls_forgets_and_then_offers_auth(tmp_path: Path) -> None:
         await peer.send("EHLO client.test\r\n")
         after = [line[4:] for line in await peer.reply()]
         assert "STARTTLS" not in after
-        assert "AUTH PLAIN LOGIN" in after
+        assert "AUTH PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-512 SCRAM-SHA-1" in after
         await peer.dialogue(("STARTTLS", "503 5.5.1"), (f"AUTH PLAIN {plain()}", "235"))
         assert (await peer.mail("alice@own.test", ["bob@own.test"], MESSAGE)).startswith("250")
         (octets,) = await world.messages(2)
@@ -75,7 +75,7 @@ def test_implicit_tls(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         peer = await world.connect("submissions")
         await peer.start_tls(client_context(), NAME)
-        assert "AUTH PLAIN LOGIN" in await peer.start()
+        assert "AUTH PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-512 SCRAM-SHA-1" in await peer.start()
         await peer.dialogue((f"AUTH PLAIN {plain()}", "235"), ("QUIT", "221"))
 
     run(tmp_path, test)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ... import __version__
 from ...errors import AuthenticationBusy, AuthenticationFailed, SaslError, TooManyFailures
-from ...identity import sasl
+from ...identity import login as logins
 from .. import sync
 from ..capability import ENABLEABLE
 
@@ -69,7 +69,8 @@ async def login(session: Session, tag: str, name: str, user: str, password: str)
     if not session.login_allowed:
         session.wire.respond(tag, "NO", "PRIVACYREQUIRED", "start TLS first")
         return
-    await _verify(session, tag, user, password)
+    session.exchange = logins.with_password(session.context.authenticator, user, password, session.stream.peer.host)
+    await _step(session, tag, None)
 
 
 async def begin(session: Session, mechanism: str, initial: bytes | None) -> None:
@@ -78,11 +79,10 @@ async def begin(session: Session, mechanism: str, initial: bytes | None) -> None
     if not session.login_allowed:
         session.wire.respond(tag, "NO", "PRIVACYREQUIRED", "start TLS first")
         return
-    exchange = sasl.start(mechanism)
-    if exchange is None:
+    session.exchange = logins.begin(session.context.authenticator, mechanism, session.stream.peer.host)
+    if session.exchange is None:
         session.wire.respond(tag, "NO", "CANNOT", "that mechanism is not offered")
         return
-    session.exchange = exchange
     await _step(session, tag, initial)
 
 
@@ -97,38 +97,39 @@ async def response(session: Session, data: bytes | None) -> None:
 
 
 async def _step(session: Session, tag: str, data: bytes | None) -> None:
+    exchange = session.exchange
+    assert exchange is not None
     try:
-        outcome = session.exchange.step(data)
+        outcome = await exchange.step(data)
     except SaslError as error:
-        session.exchange = None
-        session.wire.respond(tag, "NO", "AUTHENTICATIONFAILED", str(error))
+        _refuse(session, tag, "AUTHENTICATIONFAILED", str(error))
+        return
+    except TooManyFailures:
+        session.wire.respond("*", "BYE", "UNAVAILABLE", "too many failed logins, try again later")
+        _refuse(session, tag, "UNAVAILABLE", "too many failed logins, try again later")
+        session.closing = True
+        return
+    except AuthenticationBusy:
+        _refuse(session, tag, "UNAVAILABLE", "the server is busy, try again")
+        return
+    except AuthenticationFailed:
+        session.log.info("login failed", user=exchange.user[:200])
+        _refuse(session, tag, "AUTHENTICATIONFAILED", "wrong user name or password")
         return
     if isinstance(outcome, bytes):
         session.wire.auth_challenge(outcome)
         return
     session.exchange = None
-    await _verify(session, tag, outcome.user, outcome.password)
-
-
-async def _verify(session: Session, tag: str, user: str, password: str) -> None:
-    try:
-        session.account = await session.context.authenticator.verify(user, password, session.stream.peer.host)
-    except TooManyFailures:
-        session.wire.respond("*", "BYE", "UNAVAILABLE", "too many failed logins, try again later")
-        session.wire.respond(tag, "NO", "UNAVAILABLE", "too many failed logins, try again later")
-        session.closing = True
-        return
-    except AuthenticationBusy:
-        session.wire.respond(tag, "NO", "UNAVAILABLE", "the server is busy, try again")
-        return
-    except AuthenticationFailed:
-        session.log.info("login failed", user=user[:200])
-        session.wire.respond(tag, "NO", "AUTHENTICATIONFAILED", "wrong user name or password")
-        return
-    session.log = session.log.bind(account=session.account.address)
+    session.account = outcome
+    session.log = session.log.bind(account=outcome.address)
     session.wire.authenticated()
     session.context.counters.add("imap_logins")
     session.wire.respond(tag, "OK", f"CAPABILITY {session.capabilities}", "logged in")
+
+
+def _refuse(session: Session, tag: str, code: str, text: str) -> None:
+    session.exchange = None
+    session.wire.respond(tag, "NO", code, text)
 
 
 async def unauthenticate(session: Session, tag: str, name: str) -> None:

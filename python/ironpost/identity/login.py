@@ -1,0 +1,112 @@
+"""One login exchange, whatever the mechanism and the protocol: octets of the client in, challenges or the account out.
+
+A session keeps one of these between `AUTHENTICATE` and its end; what the protocol says of each outcome is the session's affair.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from ..errors import SaslError
+from . import sasl, scram
+
+if TYPE_CHECKING:
+    from ..state.directory import Account
+
+__all__ = ["MECHANISMS", "Login", "PasswordLogin", "ScramLogin", "begin", "with_password"]
+
+# What sessions announce, in this order, where a login is allowed at all.
+MECHANISMS: Final = (*sasl.MECHANISMS, *scram.HASHES)
+
+
+class Authority(Protocol):
+    """Who decides: `passwords.Authenticator`."""
+
+    async def verify(self, user: str, password: str, peer_host: str) -> Account: ...
+
+    async def scram_begin(self, mechanism: str, user: str, peer_host: str) -> scram.Verifier: ...
+
+    async def scram_end(
+        self, mechanism: str, user: str, verifier: scram.Verifier, peer_host: str, *, good: bool
+    ) -> Account: ...
+
+
+class Login(Protocol):
+    """An exchange under way. `user`: whom it is about, once that is known, for the log."""
+
+    user: str
+
+    async def step(self, data: bytes | None) -> bytes | Account:
+        """The client's message, None for no initial response; the next challenge, or who it is.
+
+        Raises SaslError (malformed), AuthenticationFailed, AuthenticationBusy, TooManyFailures; the exchange is over then.
+        """
+
+
+def begin(authority: Authority, mechanism: str, peer_host: str) -> Login | None:
+    """A new exchange; None for a mechanism that is not offered."""
+    mechanism = mechanism.upper()
+    if mechanism in scram.HASHES:
+        return ScramLogin(authority, mechanism, peer_host)
+    exchange = sasl.start(mechanism)
+    return None if exchange is None else PasswordLogin(authority, exchange, peer_host)
+
+
+def with_password(authority: Authority, user: str, password: str, peer_host: str) -> Login:
+    """An exchange that a command of its own has brought whole (IMAP's LOGIN, POP3's USER and PASS): one step of None."""
+    return PasswordLogin(authority, sasl.Given(sasl.Credentials(user, password, "")), peer_host)
+
+
+class PasswordLogin:
+    """PLAIN and LOGIN: the client hands over its password."""
+
+    __slots__ = ("_authority", "_exchange", "_host", "user")
+
+    def __init__(self, authority: Authority, exchange: sasl.SaslExchange, peer_host: str) -> None:
+        self._authority = authority
+        self._exchange = exchange
+        self._host = peer_host
+        self.user = ""
+
+    async def step(self, data: bytes | None) -> bytes | Account:
+        """See Login."""
+        outcome = self._exchange.step(data)
+        if isinstance(outcome, bytes):
+            return outcome
+        self.user = outcome.user
+        return await self._authority.verify(outcome.user, outcome.password, self._host)
+
+
+class ScramLogin:
+    """SCRAM: the client proves that it knows the password."""
+
+    __slots__ = ("_account", "_authority", "_host", "_mechanism", "_server", "_verifier", "user")
+
+    def __init__(self, authority: Authority, mechanism: str, peer_host: str) -> None:
+        self._authority = authority
+        self._mechanism = mechanism
+        self._host = peer_host
+        self._server = scram.ScramServer(mechanism)
+        self._verifier: scram.Verifier | None = None
+        self._account: Account | None = None
+        self.user = ""
+
+    async def step(self, data: bytes | None) -> bytes | Account:
+        """See Login."""
+        if self._account is not None:
+            # RFC 4422 §5: our last message has gone as a challenge, so that the client has nothing more to say.
+            if data:
+                raise SaslError("nothing more was expected")
+            return self._account
+        if data is None:
+            return b""  # the client speaks first
+        if self._verifier is None:
+            self.user = self._server.first(data)
+            self._verifier = await self._authority.scram_begin(self._mechanism, self.user, self._host)
+            return self._server.challenge(self._verifier)
+        last = self._server.final(data)
+        self._account = await self._authority.scram_end(
+            self._mechanism, self.user, self._verifier, self._host, good=last is not None
+        )
+        assert last is not None  # scram_end has raised otherwise
+        return last
