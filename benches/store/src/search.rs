@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use ironpost_proto::imap::search_key::{SearchKey, SearchProgram, SearchReturn};
+use ironpost_proto::imap::sort::SearchOrder;
 use ironpost_store::card::Card;
 use ironpost_store::jobs::ReadContext;
 use ironpost_store::search::cards::CardCursor;
@@ -55,6 +56,7 @@ fn deliver(volume: &Volume, lexicon: &Lexicon, random: &mut Random, count: usize
 
 fn find(context: &ReadContext, view: &MailboxView, key: &SearchKey) -> Result<usize, Fault> {
     let program = SearchProgram {
+        order: SearchOrder::default(),
         returns: SearchReturn::default(),
         key: key.clone(),
     };

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .commands import append, authenticate, compress, idle, listing, mailbox, message, quota, selection, urlauth
+from .commands import (
+    append,
+    authenticate,
+    compress,
+    idle,
+    listing,
+    mailbox,
+    message,
+    quota,
+    searching,
+    selection,
+    urlauth,
+)
 
 __all__ = ["HANDLERS"]
 
@@ -40,24 +52,24 @@ HANDLERS: dict[str, Handler] = {
     "RENAME": mailbox.rename,
     "REPLACE": append.complete,
     "RESETKEY": urlauth.reset_key,
-    "SEARCH": message.search,
+    "SEARCH": searching.search,
     "SELECT": selection.select,
     "SETQUOTA": quota.set_quota,
-    "SORT": message.search,
+    "SORT": searching.search,
     "STARTTLS": authenticate.starttls,
     "STATUS": mailbox.status,
     "STORE": message.store,
     "SUBSCRIBE": mailbox.subscribe,
-    "THREAD": message.search,
+    "THREAD": searching.search,
     "UID COPY": message.copy,
     "UID EXPUNGE": message.expunge,
     "UID FETCH": message.fetch,
     "UID MOVE": message.copy,
     "UID REPLACE": append.complete,
-    "UID SEARCH": message.search,
-    "UID SORT": message.search,
+    "UID SEARCH": searching.search,
+    "UID SORT": searching.search,
     "UID STORE": message.store,
-    "UID THREAD": message.search,
+    "UID THREAD": searching.search,
     "UNAUTHENTICATE": authenticate.unauthenticate,
     "UNSELECT": selection.unselect,
     "UNSUBSCRIBE": mailbox.subscribe,

@@ -1,4 +1,4 @@
-"""FETCH, STORE, SEARCH with SORT and THREAD, COPY, MOVE, EXPUNGE and their UID forms (RFC 9051 §6.4)."""
+"""FETCH, STORE, COPY, MOVE, EXPUNGE and their UID forms (RFC 9051 §6.4)."""
 
 from __future__ import annotations
 
@@ -85,17 +85,6 @@ async def store(
         await session.finish(tag, name, f"MODIFIED {modified}", "conditional STORE failed")
     else:
         await session.finish(tag, name)
-
-
-async def search(session: Session, tag: str, name: str, program: _core.SearchProgram) -> None:
-    """SEARCH, SORT and THREAD (RFC 5256): the answer counts in the numbers that the client knows, so news comes after it."""
-    view = require_view(session)
-    if program.asks_modseq:
-        sync.enable_modseqs(session)
-    session.wire.append_output(
-        await session.store.call(session.store.core.search(view, program, name.startswith("UID "), tag))
-    )
-    await session.finish(tag, name)
 
 
 async def copy(session: Session, tag: str, name: str, messages: _core.SequenceSet, target: str) -> None:

@@ -14,6 +14,7 @@ pub mod filter;
 pub(crate) mod indexer;
 pub mod needle;
 pub mod plan;
+mod references;
 mod sort;
 mod thread;
 

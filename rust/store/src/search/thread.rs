@@ -1,54 +1,106 @@
-//! THREAD: which messages answer which (RFC 5256 §3: ORDEREDSUBJECT, REFERENCES; draft-ietf-morg-inthread: REFS).
+//! THREAD (RFC 5256 §3): ORDEREDSUBJECT here, REFERENCES and REFS by `references`; and the answer's parentheses.
 //!
-//! Messages are known by hashes of their Message-IDs. Nothing here calls itself: threads may be as deep as the mailbox is long.
+//! Nothing recurs: how deep threads are is a matter of what peers send.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
 use ironpost_proto::imap::quoting::write_number;
 use ironpost_proto::imap::sort::ThreadAlgorithm;
 
-use super::collation::casemap;
+use super::collation::casemap_onto;
 use super::facts::each_card;
+use super::references;
 use super::sort::sent;
-use crate::card::REFERENCES_FIRST;
 use crate::error::Result;
 use crate::ids::Uid;
 use crate::jobs::ReadContext;
 use crate::view::MailboxView;
 use crate::view::uids::UidSet;
 
-/// What threading compares of one message.
-struct Letter {
-    uid: Uid,
-    /// Sent date, or internal date for REFS.
-    date: i64,
-    subject: Box<[u8]>,
-    is_reply: bool,
-    id: u64,
-    /// The oldest ancestor first.
+/// What threading knows of the messages found, in the order of the mailbox.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    pub(super) entries: Vec<Entry>,
+    /// Base subjects by i;unicode-casemap, one behind the other.
+    subjects: Vec<u8>,
+    /// Hashes of Message-IDs, one message's behind the other's.
     references: Vec<u64>,
-    /// Some between the first and the others are not known.
-    cut: bool,
 }
 
-/// A place in a tree: a message, or one that is only referred to.
-#[derive(Default)]
-struct Node {
-    /// Index of its letter.
-    letter: Option<usize>,
-    parent: Option<usize>,
-    children: Vec<usize>,
+/// One message.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) uid: Uid,
+    /// Sent date, else internal date.
+    pub(super) sent: i64,
+    pub(super) arrival: i64,
+    /// Hash of its Message-ID; 0 without one.
+    pub(super) id: u64,
+    /// The subject has a mark of a reply or forward.
+    pub(super) is_reply: bool,
+    subject: Range<usize>,
+    references: Range<usize>,
 }
 
-/// A tree to be written: a node of it, and those below.
-#[derive(Default)]
-struct Forest {
-    nodes: Vec<Node>,
-    roots: Vec<usize>,
+impl Messages {
+    pub(super) fn subject(&self, message: usize) -> &[u8] {
+        &self.subjects[self.entries[message].subject.clone()]
+    }
+
+    /// The ancestors that it names, the oldest first.
+    pub(super) fn references(&self, message: usize) -> &[u64] {
+        &self.references[self.entries[message].references.clone()]
+    }
+
+    /// What messages are sorted by among others: when they were sent, then their place in the mailbox.
+    pub(super) fn rank(&self, message: u32) -> (i64, u32) {
+        (self.entries[message as usize].sent, message)
+    }
+
+    pub(super) fn push(&mut self, entry: Entry, subject: &str, references: impl Iterator<Item = u64>) {
+        let (subjects, hashes) = (self.subjects.len(), self.references.len());
+        casemap_onto(subject, &mut self.subjects);
+        self.references.extend(references);
+        self.entries.push(Entry {
+            subject: subjects..self.subjects.len(),
+            references: hashes..self.references.len(),
+            ..entry
+        });
+    }
 }
 
-/// Threads what was found and renders the answer, as UIDs or as message numbers of `numbered`.
+impl Entry {
+    pub(super) fn new(uid: Uid, sent: i64, arrival: i64, id: u64, is_reply: bool) -> Self {
+        let (subject, references) = (0..0, 0..0);
+        Self {
+            uid,
+            sent,
+            arrival,
+            id,
+            is_reply,
+            subject,
+            references,
+        }
+    }
+}
+
+/// Threads: nodes by number, each with its children in order. A node without a message stands at the top alone.
+#[derive(Debug, Default)]
+pub(super) struct Forest {
+    /// The top of each thread.
+    pub(super) roots: Vec<u32>,
+    /// The children of each node.
+    pub(super) children: Vec<Vec<u32>>,
+    /// The message of each node, as its place in [`Messages`].
+    pub(super) messages: Vec<Option<u32>>,
+}
+
+/// The messages found, in threads, as the whole line of the answer.
+///
+/// # Errors
+/// What LMDB raises; `NotFound` once `cancelled` is set.
 pub(super) fn threaded(
     context: &ReadContext,
     view: &MailboxView,
@@ -57,345 +109,101 @@ pub(super) fn threaded(
     cancelled: &AtomicBool,
     number: impl Fn(Uid) -> Option<u32>,
 ) -> Result<Vec<u8>> {
-    let mut letters: Vec<Letter> = Vec::with_capacity(found.len() as usize);
-    let by_references = algorithm != ThreadAlgorithm::OrderedSubject;
+    let mut messages = Messages::default();
     each_card(context, view, found, cancelled, |uid, row, card| {
-        let extras = card.and_then(|card| card.extras).filter(|_| by_references);
-        letters.push(Letter {
+        let entry = Entry::new(
             uid,
-            date: match algorithm {
-                ThreadAlgorithm::Refs => row.internal_date,
-                _ => sent(row, card),
-            },
-            subject: match algorithm {
-                ThreadAlgorithm::Refs => Box::default(),
-                _ => card.map(|card| casemap(card.base_subject)).unwrap_or_default(),
-            },
-            is_reply: card.is_some_and(|card| card.is_reply),
-            id: card.map_or(0, |card| card.message_id),
-            references: extras
-                .map(|extras| extras.references.iter().collect())
-                .unwrap_or_default(),
-            cut: extras.is_some_and(|extras| extras.references.cut),
-        });
+            sent(row, card),
+            row.internal_date,
+            card.map_or(0, |card| card.message_id),
+            card.is_some_and(|card| card.is_reply),
+        );
+        let subject = card.map_or("", |card| card.base_subject);
+        let extras = card.and_then(|card| card.extras);
+        messages.push(
+            entry,
+            subject,
+            extras.iter().flat_map(|extras| extras.references.iter()),
+        );
     })?;
     let forest = match algorithm {
-        ThreadAlgorithm::OrderedSubject => by_subject(&letters),
-        ThreadAlgorithm::References => {
-            let mut forest = linked(&letters);
-            forest.prune();
-            forest.sort(&letters);
-            forest.join_subjects(&letters);
-            forest.sort(&letters);
-            forest
-        }
-        ThreadAlgorithm::Refs => {
-            let mut forest = linked(&letters);
-            forest.prune();
-            forest.sort(&letters);
-            forest.newest_last(&letters);
-            forest
-        }
+        ThreadAlgorithm::OrderedSubject => by_subject(&messages),
+        ThreadAlgorithm::References => references::by_references(&messages, true),
+        ThreadAlgorithm::Refs => references::by_references(&messages, false),
     };
-    Ok(forest.rendered(|letter| letters.get(letter).and_then(|letter| number(letter.uid))))
+    let mut out = b"* THREAD".to_vec();
+    if !forest.roots.is_empty() {
+        out.push(b' ');
+    }
+    render(&forest, &mut out, |message| {
+        number(messages.entries[message as usize].uid)
+    });
+    out.extend_from_slice(b"\r\n");
+    Ok(out)
 }
 
-/// ORDEREDSUBJECT: one thread a subject, the oldest message above all others of it.
-fn by_subject(letters: &[Letter]) -> Forest {
-    let mut order: Vec<usize> = (0..letters.len()).collect();
-    order.sort_by(|&left, &right| {
-        let (left, right) = (&letters[left], &letters[right]);
-        left.subject.cmp(&right.subject).then(left.date.cmp(&right.date))
-    });
-    let mut forest = Forest::default();
-    let mut last: Option<usize> = None;
-    for letter in order {
-        let node = forest.add(Some(letter));
-        match last {
-            Some(root) if *letters[letter].subject == *forest.subject_of(root, letters) => {
-                forest.nodes[root].children.push(node)
+/// ORDEREDSUBJECT: the first message of each base subject, the others below it; all by sent date.
+pub(super) fn by_subject(messages: &Messages) -> Forest {
+    let count = messages.entries.len() as u32;
+    let mut order: Vec<u32> = (0..count).collect();
+    order.sort_unstable_by_key(|&message| messages.rank(message));
+    let mut forest = Forest {
+        children: vec![Vec::new(); count as usize],
+        messages: (0..count).map(Some).collect(),
+        roots: Vec::new(),
+    };
+    let mut firsts: HashMap<&[u8], u32> = HashMap::new();
+    for message in order {
+        match firsts.entry(messages.subject(message as usize)) {
+            std::collections::hash_map::Entry::Occupied(first) => {
+                forest.children[*first.get() as usize].push(message);
             }
-            _ => {
-                forest.roots.push(node);
-                last = Some(node);
+            std::collections::hash_map::Entry::Vacant(first) => {
+                first.insert(message);
+                forest.roots.push(message);
             }
-        }
-    }
-    let nodes = &forest.nodes;
-    forest.roots.sort_by_key(|&root| {
-        nodes[root]
-            .letter
-            .map(|letter| (letters[letter].date, letters[letter].uid))
-    });
-    forest
-}
-
-/// Steps 1 and 2 of REFERENCES: a node for every message and everything referred to, linked.
-///
-/// What a message says of its own parent counts more than what others say of it (step 1.B replaces links of 1.A), so these links come
-/// first and none is ever taken back: then a loop is seen by comparing roots.
-fn linked(letters: &[Letter]) -> Forest {
-    let mut forest = Forest::default();
-    let mut by_id: HashMap<u64, usize> = HashMap::with_capacity(letters.len());
-    for (index, letter) in letters.iter().enumerate() {
-        let node = forest.add(Some(index));
-        // Nothing refers to a message without an ID, or with that of another.
-        if letter.id != 0 {
-            by_id.entry(letter.id).or_insert(node);
-        }
-    }
-    let mut trees = Trees::default();
-    for (own, letter) in letters.iter().enumerate() {
-        if let Some(&id) = letter.references.last() {
-            let parent = *by_id.entry(id).or_insert_with(|| forest.add(None));
-            if trees.join(parent, own) {
-                forest.nodes[own].parent = Some(parent);
-            }
-        }
-    }
-    for letter in letters {
-        let mut before: Option<usize> = None;
-        for (position, &id) in letter.references.iter().enumerate() {
-            let node = *by_id.entry(id).or_insert_with(|| forest.add(None));
-            if letter.cut && position == REFERENCES_FIRST {
-                before = None;
-            }
-            let Node {
-                letter: None,
-                parent: None,
-                ..
-            } = forest.nodes[node]
-            else {
-                before = Some(node);
-                continue;
-            };
-            if let Some(parent) = before
-                && trees.join(parent, node)
-            {
-                forest.nodes[node].parent = Some(parent);
-            }
-            before = Some(node);
-        }
-    }
-    for node in 0..forest.nodes.len() {
-        match forest.nodes[node].parent {
-            Some(parent) => forest.nodes[parent].children.push(node),
-            None => forest.roots.push(node),
         }
     }
     forest
 }
 
-/// Which nodes are in one tree, and its root: each node points towards it.
-#[derive(Default)]
-struct Trees(Vec<usize>);
-
-impl Trees {
-    fn root(&mut self, mut node: usize) -> usize {
-        while self.0.len() <= node {
-            self.0.push(self.0.len());
-        }
-        while self.0[node] != node {
-            self.0[node] = self.0[self.0[node]];
-            node = self.0[node];
-        }
-        node
+/// `thread-list = "(" (thread-members / thread-nested) ")"`, `thread-members = nz-number *(SP nz-number) [SP
+/// thread-nested]`, `thread-nested = 2*thread-list` (RFC 5256 §5)
+pub(super) fn render(forest: &Forest, out: &mut Vec<u8>, number: impl Fn(u32) -> Option<u32>) {
+    enum Step {
+        Open(u32),
+        Close,
     }
-
-    /// Puts a tree below a node; false when the node is in that tree. `child` is the root of its tree.
-    fn join(&mut self, parent: usize, child: usize) -> bool {
-        let (above, below) = (self.root(parent), self.root(child));
-        if above == below {
-            return false;
-        }
-        self.0[below] = above;
-        true
-    }
-}
-
-impl Forest {
-    fn add(&mut self, letter: Option<usize>) -> usize {
-        self.nodes.push(Node {
-            letter,
-            ..Node::default()
-        });
-        self.nodes.len() - 1
-    }
-
-    /// All nodes, parents before their children.
-    fn downwards(&self) -> Vec<usize> {
-        let mut order = Vec::with_capacity(self.nodes.len());
-        let mut waiting: Vec<usize> = self.roots.clone();
-        while let Some(node) = waiting.pop() {
-            order.push(node);
-            waiting.extend(&self.nodes[node].children);
-        }
-        order
-    }
-
-    /// Step 3: takes out nodes without a message; their children go up, at the top only when there is one.
-    fn prune(&mut self) {
-        for node in self.downwards().into_iter().rev() {
-            let children = std::mem::take(&mut self.nodes[node].children);
-            self.nodes[node].children = self.promoted(children, |children| children > 0);
-        }
-        let roots = std::mem::take(&mut self.roots);
-        self.roots = self.promoted(roots, |children| children == 1);
-    }
-
-    /// A list of siblings in which nodes without a message and without children are left out, and those for which `goes` holds,
-    /// by the number of children, are replaced by these. Whatever is below has been pruned already.
-    fn promoted(&mut self, siblings: Vec<usize>, goes: impl Fn(usize) -> bool) -> Vec<usize> {
-        let mut kept = Vec::with_capacity(siblings.len());
-        for node in siblings {
-            let children = self.nodes[node].children.len();
-            if self.nodes[node].letter.is_some() {
-                kept.push(node);
-            } else if goes(children) {
-                kept.append(&mut self.nodes[node].children);
-            } else if children > 0 {
-                kept.push(node);
+    let mut steps: Vec<Step> = forest.roots.iter().rev().map(|&root| Step::Open(root)).collect();
+    while let Some(step) = steps.pop() {
+        let Step::Open(mut node) = step else {
+            out.push(b')');
+            continue;
+        };
+        out.push(b'(');
+        steps.push(Step::Close);
+        loop {
+            let told = forest.messages[node as usize].and_then(&number);
+            if let Some(told) = told {
+                write_number(out, u64::from(told));
             }
-        }
-        kept
-    }
-
-    /// Steps 4 and 6: siblings by date, and by number where dates are equal; a node without a message has the date of its first
-    /// child.
-    fn sort(&mut self, letters: &[Letter]) {
-        let order = self.downwards();
-        let mut dates: Vec<(i64, Uid)> = vec![(0, 0); self.nodes.len()];
-        for node in order.into_iter().rev() {
-            let mut children = std::mem::take(&mut self.nodes[node].children);
-            children.sort_by_key(|&child| dates[child]);
-            dates[node] = match self.nodes[node].letter {
-                Some(letter) => (letters[letter].date, letters[letter].uid),
-                None => children.first().map_or((0, 0), |&child| dates[child]),
-            };
-            self.nodes[node].children = children;
-        }
-        self.roots.sort_by_key(|&root| dates[root]);
-    }
-
-    /// REFS: threads by the date of their newest message.
-    fn newest_last(&mut self, letters: &[Letter]) {
-        let mut newest: Vec<(i64, Uid)> = vec![(i64::MIN, 0); self.nodes.len()];
-        for node in self.downwards().into_iter().rev() {
-            let own = self.nodes[node]
-                .letter
-                .map(|letter| (letters[letter].date, letters[letter].uid));
-            let below = self.nodes[node].children.iter().map(|&child| newest[child]).max();
-            newest[node] = own.max(below).unwrap_or((i64::MIN, 0));
-        }
-        self.roots.sort_by_key(|&root| newest[root]);
-    }
-
-    /// The letter that stands for a root: its own, or its first child's.
-    fn speaker<'l>(&self, root: usize, letters: &'l [Letter]) -> Option<&'l Letter> {
-        let node = &self.nodes[root];
-        let letter = node
-            .letter
-            .or_else(|| node.children.first().and_then(|&child| self.nodes[child].letter));
-        letter.and_then(|letter| letters.get(letter))
-    }
-
-    fn subject_of<'l>(&self, root: usize, letters: &'l [Letter]) -> &'l [u8] {
-        self.speaker(root, letters).map_or(&[], |letter| &letter.subject)
-    }
-
-    /// Step 5: joins threads of one subject.
-    fn join_subjects(&mut self, letters: &[Letter]) {
-        let mut table: HashMap<&[u8], usize> = HashMap::new();
-        let is_reply = |forest: &Self, root: usize| forest.speaker(root, letters).is_some_and(|letter| letter.is_reply);
-        for &root in &self.roots {
-            let subject = self.subject_of(root, letters);
-            if subject.is_empty() {
-                continue;
-            }
-            let replaces = table.get(subject).is_none_or(|&other| {
-                let dummy = |node: usize| self.nodes[node].letter.is_none();
-                (dummy(root) && !dummy(other)) || (!dummy(other) && is_reply(self, other) && !is_reply(self, root))
-            });
-            if replaces {
-                table.insert(subject, root);
-            }
-        }
-        let mut gone = vec![false; self.nodes.len()];
-        for root in self.roots.clone() {
-            let subject = self.subject_of(root, letters);
-            let Some(&other) = table.get(subject).filter(|&&other| other != root) else {
-                continue;
-            };
-            match (self.nodes[other].letter.is_some(), self.nodes[root].letter.is_some()) {
-                (false, false) => {
-                    let mut children = std::mem::take(&mut self.nodes[root].children);
-                    self.nodes[other].children.append(&mut children);
-                    gone[root] = true;
+            match forest.children[node as usize].as_slice() {
+                [] => break,
+                [only] => {
+                    if told.is_some() {
+                        out.push(b' ');
+                    }
+                    node = *only;
                 }
-                (false, true) => {
-                    self.nodes[other].children.push(root);
-                    gone[root] = true;
-                }
-                (true, true) if is_reply(self, root) && !is_reply(self, other) => {
-                    self.nodes[other].children.push(root);
-                    gone[root] = true;
-                }
-                _ => {
-                    // Both stand side by side below a new node in the place of the one in the table.
-                    let joint = self.add(None);
-                    self.nodes[joint].children = vec![other, root];
-                    gone.push(false);
-                    gone[root] = true;
-                    gone[other] = true;
-                    self.roots.push(joint);
-                    table.insert(subject, joint);
+                several => {
+                    if told.is_some() {
+                        out.push(b' ');
+                    }
+                    steps.extend(several.iter().rev().map(|&child| Step::Open(child)));
+                    break;
                 }
             }
         }
-        self.roots.retain(|&root| !gone[root]);
-    }
-
-    /// `* THREAD (2)(3 6 (4 23)(44 7 96))`
-    fn rendered(&self, number: impl Fn(usize) -> Option<u32>) -> Vec<u8> {
-        enum Task {
-            /// A list of its own.
-            List(usize),
-            /// What comes behind a message in its list.
-            Below(usize),
-            Close,
-        }
-        let mut out = b"* THREAD".to_vec();
-        if !self.roots.is_empty() {
-            out.push(b' ');
-        }
-        let mut tasks: Vec<Task> = self.roots.iter().rev().map(|&root| Task::List(root)).collect();
-        while let Some(task) = tasks.pop() {
-            let node = match task {
-                Task::Close => {
-                    out.push(b')');
-                    continue;
-                }
-                Task::List(node) => {
-                    out.push(b'(');
-                    tasks.push(Task::Close);
-                    node
-                }
-                Task::Below(node) => node,
-            };
-            let children = &self.nodes[node].children;
-            if let Some(number) = self.nodes[node].letter.and_then(&number) {
-                write_number(&mut out, u64::from(number));
-                if !children.is_empty() {
-                    out.push(b' ');
-                }
-            }
-            match children[..] {
-                [only] => tasks.push(Task::Below(only)),
-                _ => tasks.extend(children.iter().rev().map(|&child| Task::List(child))),
-            }
-        }
-        out.extend_from_slice(b"\r\n");
-        out
     }
 }
 
@@ -403,145 +211,49 @@ impl Forest {
 mod tests {
     use super::*;
 
-    fn letter(uid: Uid, subject: &str, is_reply: bool, id: u64, references: &[u64]) -> Letter {
-        Letter {
-            uid,
-            date: i64::from(uid),
-            subject: casemap(subject),
-            is_reply,
-            id,
-            references: references.to_vec(),
-            cut: false,
+    fn text(forest: &Forest) -> String {
+        let mut out = Vec::new();
+        render(forest, &mut out, |message| Some(message + 1));
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    #[test]
+    fn parentheses() {
+        // RFC 5256 §4: (2)(3 6 (4 23)(44 7 96)), with numbers of our own.
+        let forest = Forest {
+            roots: vec![0, 1],
+            children: vec![vec![], vec![2], vec![3, 5], vec![4], vec![], vec![6], vec![7], vec![]],
+            messages: (0..8).map(Some).collect(),
+        };
+        assert_eq!(text(&forest), "(1)(2 3 (4 5)(6 7 8))");
+        // ((3)(5)): two messages without their parent.
+        let forest = Forest {
+            roots: vec![0],
+            children: vec![vec![1, 2], vec![], vec![]],
+            messages: vec![None, Some(2), Some(4)],
+        };
+        assert_eq!(text(&forest), "((3)(5))");
+    }
+
+    #[test]
+    fn subjects_in_the_order_of_their_first_message() {
+        let mut messages = Messages::default();
+        for (sent, subject) in [(5, "b"), (3, "a"), (4, "B"), (9, ""), (3, "A"), (2, "")] {
+            messages.push(Entry::new(1, sent, 0, 0, false), subject, std::iter::empty());
         }
-    }
-
-    fn references(letters: &[Letter]) -> String {
-        let mut forest = linked(letters);
-        forest.prune();
-        forest.sort(letters);
-        forest.join_subjects(letters);
-        forest.sort(letters);
-        written(&forest, letters)
-    }
-
-    fn refs(letters: &[Letter]) -> String {
-        let mut forest = linked(letters);
-        forest.prune();
-        forest.sort(letters);
-        forest.newest_last(letters);
-        written(&forest, letters)
-    }
-
-    fn written(forest: &Forest, letters: &[Letter]) -> String {
-        let out = forest.rendered(|letter| Some(letters[letter].uid));
-        String::from_utf8_lossy(&out).trim_end().to_owned()
-    }
-
-    /// The shape of the example in RFC 5256 §4.
-    #[test]
-    fn nested_answers() {
-        let letters = [
-            letter(2, "other", false, 20, &[]),
-            letter(3, "x", false, 30, &[]),
-            letter(4, "x", true, 40, &[30, 60]),
-            letter(6, "x", true, 60, &[30]),
-            letter(7, "x", true, 70, &[30, 60, 440]),
-            letter(23, "x", true, 230, &[30, 60, 40]),
-            letter(44, "x", true, 440, &[30, 60]),
-            letter(96, "x", true, 960, &[70]),
-        ];
-        assert_eq!(references(&letters), "* THREAD (2)(3 6 (4 23)(44 7 96))");
-        assert_eq!(references(&[]), "* THREAD");
+        assert_eq!(text(&by_subject(&messages)), "(6 4)(2 5)(3 1)");
     }
 
     #[test]
-    fn what_is_missing_joins_its_children() {
-        // Both answer 100, which is not here; 101 is its child, and not here either.
-        let letters = [letter(3, "a", true, 1, &[100]), letter(6, "b", true, 2, &[100, 101])];
-        assert_eq!(references(&letters), "* THREAD ((3)(6))");
-        // One alone takes the place of what is missing.
-        assert_eq!(references(&letters[1..]), "* THREAD (6)");
-    }
-
-    #[test]
-    fn loops_and_doubles_are_cut() {
-        let letters = [
-            letter(1, "a", false, 10, &[20]),
-            letter(2, "b", false, 20, &[10]),
-            letter(3, "c", false, 30, &[30]),
-            letter(4, "d", false, 10, &[]),
-            letter(5, "e", false, 0, &[50, 60, 50]),
-            letter(6, "f", false, 0, &[]),
-        ];
-        assert_eq!(references(&letters), "* THREAD (2 1)(3)(4)(5)(6)");
-    }
-
-    /// RFC 5256 §3, REFERENCES step 5.
-    #[test]
-    fn one_subject_is_one_thread() {
-        let reply = [letter(1, "a", false, 1, &[]), letter(2, "A", true, 2, &[])];
-        assert_eq!(references(&reply), "* THREAD (1 2)");
-        let late = [letter(1, "a", true, 1, &[]), letter(2, "a", false, 2, &[])];
-        assert_eq!(references(&late), "* THREAD (2 1)");
-        let equals = [
-            letter(1, "a", false, 1, &[]),
-            letter(2, "a", false, 2, &[]),
-            letter(3, "a", true, 3, &[]),
-        ];
-        assert_eq!(references(&equals), "* THREAD ((1)(2)(3))");
-        let dummies = [
-            letter(1, "a", true, 1, &[9]),
-            letter(2, "a", true, 2, &[9]),
-            letter(3, "a", true, 3, &[8]),
-            letter(4, "a", true, 4, &[8]),
-            letter(5, "a", true, 5, &[]),
-        ];
-        assert_eq!(references(&dummies), "* THREAD ((1)(2)(3)(4)(5))");
-        let none = [letter(1, "", false, 1, &[]), letter(2, "", true, 2, &[])];
-        assert_eq!(references(&none), "* THREAD (1)(2)");
-        // Not by REFS.
-        assert_eq!(refs(&reply), "* THREAD (1)(2)");
-    }
-
-    #[test]
-    fn refs_puts_the_newest_last() {
-        let letters = [
-            letter(1, "a", false, 1, &[]),
-            letter(2, "b", false, 2, &[]),
-            letter(3, "a", true, 3, &[1]),
-        ];
-        assert_eq!(refs(&letters), "* THREAD (2)(1 3)");
-        assert_eq!(references(&letters), "* THREAD (1 3)(2)");
-    }
-
-    #[test]
-    fn by_subject_the_first_is_above_all() {
-        let letters = [
-            letter(1, "b", false, 1, &[]),
-            letter(2, "a", false, 2, &[]),
-            letter(3, "B", true, 3, &[]),
-            letter(4, "b", true, 4, &[3]),
-            letter(5, "c", true, 5, &[]),
-            letter(6, "C", true, 6, &[]),
-        ];
-        assert_eq!(written(&by_subject(&letters), &letters), "* THREAD (1 (3)(4))(2)(5 6)");
-    }
-
-    #[test]
-    fn depth_costs_no_stack_and_no_square() {
-        const MANY: u32 = 200_000;
-        let letters: Vec<Letter> = (1..=MANY)
-            .map(|uid| letter(uid, "", true, u64::from(uid), &[u64::from(uid) - 1]))
-            .collect();
-        let answer = references(&letters);
-        assert!(
-            answer.starts_with("* THREAD (1 2 3 ") && answer.ends_with(" 200000)"),
-            "{}",
-            &answer[..60]
-        );
-        let backwards: Vec<Letter> = (1..=MANY)
-            .map(|uid| letter(uid, "", true, u64::from(MANY - uid + 1), &[u64::from(MANY - uid)]))
-            .collect();
-        assert!(references(&backwards).starts_with("* THREAD (200000 199999 "));
+    fn a_deep_thread_costs_no_stack() {
+        let count = 300_000_u32;
+        let forest = Forest {
+            roots: vec![0],
+            children: (1..=count)
+                .map(|next| if next < count { vec![next] } else { vec![] })
+                .collect(),
+            messages: (0..count).map(Some).collect(),
+        };
+        assert!(text(&forest).starts_with("(1 2 3 "));
     }
 }
