@@ -11,7 +11,7 @@ from .selection import require_view
 if TYPE_CHECKING:
     from ..session import Session
 
-__all__ = ["copy", "expunge", "fetch", "finish_removal", "search", "store"]
+__all__ = ["copy", "expunge", "fetch", "finish_removal", "store"]
 
 
 def _beyond(session: Session, tag: str, name: str, messages: _core.SequenceSet) -> bool:
