@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .commands import append, authenticate, compress, idle, listing, mailbox, message, quota, selection, urlauth
+from .commands import acl, append, authenticate, compress, idle, listing, mailbox, message, quota, selection, urlauth
 
 __all__ = ["HANDLERS"]
 
@@ -21,20 +21,24 @@ HANDLERS: dict[str, Handler] = {
     "COPY": message.copy,
     "CREATE": mailbox.create,
     "DELETE": mailbox.delete,
+    "DELETEACL": acl.delete_acl,
     "ENABLE": authenticate.enable,
     "EXAMINE": selection.select,
     "EXPUNGE": message.expunge,
     "FETCH": message.fetch,
     "GENURLAUTH": urlauth.gen_url_auth,
+    "GETACL": acl.get_acl,
     "GETQUOTA": quota.get_quota,
     "GETQUOTAROOT": quota.get_quota_root,
     "ID": authenticate.identify,
     "IDLE": idle.begin,
     "LIST": listing.list_,
+    "LISTRIGHTS": acl.list_rights,
     "LOGIN": authenticate.login,
     "LOGOUT": authenticate.logout,
     "LSUB": listing.lsub,
     "MOVE": message.copy,
+    "MYRIGHTS": acl.my_rights,
     "NAMESPACE": mailbox.namespace,
     "NOOP": selection.check,
     "RENAME": mailbox.rename,
@@ -42,6 +46,7 @@ HANDLERS: dict[str, Handler] = {
     "RESETKEY": urlauth.reset_key,
     "SEARCH": message.search,
     "SELECT": selection.select,
+    "SETACL": acl.set_acl,
     "SETQUOTA": quota.set_quota,
     "SORT": message.search,
     "STARTTLS": authenticate.starttls,
