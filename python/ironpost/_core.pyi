@@ -412,6 +412,8 @@ class Command:
     STATUS: (mailbox: str, items: tuple[str, ...])      upper case
     GETQUOTA: (root: str,)                             GETQUOTAROOT: (mailbox: str,)
     SETQUOTA: (root: str, limits: tuple[tuple[str, int], ...])
+    GETACL MYRIGHTS: (mailbox: str,)                   DELETEACL LISTRIGHTS: (mailbox: str, identifier: str)
+    SETACL: (mailbox: str, identifier: str, mode: str "+" "-" "=", rights: str)  known rights, `c` and `d` among them
     APPEND REPLACE, UID REPLACE: (mailbox: str, replaces: SequenceSet | None, parts: tuple[AppendPart, ...] behind the last
         literal) after AppendBegin ... BodyEnd, which come for each literal
     SEARCH SORT THREAD, UID SEARCH, UID SORT, UID THREAD: (program: SearchProgram,)
@@ -512,6 +514,8 @@ class ImapServer(Wire):
     def untagged_genurlauth(self, urls: Sequence[str]) -> None: ...
     def untagged_urlfetch(self, url: str, octets: int | None) -> None:
         """The beginning of the line: so many octets and CRLF follow by append_output; None is NIL, and nothing follows."""
+    def untagged_rights(self, response: str, mailbox: str, words: Sequence[str]) -> None:
+        """ACL, LISTRIGHTS or MYRIGHTS line (RFC 4314 §3.6-3.8)."""
     def untagged_quota(self, root: str, resources: Sequence[tuple[str, int, int]]) -> None:
         """QUOTA line (RFC 9208 §4.2.1): name, usage and limit of each resource; one at least."""
     def untagged_quota_root(self, mailbox: str, roots: Sequence[str]) -> None:
@@ -790,6 +794,8 @@ class MailboxView:
         """Tells modseqs with flags from now on (CONDSTORE)."""
     def tell_vanished(self) -> None:
         """And VANISHED in place of EXPUNGE, UIDs with flags (QRESYNC)."""
+    def permit(self, rights: str) -> None:
+        """Flags that this session may change, by the rights `s`, `t` and `w` (RFC 4314 §4): PERMANENTFLAGS tells it."""
     def hide_recent(self) -> None:
         """Shows no message as recent from now on (IMAP4rev2)."""
     def uid_of(self, messages: SequenceSet, uid: bool) -> int | None:
@@ -967,6 +973,23 @@ class Store:
     ) -> int: ...  # -> ticket: None; no write when all are seen. Only those that the modifiers of `items` leave
     def copy(self, view: MailboxView, messages: SequenceSet, uid: bool, target: str, move: bool) -> int:
         # -> ticket: tuple[int, str, str] (uid_validity, source uids, target uids) in sequence-set form; ("" when none)
+        ...
+    def replace_some_flags(
+        self,
+        view: MailboxView,
+        messages: SequenceSet,
+        uid: bool,
+        rights: str,
+        flags: Sequence[str],
+        silent: bool,
+        unchanged_since: int | None,
+    ) -> int:
+        # -> ticket: as store_flags "="; of the flags only those change that the rights `s`, `t`, `w` cover
+        ...
+    def copy_across(
+        self, view: MailboxView, messages: SequenceSet, uid: bool, to: int, target: str, move: bool, rights: str
+    ) -> int:
+        # -> ticket: as copy, into a mailbox of the account `to`; the copies get the flags that the rights `s`, `t`, `w` cover
         ...
     def expunge(self, view: MailboxView, messages: SequenceSet | None) -> int: ...  # UIDs; -> ticket: int, how many
     def expunge_uids(

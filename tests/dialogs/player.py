@@ -2,6 +2,7 @@
 
     == title, with the section of the RFC      begins a dialogue; each has a fresh account
     login: no                                  sessions begin with the greeting instead of being logged in
+    users: 1 2 2                               whose the first, second, third session is: {user}, {user2}, {user3}
     @name                                      begins a text of the dialogue; each of its lines begins with |
     # remark
     C: line          C2: line                  sends a line in the first (second) session
@@ -54,6 +55,7 @@ class Dialogue:
     title: str
     path: Path
     login: bool = True
+    users: list[int] = field(default_factory=list)
     texts: dict[str, bytes] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
 
@@ -77,6 +79,8 @@ def read(path: Path) -> list[Dialogue]:
             raise ValueError(f"{path.name}:{number}: a dialogue begins with ==")
         elif line == "login: no":
             dialogues[-1].login = False
+        elif line.startswith("users: "):
+            dialogues[-1].users = [int(number) for number in line.split()[1:]]
         elif line.startswith("@"):
             lines = [line[1:]]
         elif match := _STEP.match(line):
@@ -114,13 +118,20 @@ class Session:
         self.socket.close()
 
 
+def other_user(user: str, number: int) -> str:
+    """The address of a dialogue's second or third user."""
+    return user.replace("@", f"-{number}@")
+
+
 class Player:
-    """Plays one dialogue as one user."""
+    """Plays one dialogue as one user, or as several."""
 
     def __init__(self, dialogue: Dialogue, connect: Callable[[], Session], user: str, password: str) -> None:
         self.dialogue = dialogue
         self.connect = connect
         self.values = {"user": user, "password": password}
+        for number in set(dialogue.users) - {1}:
+            self.values[f"user{number}"] = other_user(user, number)
         self.sessions: dict[str, Session] = {}
         self.heard: list[str] = []
 
@@ -149,7 +160,9 @@ class Player:
             session = self.sessions[name] = self.connect()
             if self.dialogue.login:
                 session.line()
-                session.socket.sendall(f'l LOGIN {self.values["user"]} "{self.values["password"]}"\r\n'.encode())
+                number = self.dialogue.users[int(name) - 1] if self.dialogue.users else 1
+                user = self.values["user" if number == 1 else f"user{number}"]
+                session.socket.sendall(f'l LOGIN {user} "{self.values["password"]}"\r\n'.encode())
                 answer = session.line()
                 if not answer.startswith("l OK "):
                     raise Mismatch(f"login: {answer}")

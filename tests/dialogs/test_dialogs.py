@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dialogs.player import Dialogue, Player, Session, read
+from tests.dialogs.player import Dialogue, Player, Session, other_user, read
 from tests.support.server import DOMAIN, PASSWORD, Server, ironpost
 
 DIALOGUES = [dialogue for path in sorted(Path(__file__).parent.glob("*.dlg")) for dialogue in read(path)]
@@ -17,9 +17,12 @@ DIALOGUES = [dialogue for path in sorted(Path(__file__).parent.glob("*.dlg")) fo
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server with an account for each dialogue; its store must be clean at the end."""
     folder = tmp_path_factory.mktemp("dialogs")
-    server = Server(folder / "data", accounts=())
+    server = Server(folder / "data", accounts=("public",), config=f'[imap]\npublic_account = "public@{DOMAIN}"\n')
     accounts = folder / "accounts.csv"
-    accounts.write_text("".join(f"{user(number)},{PASSWORD}\n" for number in range(len(DIALOGUES))))
+    people = [user(number) for number in range(len(DIALOGUES))]
+    for number, dialogue in enumerate(DIALOGUES):
+        people += [other_user(user(number), other) for other in sorted(set(dialogue.users) - {1})]
+    accounts.write_text("".join(f"{person},{PASSWORD}\n" for person in people))
     ironpost("account", "import", str(accounts), "--dir", str(server.folder))
     with server.serving():
         yield server

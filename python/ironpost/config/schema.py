@@ -171,6 +171,15 @@ class QuotaConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ImapConfig:
+    public_account: str = setting(
+        kinds.Text(0, 254),
+        "account whose mailboxes everybody finds beneath `Shared/`, as far as their lists allow (docs/sharing.md)",
+        "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ExpireConfig:
     """What goes by itself."""
 
@@ -257,6 +266,7 @@ class Config:
     identity: IdentityConfig = table(IdentityConfig, "passwords")
     store: StoreConfig = table(StoreConfig, "the mail store")
     quota: QuotaConfig = table(QuotaConfig, "limits of accounts and domains (docs/quotas.md)")
+    imap: ImapConfig = table(ImapConfig, "IMAP")
     expire: tuple[ExpireConfig, ...] = array(
         ExpireConfig,
         "mailboxes that empty themselves (docs/retention.md). Default: `'\\Trash'` and `'\\Junk'` after 30 days; any rule "

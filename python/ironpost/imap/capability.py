@@ -67,6 +67,8 @@ _AFTER_LOGIN = (
     "QUOTA",
     "QUOTA=RES-STORAGE",
     "QUOTA=RES-MESSAGE",
+    "ACL",
+    "RIGHTS=kxte",
 )
 
 # What ENABLE may switch on (RFC 5161).

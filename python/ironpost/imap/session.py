@@ -14,7 +14,7 @@ from .. import _core
 from ..errors import ConnectionLost, PeerTimeout, ServerDraining
 from ..runtime import timeouts
 from ..store.client import OutcomeUnknown
-from . import capability, updates
+from . import capability, namespaces, updates
 from .commands import append, authenticate
 from .dispatch import HANDLERS
 
@@ -60,6 +60,7 @@ class Session:
         "mailbox_name",
         "qresync",
         "rev2",
+        "rights_told",
         "scope",
         "store",
         "stream",
@@ -78,6 +79,7 @@ class Session:
         self.view: _core.MailboxView | None = None
         self.mailbox_name = ""
         self.mailbox_gone = False
+        self.rights_told = ""  # those on flags, as PERMANENTFLAGS has told them
         self.rev2 = False
         self.condstore = False  # modseqs are told (RFC 7162)
         self.qresync = False  # and VANISHED
@@ -97,12 +99,6 @@ class Session:
         """The authenticated account; the core lets no command that needs one through before login."""
         assert self.account is not None
         return self.account.id
-
-    @property
-    def people(self) -> tuple[Account]:
-        """The authenticated account, as quotas take it."""
-        assert self.account is not None
-        return (self.account,)
 
     @property
     def login_allowed(self) -> bool:
@@ -227,6 +223,8 @@ class Session:
             return
         try:
             await handler(self, tag, name, *arguments)
+        except namespaces.NoRight as error:
+            self.wire.respond(tag, "NO", "NOPERM", str(error))
         except _core.StoreFailed:
             raise
         except _core.StoreError as error:

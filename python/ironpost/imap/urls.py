@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
 from .. import _core
+from . import namespaces
 
 if TYPE_CHECKING:
     from ..state.directory import Account
@@ -128,12 +129,22 @@ class UrlReader:
         if url.mailbox is None:
             if session.view is None:
                 raise BadUrl(text, "no mailbox is selected that the URL could be relative to")
+            if "r" not in namespaces.rights_of(session, session.view):
+                raise BadUrl(text, "the selected mailbox may not be read any more")
             return session.view
         view = self._views.get((owner.id, url.mailbox))
         if view is None:
             store = session.store
+            # Others' URLs name mailboxes of their own; this session's are named as it sees them.
+            own = owner.id == session.account_id
             try:
-                view = await store.call(store.core.open_view(owner.id, url.mailbox, True))
+                found = await namespaces.find(session, url.mailbox, "r") if own else None
+                account, name = (owner.id, url.mailbox) if found is None else (found.owner.id, found.name)
+                view = await store.call(store.core.open_view(account, name, True))
+                if own:
+                    namespaces.require(namespaces.rights_of(session, view), "r")
+            except namespaces.NoRight as error:
+                raise BadUrl(text, str(error)) from None
             except _core.NotFound:
                 raise BadUrl(text, "there is no such mailbox") from None
             self._views[owner.id, url.mailbox] = view

@@ -14,10 +14,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgpack
 
-from . import addresses, edits, quotas
+from . import acl, addresses, edits, quotas
 from .edits import Verifier
 from .env import StateEnvironment, Transaction
 from .quotas import Changes, Limits
+from .sharing import Sharing
 
 __all__ = ["Account", "Alias", "Credential", "Directory", "Limits", "Resolution", "Verifier"]
 
@@ -66,7 +67,8 @@ class Directory:
     """Opens or creates the directory in `folder` (DIR/state). One per process."""
 
     def __init__(self, folder: Path) -> None:
-        self.environment = StateEnvironment(folder / "directory", edits.TABLES)
+        self.environment = StateEnvironment(folder / "directory", (*edits.TABLES, *acl.TABLES))
+        self.sharing = Sharing(self.environment)
         self._resolved: OrderedDict[tuple[str, str], Resolution | None] = OrderedDict()
         self._domains: frozenset[str] = frozenset()
         self._accounts: OrderedDict[str, Account | None] = OrderedDict()

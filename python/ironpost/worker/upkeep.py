@@ -1,4 +1,5 @@
-"""Upkeep of the store in the background: a sample check after a crash, compaction, and the slow scrub.
+"""Upkeep of the store in the background: a sample check after a crash, compaction, and the slow scrub; and of the directory:
+access control lists whose mailboxes are gone.
 
 A role of its own (`roles.hold`), held by one worker. Everything here goes at a bounded rate and stands back while mail
 waits for the writer; a fault is logged and tried again later. What the scrub finds is logged and counted, and stays in
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from ..runtime import threads
+from . import sweeping
 
 if TYPE_CHECKING:
     from ..context import WorkerContext
@@ -33,6 +35,7 @@ async def run(context: WorkerContext) -> None:
         nursery.start_soon(_sample, context)
         nursery.start_soon(_compact, context)
         nursery.start_soon(_scrub, context)
+        nursery.start_soon(sweeping.run, context)
 
 
 async def _sample(context: WorkerContext) -> None:

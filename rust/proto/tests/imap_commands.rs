@@ -113,6 +113,68 @@ fn preview_with_and_without_lazy() {
 }
 
 #[test]
+fn access_control_lists() {
+    let mailbox = || Arguments::Mailbox(text("INBOX"));
+    assert_eq!(parse("GETACL inbox"), Ok(("GETACL", mailbox())));
+    assert_eq!(parse("MYRIGHTS inbox"), Ok(("MYRIGHTS", mailbox())));
+    let set = |identifier: &str, mode, rights: &str| {
+        let arguments = Arguments::SetAcl {
+            mailbox: text("INBOX/Drafts"),
+            identifier: text(identifier),
+            mode,
+            rights: text(rights),
+        };
+        Ok(("SETACL", arguments))
+    };
+    // RFC 4314 §2.1.1, §3.1
+    assert_eq!(
+        parse("SeTacl INBOX/Drafts David lrswida"),
+        set("David", StoreMode::Replace, "lrswiad")
+    );
+    assert_eq!(
+        parse("SETACL INBOX/Drafts Chris +cda"),
+        set("Chris", StoreMode::Add, "acd")
+    );
+    assert_eq!(
+        parse("SETACL INBOX/Drafts -Fred -w"),
+        set("-Fred", StoreMode::Remove, "w")
+    );
+    assert_eq!(
+        parse("SETACL INBOX/Drafts \"\u{e9} x\" \"\""),
+        set("\u{e9} x", StoreMode::Replace, "")
+    );
+    assert_eq!(parse("SETACL INBOX/Drafts a +"), set("a", StoreMode::Add, ""));
+    for bad in [
+        "",
+        "INBOX",
+        "INBOX John",
+        "INBOX John lrQswicda",
+        "INBOX John lrqswicda",
+        "INBOX John l1",
+        "INBOX John ++l",
+        "INBOX John l r",
+        "INBOX \"\" l",
+        "INBOX - l",
+        "INBOX \" \" l",
+        "INBOX \"a\tb\" l",
+    ] {
+        assert_eq!(parse(&format!("SETACL {bad}")), Err(BadKind::Syntax), "{bad}");
+    }
+    for name in ["DELETEACL", "LISTRIGHTS"] {
+        let arguments = Arguments::Identifier {
+            mailbox: text("~/Mail/saved"),
+            identifier: text("smith"),
+        };
+        assert_eq!(parse(&format!("{name} ~/Mail/saved smith")), Ok((name, arguments)));
+        for bad in ["", " INBOX", " INBOX \"\"", " INBOX a b"] {
+            assert_eq!(parse(&format!("{name}{bad}")), Err(BadKind::Syntax), "{bad}");
+        }
+        let long = "a".repeat(1001);
+        assert_eq!(parse(&format!("{name} INBOX {long}")), Err(BadKind::Limit));
+    }
+}
+
+#[test]
 fn quotas_and_compression() {
     let root = |name: &str| Ok(("GETQUOTA", Arguments::QuotaRoot(text(name))));
     assert_eq!(parse("GETQUOTA \"\""), root(""));

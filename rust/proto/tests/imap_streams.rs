@@ -40,6 +40,8 @@ d7 \"unfinished\r\n\
 \r\n\
 d8 LOGIN {99999999}\r\n\
 d9 UID MOVE 1 &AOk-\r\n\
+f1 SETACL {3+}\r\nbox {3}\r\nbob \"+lr\"\r\n\
+f2 LISTRIGHTS INBOX {4+}\r\nanyo ne\r\n\
 e1 LOGOUT\r\nlate\r\n";
 
 fn told(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<Event>, Vec<u8>, Vec<u8>) {

@@ -213,6 +213,10 @@ wire_class! {
             self.wire.core(|core| core.untagged_status(mailbox, &items))
         }
 
+        fn untagged_rights(&mut self, response: &str, mailbox: &str, words: Vec<String>) -> PyResult<()> {
+            self.wire.core(|core| core.untagged_rights(response, mailbox, &words))
+        }
+
         fn untagged_quota(&mut self, root: &str, resources: Vec<(String, u64, u64)>) -> PyResult<()> {
             self.wire.core(|core| core.untagged_quota(root, &resources))
         }
@@ -421,6 +425,15 @@ fn append_parts(py: Python<'_>, parts: Vec<AppendPart>) -> PyResult<Bound<'_, Py
     PyTuple::new(py, parts?)
 }
 
+/// How a mode is told to Python.
+fn sign(mode: StoreMode) -> &'static str {
+    match mode {
+        StoreMode::Add => "+",
+        StoreMode::Remove => "-",
+        StoreMode::Replace => "=",
+    }
+}
+
 /// The tuple that `_core.pyi` documents under `Command`.
 fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, PyTuple>> {
     match arguments {
@@ -483,11 +496,7 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
             flags,
             unchanged_since,
         } => {
-            let mode = match mode {
-                StoreMode::Add => "+",
-                StoreMode::Remove => "-",
-                StoreMode::Replace => "=",
-            };
+            let mode = sign(mode);
             let set = SequenceSet { inner: set }.into_py_any(py)?;
             (set, mode, silent, tuple(py, flags)?, unchanged_since).into_pyobject(py)
         }
@@ -496,6 +505,13 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
         Arguments::GenUrlAuth(wanted) => (tuple(py, wanted)?,).into_pyobject(py),
         Arguments::UrlFetch(urls) => (tuple(py, urls)?,).into_pyobject(py),
         Arguments::ResetKey { mailbox, mechanisms } => (mailbox, tuple(py, mechanisms)?).into_pyobject(py),
+        Arguments::Identifier { mailbox, identifier } => (mailbox, identifier).into_pyobject(py),
+        Arguments::SetAcl {
+            mailbox,
+            identifier,
+            mode,
+            rights,
+        } => (mailbox, identifier, sign(mode), rights).into_pyobject(py),
         Arguments::QuotaRoot(root) => (root,).into_pyobject(py),
         Arguments::SetQuota { root, limits } => (root, tuple(py, limits)?).into_pyobject(py),
         Arguments::Set(set) => (SequenceSet { inner: set }.into_py_any(py)?,).into_pyobject(py),

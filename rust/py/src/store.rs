@@ -2,6 +2,7 @@
 
 mod keep;
 mod maintain;
+mod sharing;
 mod sink;
 mod values;
 mod view;

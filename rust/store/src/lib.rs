@@ -32,6 +32,7 @@ pub mod reader;
 pub mod rebuild;
 pub mod scrub;
 pub mod search;
+pub mod sharing;
 pub mod sink;
 pub mod view;
 pub mod volume;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::ids::{AccountId, BlobId, MailboxId, ModSeq, PackId, QueueId, Uid};
+use crate::sharing::{CopyAcross, FlagClasses};
 
 /// What is retained at one moment.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +74,8 @@ pub enum FlagMode {
     Remove,
     /// `FLAGS`.
     Replace,
+    /// `FLAGS`, by a session that may change these only.
+    ReplaceSome(FlagClasses),
 }
 
 /// One recipient of a submission.
@@ -393,6 +396,8 @@ pub enum Op {
         /// MOVE: the originals go in the same transaction.
         remove: bool,
     },
+    /// COPY and MOVE with less freedom, or to another account; answers as [`Op::Copy`] does.
+    CopyAcross(CopyAcross),
     /// EXPUNGE and UID EXPUNGE: removes messages with \Deleted; answers [`Outcome::Count`].
     Expunge {
         /// Whose.
@@ -480,6 +485,7 @@ impl Op {
             | Self::Restore(_)
             | Self::AdoptMailbox { .. }
             | Self::Copy { remove: false, .. }
+            | Self::CopyAcross(_)
             | Self::CreateMailbox { .. }
             | Self::Relocate { .. }
             | Self::Rejournal { .. } => false,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ... import _core
 from ...quota import Room
+from .. import flags, namespaces
 from ..urls import BadUrl, UrlReader
 from .message import finish_removal
 from .selection import require_view
@@ -54,10 +55,10 @@ class _Message:
 class PendingAppend:
     """An APPEND or REPLACE under way, with the messages that it has brought so far."""
 
-    __slots__ = ("binary", "mailbox", "messages", "octets", "replaced", "urls")
+    __slots__ = ("binary", "found", "messages", "octets", "replaced", "urls")
 
-    def __init__(self, mailbox: str, urls: UrlReader) -> None:
-        self.mailbox = mailbox
+    def __init__(self, found: namespaces.Found, urls: UrlReader) -> None:
+        self.found = found
         self.messages: list[_Message] = []
         self.octets = 0  # of all of them
         self.binary = False  # the literal under way may hold NUL
@@ -93,24 +94,34 @@ async def begin(session: Session, event: _core.AppendBegin) -> None:
 
 async def _opened(session: Session, name: str, mailbox: str, replaces: _core.SequenceSet | None) -> PendingAppend:
     """Looks at where it goes, and at what is to be replaced."""
-    pending = PendingAppend(mailbox, UrlReader(session))
-    if replaces is not None:
-        view = require_view(session)
-        if view.read_only:
-            raise _Refusal("", "the mailbox is open read-only")
-        pending.replaced = view.uid_of(replaces, name.startswith("UID "))
-        if pending.replaced is None:
-            raise _Refusal("NONEXISTENT", "there is no such message to replace")
+    replaced = None
     try:
-        await session.store.call(session.store.core.mailbox(session.account_id, mailbox))
-        await session.context.quotas.ensure(session.people)
+        if replaces is not None:
+            # RFC 8508 §3.2
+            view = require_view(session, "te")
+            if view.read_only:
+                raise _Refusal("", "the mailbox is open read-only")
+            replaced = view.uid_of(replaces, name.startswith("UID "))
+            if replaced is None:
+                raise _Refusal("NONEXISTENT", "there is no such message to replace")
+    except namespaces.NoRight as error:
+        raise _Refusal("NOPERM", str(error)) from None
     except _core.NotFound:
-        raise _Refusal("TRYCREATE", "no such mailbox") from None
+        raise _Refusal("NONEXISTENT", "the selected mailbox has been deleted") from None
+    try:
+        found = await namespaces.find(session, mailbox, "i", look=True)
+        await session.context.quotas.ensure((found.owner,))
+    except namespaces.NoRight as error:
+        raise _Refusal("NOPERM", str(error)) from None
+    except _core.NotFound:
+        raise _Refusal(await namespaces.missing(session, mailbox), "no such mailbox") from None
     except _core.StoreFailed:
         raise
     except _core.StoreError as error:
         session.log.warning("append refused", error=str(error))
         raise _Refusal("UNAVAILABLE", "temporary failure, please try again") from None
+    pending = PendingAppend(found, UrlReader(session))
+    pending.replaced = replaced
     return pending
 
 
@@ -148,7 +159,7 @@ def _count(session: Session, pending: PendingAppend, octets: int) -> None:
         raise _Refusal("TOOBIG", "the message is larger than this server keeps")
     if len(pending.messages) > 1 and pending.octets > _OCTETS_MAX:
         raise _Refusal("LIMIT", f"at most {_OCTETS_MAX} octets of several messages together")
-    if session.context.quotas.room(session.people, pending.octets) is Room.NONE:
+    if session.context.quotas.room((pending.found.owner,), pending.octets) is Room.NONE:
         raise _Refusal("OVERQUOTA", "no room for this message")
 
 
@@ -197,13 +208,14 @@ async def complete(
     try:
         stored = await session.store.call(_submit(session, pending), write=True)
     except _core.NotFound:
-        session.wire.respond(tag, "NO", "TRYCREATE", "no such mailbox")
+        session.wire.respond(tag, "NO", await namespaces.missing(session, mailbox), "no such mailbox")
         return
-    session.context.quotas.look(session.people)
+    session.context.quotas.look((pending.found.owner,))
     # RFC 4315 §3: a set for several; one transaction has given them neighbouring UIDs.
     last = stored.uid + len(pending.messages) - 1
     uids = f"{stored.uid}:{last}" if last > stored.uid else f"{stored.uid}"
-    code = f"APPENDUID {stored.uid_validity} {uids}"
+    # Not of a mailbox that the client may not open.
+    code = f"APPENDUID {stored.uid_validity} {uids}" if "r" in pending.found.rights else ""
     if pending.replaced is None:
         await session.finish(tag, name, code)
         return
@@ -214,11 +226,13 @@ async def complete(
 
 def _submit(session: Session, pending: PendingAppend) -> int:
     core = session.store.core
+    owner, name, rights, _ = pending.found
     messages = [
-        (message.sink, message.flags, message.internal_date, message.internal_zone) for message in pending.messages
+        (message.sink, flags.permitted(message.flags, rights), message.internal_date, message.internal_zone)
+        for message in pending.messages
     ]
     if pending.replaced is not None:
-        return core.replace(session.account_id, pending.mailbox, messages[0], require_view(session), pending.replaced)
+        return core.replace(owner.id, name, messages[0], require_view(session, "te"), pending.replaced)
     if len(messages) == 1:
-        return core.append(session.account_id, pending.mailbox, *messages[0])
-    return core.append_all(session.account_id, pending.mailbox, messages)
+        return core.append(owner.id, name, *messages[0])
+    return core.append_all(owner.id, name, messages)

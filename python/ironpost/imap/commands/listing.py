@@ -1,4 +1,6 @@
-"""LIST, extended LIST and LSUB (RFC 9051 §6.3.9, RFC 3501 §6.3.9, RFC 5258, RFC 5819, RFC 6154)."""
+"""LIST, extended LIST and LSUB (RFC 9051 §6.3.9, RFC 3501 §6.3.9, RFC 5258, RFC 5819, RFC 6154); of mailboxes of others those
+with the right `l` (RFC 4314 §4), which decide alone what levels and children there seem to be.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ... import _core
+from ...state import acl
+from .. import namespaces
 from .mailbox import send_status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..session import Session
 
 __all__ = ["list_", "lsub"]
@@ -23,22 +29,40 @@ class _Name:
     subscribed: bool = False
     children: bool = False
     subscribed_below: bool = False
+    own: bool = True
+    rights: str = acl.ALL
+
+    @property
+    def special_use(self) -> str:
+        """What the mailbox is for, to its owner (RFC 6154)."""
+        return self.info.special_use if self.info is not None and self.own else ""
 
     @property
     def exists(self) -> bool:
         return self.info is not None and self.info.id != 0
 
 
-def _hierarchy(infos: list[_core.MailboxInfo]) -> list[_Name]:
-    """All names, levels without a mailbox included, INBOX first, then by name."""
+async def _hierarchy(session: Session, reference: str, patterns: Iterable[str]) -> list[_Name]:
+    """All names, levels without a mailbox included, INBOX first, then by name. Others' mailboxes only where a pattern can reach
+    them."""
+    infos = await session.store.call(session.store.core.list_mailboxes(session.account_id))
     names = {info.name: _Name(info.name, info, info.subscribed) for info in infos}
-    for info in infos:
-        parent = info.name
+    for name in names:
+        where = namespaces.place(session, name)
+        if where is None or not where.own:
+            # A subscription to a mailbox of another, or one's own of before that name had a meaning.
+            names[name].info = None
+    if namespaces.reach_others(session, reference, patterns):
+        for name, info, rights in await namespaces.visible(session):
+            entry = names.setdefault(name, _Name(name, None))
+            entry.info, entry.own, entry.rights = info, False, rights
+    for leaf in list(names.values()):
+        parent = leaf.name
         while "/" in parent:
             parent = parent.rpartition("/")[0]
             entry = names.setdefault(parent, _Name(parent, None))
-            entry.children = entry.children or info.id != 0
-            entry.subscribed_below = entry.subscribed_below or info.subscribed
+            entry.children = entry.children or leaf.exists
+            entry.subscribed_below = entry.subscribed_below or leaf.subscribed
     return sorted(names.values(), key=lambda entry: (entry.name != "INBOX", entry.name))
 
 
@@ -48,8 +72,8 @@ def _attributes(entry: _Name, *, subscribed: bool) -> list[str]:
         # \NonExistent implies \Noselect; clients of RFC 3501 know only the latter.
         attributes += ["\\NonExistent", "\\Noselect"]
     attributes.append("\\HasChildren" if entry.children else "\\HasNoChildren")
-    if entry.info is not None and entry.info.special_use:
-        attributes.append(entry.info.special_use)
+    if entry.special_use:
+        attributes.append(entry.special_use)
     if subscribed and entry.subscribed:
         attributes.append("\\Subscribed")
     return attributes
@@ -67,9 +91,8 @@ async def list_(session: Session, tag: str, name: str, wanted: _core.ListArgumen
     if "RECURSIVEMATCH" in select and not select & {"SUBSCRIBED", "SPECIAL-USE"}:
         session.wire.respond(tag, "BAD", "", "RECURSIVEMATCH needs another selection option")
         return
-    infos = await session.store.call(session.store.core.list_mailboxes(session.account_id))
     show_subscribed = "SUBSCRIBED" in select or "SUBSCRIBED" in returns
-    for entry in _hierarchy(infos):
+    for entry in await _hierarchy(session, wanted.reference, wanted.patterns):
         if not any(_core.mailbox_matches(entry.name, wanted.reference, pattern) for pattern in wanted.patterns):
             continue
         extended = ""
@@ -82,19 +105,18 @@ async def list_(session: Session, tag: str, name: str, wanted: _core.ListArgumen
                 extended = '("CHILDINFO" ("SUBSCRIBED"))'
         elif not entry.exists and not entry.children:
             continue  # a mere subscription, or a level above nothing but subscriptions
-        if "SPECIAL-USE" in select and not (entry.info is not None and entry.info.special_use):
+        if "SPECIAL-USE" in select and not entry.special_use:
             continue
         session.wire.untagged_list("LIST", _attributes(entry, subscribed=show_subscribed), entry.name, extended)
-        if "STATUS" in returns and entry.exists and entry.info is not None:
-            await send_status(session, entry.info, wanted.status_items)
+        if "STATUS" in returns and entry.exists and entry.info is not None and "r" in entry.rights:
+            await send_status(session, entry.name, entry.info, wanted.status_items)
         await session.drain_if_high()
     await session.finish(tag, name)
 
 
 async def lsub(session: Session, tag: str, name: str, reference: str, pattern: str) -> None:
     """LSUB (RFC 3501 §6.3.9): `%` shows a level above subscribed names as \\Noselect."""
-    infos = await session.store.call(session.store.core.list_mailboxes(session.account_id))
-    for entry in _hierarchy(infos):
+    for entry in await _hierarchy(session, reference, (pattern,)):
         if not _core.mailbox_matches(entry.name, reference, pattern):
             continue
         if entry.subscribed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ... import _core
-from .. import sync
+from .. import namespaces, sync
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -27,35 +27,70 @@ _STATUS = {
 
 async def create(session: Session, tag: str, name: str, mailbox: str, special_use: str | None) -> None:
     """CREATE, with USE (RFC 6154 §3). A trailing separator only declares that names will follow (RFC 9051 §6.3.4)."""
+    where = await _place_for(session, mailbox.removesuffix("/"))
+    parent = await namespaces.may_create(session, where)
+    if special_use and not where.own:
+        session.wire.respond(tag, "NO", "USEATTR", "special uses are for the owner of the mailbox to give")
+        return
     made = await session.store.call(
-        session.store.core.create_mailbox(session.account_id, mailbox.removesuffix("/"), special_use or ""), write=True
+        session.store.core.create_mailbox(where.owner.id, where.name, special_use or ""), write=True
     )
+    if parent is not None:
+        await namespaces.inherit(session, where, parent)
     # RFC 8474 §4.1
     await session.finish(tag, name, f"MAILBOXID ({sync.mailbox_id(made.id, made.uid_validity)})")
 
 
+async def _place_for(session: Session, mailbox: str) -> namespaces.Place:
+    """Where a mailbox is to be made. Raises NoRight, and Refused for names that are nobody's to give."""
+    where = namespaces.place(session, mailbox)
+    if where is None:
+        raise namespaces.NoRight("not permitted: you may not make mailboxes there")
+    if where.own and namespaces.is_reserved(session, mailbox):
+        raise _core.Refused("names that begin so belong to the mailboxes of others")
+    return where
+
+
 async def delete(session: Session, tag: str, name: str, mailbox: str) -> None:
-    """DELETE: the mailbox only; names below it stay."""
-    await session.store.call(session.store.core.delete_mailbox(session.account_id, mailbox), write=True)
+    """DELETE: the mailbox only, with its list; names below it stay."""
+    sharing = session.context.directory.sharing
+    found = await namespaces.find(session, mailbox, "x", look=sharing.has_lists(session.account_id))
+    await session.store.call(session.store.core.delete_mailbox(found.owner.id, found.name), write=True)
+    if found.info is not None:
+        await sharing.drop(found.owner.id, found.info.id)
     await session.finish(tag, name)
 
 
 async def rename(session: Session, tag: str, name: str, old: str, new: str) -> None:
     """RENAME, inferiors too; INBOX gives its messages away and stays (RFC 9051 §6.3.6)."""
-    await session.store.call(
-        session.store.core.rename_mailbox(session.account_id, old, new.removesuffix("/")), write=True
-    )
+    target = await _place_for(session, new.removesuffix("/"))
+    source = await namespaces.find(session, old, "x")
+    parent = await namespaces.may_create(session, target)
+    if source.owner.id != target.owner.id:
+        session.wire.respond(tag, "NO", "CANNOT", "a mailbox stays with its owner")
+        return
+    if source.name == "INBOX" and not target.own:
+        session.wire.respond(tag, "NO", "CANNOT", "an INBOX is for its owner to rename")
+        return
+    await session.store.call(session.store.core.rename_mailbox(source.owner.id, source.name, target.name), write=True)
+    if parent is not None:
+        await namespaces.inherit(session, target, parent, levels_only=True)
     await session.finish(tag, name)
 
 
 async def subscribe(session: Session, tag: str, name: str, mailbox: str) -> None:
-    """SUBSCRIBE and UNSUBSCRIBE: a name need not exist (RFC 9051 §6.3.7)."""
+    """SUBSCRIBE and UNSUBSCRIBE: of one's own a name need not exist (RFC 9051 §6.3.7). A list is kept with its subscriber."""
+    where = namespaces.place(session, mailbox)
+    if where is not None and not where.own:
+        mailbox = namespaces.full_name(session, where.owner, where.name)
+    if name == "SUBSCRIBE" and (where is None or not where.own):
+        await namespaces.find(session, mailbox, "l")
     await session.store.call(session.store.core.subscribe(session.account_id, mailbox, name == "SUBSCRIBE"), write=True)
     await session.finish(tag, name)
 
 
-async def send_status(session: Session, info: _core.MailboxInfo, items: tuple[str, ...]) -> None:
-    """The STATUS line of a mailbox."""
+async def send_status(session: Session, mailbox: str, info: _core.MailboxInfo, items: tuple[str, ...]) -> None:
+    """The STATUS line of a mailbox under the name by which the client knows it."""
     if "HIGHESTMODSEQ" in items:
         sync.enable_modseqs(session)
     values: list[tuple[str, int | str]] = []
@@ -72,17 +107,19 @@ async def send_status(session: Session, info: _core.MailboxInfo, items: tuple[st
         else:
             value = getattr(info, _STATUS[item])
         values.append((item, value))
-    session.wire.untagged_status(info.name, values)
+    session.wire.untagged_status(mailbox, values)
 
 
 async def status(session: Session, tag: str, name: str, mailbox: str, items: tuple[str, ...]) -> None:
     """STATUS."""
-    info = await session.store.call(session.store.core.mailbox(session.account_id, mailbox))
-    await send_status(session, info, items)
+    found = await namespaces.find(session, mailbox, "r", look=True)
+    assert found.info is not None
+    await send_status(session, mailbox, found.info, items)
     await session.finish(tag, name)
 
 
 async def namespace(session: Session, tag: str, name: str) -> None:
-    """NAMESPACE (RFC 2342): one personal namespace at the root."""
-    session.wire.untagged('NAMESPACE (("" "/")) NIL NIL')
+    """NAMESPACE (RFC 2342): one's own at the root, those of others, and the public ones if there are any."""
+    shared = "NIL" if namespaces.public_account(session) is None else f'(("{namespaces.SHARED}/" "/"))'
+    session.wire.untagged(f'NAMESPACE (("" "/")) (("{namespaces.OTHERS}/" "/")) {shared}')
     await session.finish(tag, name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ... import _core
-from .. import sync, updates
+from .. import flags as flagging
+from .. import namespaces, sync, updates
 from .selection import require_view
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ async def fetch(session: Session, tag: str, name: str, messages: _core.SequenceS
         # RFC 7162 §3.2.6: before any FETCH line.
         since = items.changed_since or 0
         session.wire.append_output(await session.store.call(core.vanished(view, since, messages, None)))
-    if items.sets_seen and not view.read_only:
+    if items.sets_seen and not view.read_only and "s" in namespaces.rights_of(session, view):
         try:
             await session.store.call(core.mark_seen(view, messages, uid, items), write=True)
         except _core.StoreFull as error:
@@ -72,13 +73,21 @@ async def store(
         session.wire.respond(tag, "NO", "", "the mailbox is open read-only")
         return
     uid = name.startswith("UID ")
+    rights = namespaces.rights_of(session, view)
+    permitted = flagging.permitted(flags, rights)
+    if (flags and not permitted) or not flagging.rights_on(rights):
+        raise namespaces.NoRight("not permitted: none of these flags may be changed")
     if unchanged_since is not None:
         sync.enable_modseqs(session)
     # What others did comes first, so that the lines of this STORE are the last word the client hears.
     await updates.bring_up_to_date(session, name)
-    lines, modified = await session.store.call(
-        session.store.core.store_flags(view, messages, uid, mode, flags, silent, unchanged_since), write=True
-    )
+    core = session.store.core
+    # RFC 4314 §4: what may not be changed is left alone without a word.
+    if mode == "=" and flagging.rights_on(rights) != flagging.FLAG_RIGHTS:
+        ticket = core.replace_some_flags(view, messages, uid, rights, permitted, silent, unchanged_since)
+    else:
+        ticket = core.store_flags(view, messages, uid, mode, permitted, silent, unchanged_since)
+    lines, modified = await session.store.call(ticket, write=True)
     if lines:
         session.wire.append_output(lines)
     if modified:
@@ -89,25 +98,34 @@ async def store(
 
 async def copy(session: Session, tag: str, name: str, messages: _core.SequenceSet, target: str) -> None:
     """COPY and MOVE (RFC 6851), with COPYUID (RFC 4315)."""
-    view = require_view(session)
+    move = name.endswith("MOVE")
+    view = require_view(session, "te" if move else "")
     if _beyond(session, tag, name, messages):
         return
-    move = name.endswith("MOVE")
     if move and view.read_only:
         session.wire.respond(tag, "NO", "", "the mailbox is open read-only")
         return
     quotas = session.context.quotas
-    await quotas.ensure(session.people)
+    core, uid = session.store.core, name.startswith("UID ")
     try:
-        validity, source, copied = await session.store.call(
-            session.store.core.copy(view, messages, name.startswith("UID "), target, move), write=True
-        )
+        # Looked at when it is of another account than the messages, since the store may not have that account yet.
+        found = await namespaces.find(session, target, "i", look=view.account != session.account_id)
+        await quotas.ensure((found.owner,))
+        if found.owner.id == view.account and flagging.rights_on(found.rights) == flagging.FLAG_RIGHTS:
+            ticket = core.copy(view, messages, uid, found.name, move)
+        else:
+            ticket = core.copy_across(view, messages, uid, found.owner.id, found.name, move, found.rights)
+        validity, source, copied = await session.store.call(ticket, write=True)
     except _core.NotFound:
-        session.wire.respond(tag, "NO", "TRYCREATE", "no such mailbox")
+        session.wire.respond(tag, "NO", await namespaces.missing(session, target), "no such mailbox")
         return
-    if not move:
-        quotas.look(session.people)
-    code = f"COPYUID {validity} {source} {copied}" if source else ""
+    if not move or found.owner.id != view.account:
+        quotas.look((found.owner,))
+    # RFC 4315 §3: not of a mailbox that the client may not open.
+    code = f"COPYUID {validity} {source} {copied}" if source and "r" in found.rights else ""
+    if move and source and not code:
+        await finish_removal(session, tag, name)
+        return
     if move and code:
         # RFC 6851 §4.3: COPYUID must come before the EXPUNGEs, thus untagged.
         session.wire.respond("*", "OK", code, "moved")
@@ -118,7 +136,7 @@ async def copy(session: Session, tag: str, name: str, messages: _core.SequenceSe
 
 async def expunge(session: Session, tag: str, name: str, messages: _core.SequenceSet | None = None) -> None:
     """EXPUNGE and UID EXPUNGE (RFC 4315)."""
-    view = require_view(session)
+    view = require_view(session, "e")
     if view.read_only:
         session.wire.respond(tag, "NO", "", "the mailbox is open read-only")
         return

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .. import namespaces
+
 if TYPE_CHECKING:
     from ...quota.bounds import Amount, Bounds
+    from ...state.directory import Account
     from ..session import Session
 
 __all__ = ["get_quota", "get_quota_root", "set_quota"]
@@ -18,12 +21,11 @@ __all__ = ["get_quota", "get_quota_root", "set_quota"]
 _STORAGE_UNIT_OCTETS = 1024
 
 
-async def _roots(session: Session) -> dict[str, list[tuple[str, int, int]]]:
-    """The quota roots of the account, each with its limited resources."""
+async def _roots(session: Session, account: Account) -> dict[str, list[tuple[str, int, int]]]:
+    """The quota roots of an account, each with its limited resources."""
     quotas = session.context.quotas
     # So that the store counts the account in with its domain before anything is read.
-    await quotas.ensure(session.people)
-    (account,) = session.people
+    await quotas.ensure((account,))
     bounds, used = quotas.bounds(account), quotas.used(account)
     names = (account.address, account.address.rpartition("@")[2])
     roots = {name: _resources(limit, amount) for name, limit, amount in zip(names, bounds, used, strict=True)}
@@ -43,7 +45,8 @@ def _resources(limit: Bounds, used: Amount) -> list[tuple[str, int, int]]:
 
 async def get_quota(session: Session, tag: str, name: str, root: str) -> None:
     """GETQUOTA. Roots of others are answered like those that do not exist."""
-    resources = (await _roots(session)).get(root)
+    assert session.account is not None
+    resources = (await _roots(session, session.account)).get(root)
     if resources is None:
         session.wire.respond(tag, "NO", "NONEXISTENT", "no such quota root")
         return
@@ -52,8 +55,13 @@ async def get_quota(session: Session, tag: str, name: str, root: str) -> None:
 
 
 async def get_quota_root(session: Session, tag: str, name: str, mailbox: str) -> None:
-    """GETQUOTAROOT; the mailbox need not exist (RFC 9208 §4.1.2)."""
-    roots = await _roots(session)
+    """GETQUOTAROOT: of one's own a mailbox need not exist; those of others must be readable (RFC 9208 §4.1.2)."""
+    where = namespaces.place(session, mailbox)
+    if where is None or not where.own:
+        owner = (await namespaces.find(session, mailbox, "r")).owner
+    else:
+        owner = where.owner
+    roots = await _roots(session, owner)
     session.wire.untagged_quota_root(mailbox, list(roots))
     for root, resources in roots.items():
         session.wire.untagged_quota(root, resources)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ... import _core
-from .. import sync
+from .. import flags, namespaces, sync, updates
 from ..urls import MECHANISM
 
 if TYPE_CHECKING:
     from ..session import Session
 
-__all__ = ["SYSTEM_FLAGS", "check", "close", "require_view", "select", "unselect"]
-
-SYSTEM_FLAGS = "\\Answered \\Flagged \\Deleted \\Seen \\Draft"
+__all__ = ["check", "close", "require_view", "select", "unselect"]
 
 
-def require_view(session: Session) -> _core.MailboxView:
-    """The selected mailbox. Raises NotFound when it has been deleted under the session, which lives on."""
+def require_view(session: Session, wanted: str = "") -> _core.MailboxView:
+    """The selected mailbox, with which all of `wanted` may be done. Raises NotFound when it has been deleted under the session,
+    which lives on, and NoRight."""
     if session.view is None or session.mailbox_gone:
         raise _core.NotFound("the selected mailbox has been deleted")
+    namespaces.require(namespaces.rights_of(session, session.view), f"r{wanted}")
     return session.view
 
 
@@ -41,10 +41,14 @@ async def select(
     if session.view is not None:
         _forget(session)
         wire.respond("*", "OK", "CLOSED", "previous mailbox closed")
-    read_only = name == "EXAMINE"
+    found = await namespaces.find(session, mailbox, "r")
+    read_only = name == "EXAMINE" or not flags.may_write(found.rights)
     view = await session.store.call(
-        session.store.core.open_view(session.account_id, mailbox, read_only), write=not read_only
+        session.store.core.open_view(found.owner.id, found.name, read_only), write=not read_only
     )
+    # Of what has been opened: the name may have passed to another mailbox meanwhile.
+    rights = namespaces.rights_of(session, view)
+    namespaces.require(rights, "r")
     if "CONDSTORE" in parameters:
         sync.enable_modseqs(session)
     sync.adopt(session, view)
@@ -52,10 +56,8 @@ async def select(
         view.hide_recent()
     session.view = view
     session.mailbox_name = mailbox
-    flags = " ".join((SYSTEM_FLAGS, *view.keywords))
-    wire.untagged(f"FLAGS ({flags})")
-    permanent = "" if read_only else f"{flags} \\*"
-    wire.respond("*", "OK", f"PERMANENTFLAGS ({permanent})", "flags that stay")
+    wire.untagged(f"FLAGS ({' '.join((flags.SYSTEM_FLAGS, *view.keywords))})")
+    updates.tell_rights(session, view, rights)
     wire.untagged(f"{view.exists} EXISTS")
     if not session.rev2:
         wire.untagged(f"{view.recent} RECENT")
@@ -90,7 +92,8 @@ async def close(session: Session, tag: str, name: str) -> None:
     No HIGHESTMODSEQ (RFC 7162 §3.2.8): what others did may be untold, and a client that took it for known would lose it.
     """
     view = session.view
-    if view is not None and not session.mailbox_gone and not view.read_only:
+    gone = view is None or session.mailbox_gone or view.read_only
+    if view is not None and not gone and "e" in namespaces.rights_of(session, view):
         await session.store.call(session.store.core.expunge(view, None), write=True)
     _forget(session)
     session.wire.respond(tag, "OK", "", "CLOSE completed")

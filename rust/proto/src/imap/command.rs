@@ -3,6 +3,7 @@
 //! A new command is one row here and one function in its family's file.
 
 use super::append::{AppendPart, AppendTarget};
+use super::command_acl::{of_identifier, set_acl};
 use super::command_auth::{authenticate, compress, enable, id, login};
 use super::command_mailbox::{create, examine_or_select, list, lsub, mailbox, rename, status};
 use super::command_message::{append, copy, fetch, replace, search, store, uid_expunge};
@@ -146,6 +147,24 @@ pub enum Arguments {
         /// Upper case; all when empty.
         mechanisms: Vec<String>,
     },
+    /// DELETEACL and LISTRIGHTS (RFC 4314 §3.2, §3.4).
+    Identifier {
+        /// Which mailbox.
+        mailbox: String,
+        /// Whom it is about.
+        identifier: String,
+    },
+    /// SETACL (RFC 4314 §3.1).
+    SetAcl {
+        /// Which mailbox.
+        mailbox: String,
+        /// Whom it is about.
+        identifier: String,
+        /// Add, remove or replace.
+        mode: StoreMode,
+        /// Known ones, each once.
+        rights: String,
+    },
     /// GETQUOTA (RFC 9208 §4.1.1).
     QuotaRoot(String),
     /// SETQUOTA (RFC 9208 §4.1.3).
@@ -257,6 +276,11 @@ pub static COMMANDS: &[Row] = &[
     row("GENURLAUTH", Allowed::Authenticated, gen_url_auth),
     row("URLFETCH", Allowed::Authenticated, url_fetch),
     row("RESETKEY", Allowed::Authenticated, reset_key),
+    row("GETACL", Allowed::Authenticated, mailbox),
+    row("MYRIGHTS", Allowed::Authenticated, mailbox),
+    row("SETACL", Allowed::Authenticated, set_acl),
+    row("DELETEACL", Allowed::Authenticated, of_identifier),
+    row("LISTRIGHTS", Allowed::Authenticated, of_identifier),
     row("ENABLE", Allowed::Authenticated, enable),
     row("COMPRESS", Allowed::Authenticated, compress),
     row("UNAUTHENTICATE", Allowed::Authenticated, nothing),

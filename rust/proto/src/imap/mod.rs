@@ -6,6 +6,7 @@
 mod append;
 pub mod client;
 pub mod command;
+mod command_acl;
 mod command_auth;
 mod command_mailbox;
 mod command_message;
@@ -24,6 +25,7 @@ pub mod modseq;
 pub mod partial;
 pub mod quoting;
 mod response;
+mod response_acl;
 mod response_quota;
 pub mod search_key;
 pub mod sequence;

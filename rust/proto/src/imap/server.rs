@@ -15,8 +15,8 @@ use super::lexer::Lexer;
 use super::literal::Meter;
 use super::mailbox_name::NameEncoding;
 use super::response;
-use super::response_quota;
 use super::state::{Append, Phase, State, Step};
+use super::{response_acl, response_quota};
 use crate::body::BodySink;
 use crate::buffer::Buffer;
 use crate::error::LocalMisuse;
@@ -476,6 +476,16 @@ impl ImapServer {
         items: &[(Item, Value)],
     ) -> Result<(), LocalMisuse> {
         response::mailbox_status(&mut self.output, mailbox, items, self.encoding)
+    }
+
+    /// An ACL, LISTRIGHTS or MYRIGHTS line (RFC 4314 §3.6-3.8).
+    pub fn untagged_rights<Word: AsRef<str>>(
+        &mut self,
+        response: &str,
+        mailbox: &str,
+        words: &[Word],
+    ) -> Result<(), LocalMisuse> {
+        response_acl::rights(&mut self.output, response, mailbox, words, self.encoding)
     }
 
     /// A QUOTA line: resources with usage and limit.

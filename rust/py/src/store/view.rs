@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::Handle;
+use super::sharing::classes;
 use super::values::names;
 use crate::enter::instant;
 use crate::imap::SequenceSet;
@@ -96,6 +97,10 @@ impl MailboxView {
 
     fn tell_vanished(&self) {
         self.view.told().sync = Sync::Vanished;
+    }
+
+    fn permit(&self, rights: &str) {
+        self.view.told().permits = classes(rights);
     }
 
     fn hide_recent(&self) {

@@ -15,7 +15,7 @@ use crate::ops::{Copied, FlagMode, FlagSet, FlagState, Outcome, StoredMessage};
 /// Messages that one transaction expunges at most; what is left follows in the next.
 const EXPUNGE_STEP: usize = 20_000;
 /// Messages that COPY and MOVE, which are one transaction, take at most.
-const COPY_MESSAGES_MAX: usize = 500_000;
+pub(super) const COPY_MESSAGES_MAX: usize = 500_000;
 
 impl Batch<'_, '_> {
     /// Rejects unless the mailbox is in the account.
@@ -150,6 +150,10 @@ impl Batch<'_, '_> {
                 FlagMode::Replace => {
                     after.flags = system;
                     after.keywords = keywords;
+                }
+                FlagMode::ReplaceSome(some) => {
+                    after.flags = before.flags & !some.system() | system & some.system();
+                    after.keywords = before.keywords & !some.keywords() | keywords & some.keywords();
                 }
             }
             let is_changed = after != before;

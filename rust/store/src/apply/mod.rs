@@ -8,6 +8,7 @@
 //! [`Batch`] and written once, by [`Batch::flush`].
 
 mod account;
+mod across;
 mod append;
 mod blob;
 mod changes;
@@ -282,6 +283,7 @@ impl<'e, 't> Batch<'e, 't> {
                 target,
                 remove,
             } => self.copy(*account, *mailbox, uids, target, *remove),
+            Op::CopyAcross(copy) => self.copy_across(copy),
             Op::Expunge { account, mailbox, uids } => self.expunge(*account, *mailbox, uids.as_deref()),
             Op::ExpungeUids { account, mailbox, uids } => self.expunge_uids(*account, *mailbox, uids),
             Op::ClaimRecent { account, mailbox } => self.claim_recent(*account, *mailbox),

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use ironpost_proto::imap::quoting::write_number;
 use ironpost_proto::imap::search_key::SystemFlag;
 
+use crate::sharing::FlagClasses;
+
 /// Flag names in the order of their bits.
 const SYSTEM_FLAGS: [(SystemFlag, &[u8]); 5] = [
     (SystemFlag::Seen, b"\\Seen"),
@@ -98,19 +100,22 @@ pub fn write_flags_line(out: &mut Vec<u8>, number: u32, line: FlagsLine, names: 
     out.extend_from_slice(b")\r\n");
 }
 
-/// Appends `* FLAGS (...)` and `* OK [PERMANENTFLAGS (...)]` for a list of keywords that has grown.
-pub fn write_flag_lists(out: &mut Vec<u8>, names: &[Arc<str>], read_only: bool) {
+/// Appends `* FLAGS (...)` and `* OK [PERMANENTFLAGS (...)]` for a list of keywords that has grown; `permanent`: what the client
+/// may change, nothing after EXAMINE.
+pub fn write_flag_lists(out: &mut Vec<u8>, names: &[Arc<str>], permanent: Option<FlagClasses>) {
     let every = SYSTEM_FLAGS.iter().fold(0, |bits, (flag, _)| bits | flag.bit());
     let full = names.len() >= KEYWORDS_MAX;
     let all_keywords = if full { u64::MAX } else { (1 << names.len()) - 1 };
     out.extend_from_slice(b"* FLAGS ");
     write_flags(out, every, all_keywords, false, names);
     out.extend_from_slice(b"\r\n* OK [PERMANENTFLAGS ");
-    if read_only {
+    let classes = permanent.unwrap_or(FlagClasses::NONE);
+    if classes == FlagClasses::NONE {
         out.extend_from_slice(b"()");
     } else {
-        write_flags(out, every, all_keywords, false, names);
-        if !full {
+        let keywords = all_keywords & classes.keywords();
+        write_flags(out, every & classes.system(), keywords, false, names);
+        if classes.others && !full {
             out.pop();
             out.extend_from_slice(b" \\*)");
         }
@@ -161,8 +166,13 @@ mod tests {
             ..line
         };
         write_flags_line(&mut out, 13, line, &names());
-        write_flag_lists(&mut out, &names()[..1], false);
-        write_flag_lists(&mut out, &[], true);
+        write_flag_lists(&mut out, &names()[..1], Some(FlagClasses::ALL));
+        write_flag_lists(&mut out, &[], None);
+        let seen = FlagClasses {
+            seen: true,
+            ..FlagClasses::NONE
+        };
+        write_flag_lists(&mut out, &names()[..1], Some(seen));
         assert_eq!(
             String::from_utf8_lossy(&out),
             "* 12 FETCH (UID 99 FLAGS (\\Seen $Junk))\r\n\
@@ -170,7 +180,9 @@ mod tests {
              * FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft $Forwarded)\r\n\
              * OK [PERMANENTFLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft $Forwarded \\*)] Keywords have grown\r\n\
              * FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft)\r\n\
-             * OK [PERMANENTFLAGS ()] Keywords have grown\r\n"
+             * OK [PERMANENTFLAGS ()] Keywords have grown\r\n\
+             * FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft $Forwarded)\r\n\
+             * OK [PERMANENTFLAGS (\\Seen)] Keywords have grown\r\n"
         );
     }
 }

@@ -196,7 +196,7 @@ impl MailboxView {
         let names = keyword_names(tables, txn, self.account)?;
         let mut lines = Vec::with_capacity(flags.len() * 40);
         if names.len() > told.keywords_told && !told_as.silent {
-            write_flag_lists(&mut lines, &names, self.read_only);
+            write_flag_lists(&mut lines, &names, (!self.read_only).then_some(told.permits));
             told.keywords_told = names.len();
             told.keywords = names;
         }

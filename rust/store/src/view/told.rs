@@ -10,6 +10,7 @@ use ironpost_proto::imap::sequence::SequenceSet;
 use super::lines::{FlagsLine, KeywordNames, write_flag_lists, write_flags_line, write_numbered};
 use super::ranges::write_set;
 use super::uids::UidSet;
+use crate::sharing::FlagClasses;
 
 /// Own modseqs remembered between two refreshes; beyond it the oldest is forgotten and its flags are told once more.
 const OWN_MODSEQS_MAX: usize = 4096;
@@ -35,6 +36,8 @@ pub struct Told {
     pub hides_recent: bool,
     /// How changes are told.
     pub sync: Sync,
+    /// Flags that this session may change in a mailbox that is open for writing (RFC 4314 §5.1.1).
+    pub permits: FlagClasses,
     /// See `keywords`.
     pub keywords_told: usize,
     /// RECENT as the client knows it.
@@ -114,6 +117,7 @@ impl Told {
             keywords,
             hides_recent: false,
             sync: Sync::Plain,
+            permits: FlagClasses::ALL,
             keywords_told,
             recent_told,
             own,
@@ -191,7 +195,7 @@ impl Told {
         }
         if self.keywords.len() > self.keywords_told {
             self.keywords_told = self.keywords.len();
-            write_flag_lists(out, &self.keywords, permitted.read_only);
+            write_flag_lists(out, &self.keywords, (!permitted.read_only).then_some(self.permits));
         }
         for now in &delta.flags {
             if self.gone.contains(now.uid) {

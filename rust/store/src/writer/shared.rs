@@ -14,6 +14,7 @@ use crate::ids::Ticket;
 use crate::lineup::Place;
 use crate::ops::{Op, Outcome};
 use crate::prepare::Prepared;
+use crate::sharing::CopyAcross;
 use crate::volume::Follow;
 
 /// An operation on its way.
@@ -60,6 +61,7 @@ impl Queued {
             Op::StoreFlags { uids, .. }
             | Op::MarkSeen { uids, .. }
             | Op::Copy { uids, .. }
+            | Op::CopyAcross(CopyAcross { uids, .. })
             | Op::ExpungeUids { uids, .. } => of(uids).min(BATCH_MESSAGES_MAX),
             Op::Relocate { blobs } => blobs.len() as u64,
             Op::Rejournal { entries, .. } => entries.len() as u64 / 64,

@@ -1,0 +1,51 @@
+"""Access control lists that have lost their mailbox or their people: let go of, now and then.
+
+Ids of mailboxes and accounts are never used again, so such rows give nobody anything; they only take room.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from .. import _core
+from ..state import acl
+from ..store.client import OutcomeUnknown
+
+if TYPE_CHECKING:
+    from ..context import WorkerContext
+
+PASS_SECONDS: Final = 3600.0
+REST_SECONDS: Final = 0.05  # after each account
+
+
+async def run(context: WorkerContext) -> None:
+    """Until cancelled."""
+    while True:
+        await trio.sleep(PASS_SECONDS)
+        await sweep(context)
+
+
+async def sweep(context: WorkerContext) -> int:
+    """One look at all lists; how many have changed. An account's fault is logged and stops no other's."""
+    sharing, store = context.directory.sharing, context.store
+    changed = 0
+    for owner in sharing.owners():
+        try:
+            # The rows are read first: whatever is in them was there when the mailboxes are looked at.
+            lists = sharing.lists(owner)
+            gone = set(lists)
+            if sharing.address(owner) is not None:
+                gone -= {info.id for info in await store.call(store.core.list_mailboxes(owner))}
+            named = {entry.identifier for entries in lists.values() for entry in entries} - {acl.ANYONE}
+            if gone or any(sharing.address(account) is None for account in named):
+                changed += await sharing.sweep(owner, gone)
+        except _core.StoreFailed:
+            raise
+        except (_core.StoreError, OutcomeUnknown) as error:
+            context.log.warning("access lists not swept", account=owner, why=str(error))
+        await trio.sleep(REST_SECONDS)
+    if changed:
+        context.log.info("access lists swept", lists=changed)
+    return changed

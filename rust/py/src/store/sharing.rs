@@ -1,0 +1,78 @@
+//! What sessions do in mailboxes of others: operations of `Store` with some freedom only (RFC 4314 §4).
+
+use std::sync::Arc;
+
+use ironpost_store::ids::Ticket;
+use ironpost_store::ops::FlagMode;
+use ironpost_store::reader::{self, StoreAnswer};
+use ironpost_store::sharing::{CopyAcross, FlagClasses};
+use ironpost_store::view::StoreLines;
+use ironpost_store::{Op, Outcome};
+use pyo3::prelude::*;
+
+use super::view::MailboxView;
+use super::{Store, flag_set};
+use crate::imap::SequenceSet;
+
+/// Of rights, those on flags.
+pub(super) fn classes(rights: &str) -> FlagClasses {
+    FlagClasses {
+        seen: rights.contains('s'),
+        deleted: rights.contains('t'),
+        others: rights.contains('w'),
+    }
+}
+
+#[pymethods]
+impl Store {
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
+    fn copy_across(
+        &self,
+        view: &MailboxView,
+        messages: &SequenceSet,
+        uid: bool,
+        to: u32,
+        target: String,
+        r#move: bool,
+        rights: &str,
+    ) -> PyResult<Ticket> {
+        let view = view.inner();
+        self.write(Op::CopyAcross(CopyAcross {
+            account: view.account,
+            mailbox: view.mailbox,
+            uids: view.resolve(&messages.inner, uid).ranges(),
+            to,
+            target,
+            remove: r#move,
+            kept: classes(rights),
+        }))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
+    fn replace_some_flags(
+        &self,
+        view: &MailboxView,
+        messages: &SequenceSet,
+        uid: bool,
+        rights: &str,
+        flags: Vec<String>,
+        silent: bool,
+        unchanged_since: Option<u64>,
+    ) -> PyResult<Ticket> {
+        let view = view.inner();
+        let uids = view.resolve(&messages.inner, uid).ranges();
+        if uids.is_empty() {
+            return self.nothing(Outcome::Boxed(Box::new(StoreAnswer::default())));
+        }
+        let op = Op::StoreFlags {
+            account: view.account,
+            mailbox: view.mailbox,
+            uids,
+            mode: FlagMode::ReplaceSome(classes(rights)),
+            flags: flag_set(&flags)?,
+            unchanged_since,
+        };
+        let follow = reader::answer_store(Arc::clone(view), StoreLines { silent, uids: uid });
+        self.call(|volume| volume.write_then(op, follow))
+    }
+}
