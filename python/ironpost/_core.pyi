@@ -421,6 +421,7 @@ class Command:
     STORE, UID STORE: (set: SequenceSet, mode: str "+" "-" "=", silent: bool, flags: tuple[str, ...],
         unchanged_since: int | None)
     COPY MOVE, UID COPY, UID MOVE: (set: SequenceSet, mailbox: str)
+    LANGUAGE: (ranges: tuple[str, ...],)
     UID EXPUNGE: (set: SequenceSet,)
     GENURLAUTH: (wanted: tuple[tuple[str, str], ...],) URL up to the access identifier, mechanism
     URLFETCH: (urls: tuple[str, ...],)

@@ -27,6 +27,7 @@ _ALWAYS = (
     "ID",
     "ENABLE",
     "IDLE",
+    "LANGUAGE",
 )
 
 # Of use only after login; kept out of the greeting, which many clients read anew after LOGIN anyway.
@@ -62,6 +63,7 @@ _AFTER_LOGIN = (
     "URL-PARTIAL",
     "REPLACE",
     "UNAUTHENTICATE",
+    "UTF8=ACCEPT",
     "PREVIEW",
     # RFC 9208; not QUOTASET: limits are set by the administrator alone.
     "QUOTA",
@@ -72,7 +74,7 @@ _AFTER_LOGIN = (
 )
 
 # What ENABLE may switch on (RFC 5161).
-ENABLEABLE = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC"})
+ENABLEABLE = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"})
 
 
 def hidden(masks: Iterable[MaskConfig], account: str, client: str) -> frozenset[str]:

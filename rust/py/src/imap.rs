@@ -501,6 +501,7 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
             (set, mode, silent, tuple(py, flags)?, unchanged_since).into_pyobject(py)
         }
         Arguments::Copy { set, mailbox } => (SequenceSet { inner: set }.into_py_any(py)?, mailbox).into_pyobject(py),
+        Arguments::Language(ranges) => (tuple(py, ranges)?,).into_pyobject(py),
         Arguments::Compress(algorithm) => (algorithm,).into_pyobject(py),
         Arguments::GenUrlAuth(wanted) => (tuple(py, wanted)?,).into_pyobject(py),
         Arguments::UrlFetch(urls) => (tuple(py, urls)?,).into_pyobject(py),

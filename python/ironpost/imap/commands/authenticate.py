@@ -43,6 +43,8 @@ async def enable(session: Session, tag: str, name: str, wanted: tuple[str, ...])
         session.wire.enable_rev2()
         if session.view is not None:
             session.view.hide_recent()
+    if "UTF8=ACCEPT" in enabled:
+        session.wire.enable_utf8()
     if "CONDSTORE" in enabled:
         sync.enable_modseqs(session)
     if "QRESYNC" in enabled:

@@ -4,7 +4,7 @@
 
 use super::append::{AppendPart, AppendTarget};
 use super::command_acl::{of_identifier, set_acl};
-use super::command_auth::{authenticate, compress, enable, id, login};
+use super::command_auth::{authenticate, compress, enable, id, language, login};
 use super::command_mailbox::{create, examine_or_select, list, lsub, mailbox, rename, status};
 use super::command_message::{append, copy, fetch, replace, search, store, uid_expunge};
 use super::command_quota::{get_quota, set_quota};
@@ -69,6 +69,8 @@ pub enum Arguments {
         /// What the client knows already (RFC 7162).
         resync: Option<Resync>,
     },
+    /// LANGUAGE (RFC 5255 §3.2): language ranges, the best first.
+    Language(Vec<String>),
     /// COMPRESS (RFC 4978): the algorithm in upper case.
     Compress(String),
     /// CREATE.
@@ -211,6 +213,8 @@ pub struct Context {
     pub search_depth_max: usize,
     /// IMAP4rev2 is enabled.
     pub rev2: bool,
+    /// UTF8=ACCEPT is enabled: SEARCH takes no charset (RFC 6855 §3).
+    pub utf8_accept: bool,
 }
 
 /// One command: its name, where it is allowed, and what reads its arguments.
@@ -285,6 +289,7 @@ pub static COMMANDS: &[Row] = &[
     row("COMPRESS", Allowed::Authenticated, compress),
     row("UNAUTHENTICATE", Allowed::Authenticated, nothing),
     row("CAPABILITY", Allowed::Always, nothing),
+    row("LANGUAGE", Allowed::Always, language),
     row("ID", Allowed::Always, id),
     row("LOGIN", Allowed::NotAuthenticated, login),
     row("AUTHENTICATE", Allowed::NotAuthenticated, authenticate),

@@ -1,4 +1,5 @@
-//! Arguments of LOGIN, AUTHENTICATE, ENABLE and ID (RFC 9051 §6.1-§6.3.1, RFC 4959, RFC 5161, RFC 2971).
+//! Arguments of LOGIN, AUTHENTICATE, ENABLE, LANGUAGE and ID (RFC 9051 §6.1-§6.3.1, RFC 4959, RFC 5161, RFC 5255,
+//! RFC 2971).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -33,6 +34,20 @@ pub(super) fn decode_base64(text: &[u8]) -> Result<Vec<u8>, Fault> {
     STANDARD
         .decode(text)
         .map_err(|_| Fault::new(BadKind::Base64, "malformed base64"))
+}
+
+/// `language-cmd = "LANGUAGE" *(SP lang-range-quoted)` (RFC 5255 §3.5)
+pub(super) fn language(lexer: &mut Lexer<'_>, _: &Context) -> Result<Arguments, Fault> {
+    const RANGES_MAX: usize = 32;
+    let mut ranges = Vec::new();
+    while !lexer.at_end() {
+        if ranges.len() == RANGES_MAX {
+            return Err(Fault::new(BadKind::Limit, "too many languages"));
+        }
+        lexer.space()?;
+        ranges.push(utf8(lexer.astring()?)?);
+    }
+    Ok(Arguments::Language(ranges))
 }
 
 /// `enable = "ENABLE" 1*(SP capability)`

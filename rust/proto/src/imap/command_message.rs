@@ -8,7 +8,7 @@ use super::fetch_att::FetchAttribute;
 use super::flags::store_flags;
 use super::lexer::Lexer;
 use super::modseq::{fetch_modifiers, unchanged_since};
-use super::search_key::SearchProgram;
+use super::search_key::{SearchProgram, search_return, word_follows};
 use super::sequence::SequenceSet;
 
 /// `SP sequence-set`
@@ -31,6 +31,9 @@ pub(super) fn fetch(lexer: &mut Lexer<'_>, _: &Context) -> Result<Arguments, Fau
 
 /// `search = "SEARCH" [search-return-opts] SP search-program`
 pub(super) fn search(lexer: &mut Lexer<'_>, context: &Context) -> Result<Arguments, Fault> {
+    if context.utf8_accept && names_charset(lexer.clone()) {
+        return Err(Fault::syntax("after ENABLE UTF8=ACCEPT no charset may be given"));
+    }
     let mut program = SearchProgram::parse(lexer, context.search_depth_max)?;
     if context.rev2 && !program.returns.extended {
         // RFC 9051 §6.4.4: without RETURN the answer is still ESEARCH, as for RETURN (ALL).
@@ -38,6 +41,17 @@ pub(super) fn search(lexer: &mut Lexer<'_>, context: &Context) -> Result<Argumen
         program.returns.all = true;
     }
     Ok(Arguments::Search(program))
+}
+
+/// Does a SEARCH go on with CHARSET, behind its result options? A malformed one is told by its parser.
+fn names_charset(mut lexer: Lexer<'_>) -> bool {
+    if lexer.space().is_err() {
+        return false;
+    }
+    if word_follows(&mut lexer, "RETURN") && (search_return(&mut lexer).is_err() || lexer.space().is_err()) {
+        return false;
+    }
+    word_follows(&mut lexer, "CHARSET")
 }
 
 /// `SP sequence-set [store-modifiers] SP store-att-flags` (RFC 4466 §2.5),

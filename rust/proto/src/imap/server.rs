@@ -55,6 +55,7 @@ pub struct ImapServer {
     output: Vec<u8>,
     encoding: NameEncoding,
     rev2: bool,
+    utf8_accept: bool,
     meter: Meter,
     eof: bool,
 }
@@ -87,6 +88,7 @@ impl ImapServer {
             output: Vec::new(),
             encoding: NameEncoding::ModifiedUtf7,
             rev2: false,
+            utf8_accept: false,
             meter: Meter::default(),
             eof: false,
         }
@@ -233,6 +235,7 @@ impl ImapServer {
             encoding: self.encoding,
             search_depth_max: self.settings.search_depth_max,
             rev2: self.rev2,
+            utf8_accept: self.utf8_accept,
         }
     }
 
@@ -548,6 +551,7 @@ impl ImapServer {
         self.state.unauthenticated()?;
         self.encoding = NameEncoding::ModifiedUtf7;
         self.rev2 = false;
+        self.utf8_accept = false;
         Ok(())
     }
 
@@ -592,6 +596,7 @@ impl ImapServer {
     /// UTF8=ACCEPT is enabled (RFC 6855 §3): names go both ways as UTF-8.
     pub fn enable_utf8(&mut self) {
         self.encoding = NameEncoding::Utf8;
+        self.utf8_accept = true;
     }
 
     /// IMAP4rev2 is enabled: it implies UTF-8 (RFC 9051 §6.3.1).
