@@ -395,6 +395,7 @@ class SearchProgram:
     """Opaque parsed SEARCH. `asks_modseq`: MODSEQ is among its keys."""
 
     asks_modseq: bool
+    names_numbers: bool  # a set of message numbers is among its keys
 
 @final
 class Command:
@@ -795,6 +796,8 @@ class MailboxView:
         """Tells modseqs with flags from now on (CONDSTORE)."""
     def tell_vanished(self) -> None:
         """And VANISHED in place of EXPUNGE, UIDs with flags (QRESYNC)."""
+    def use_uids_only(self) -> None:
+        """UIDFETCH in place of FETCH and VANISHED in place of EXPUNGE (UIDONLY)."""
     def permit(self, rights: str) -> None:
         """Flags that this session may change, by the rights `s`, `t` and `w` (RFC 4314 §4): PERMANENTFLAGS tells it."""
     def hide_recent(self) -> None:

@@ -64,6 +64,7 @@ _AFTER_LOGIN = (
     "REPLACE",
     "UNAUTHENTICATE",
     "UTF8=ACCEPT",
+    "UIDONLY",
     "PREVIEW",
     # RFC 9208; not QUOTASET: limits are set by the administrator alone.
     "QUOTA",
@@ -74,7 +75,7 @@ _AFTER_LOGIN = (
 )
 
 # What ENABLE may switch on (RFC 5161).
-ENABLEABLE = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC", "UTF8=ACCEPT"})
+ENABLEABLE = frozenset({"IMAP4REV2", "CONDSTORE", "QRESYNC", "UIDONLY", "UTF8=ACCEPT"})
 
 
 def hidden(masks: Iterable[MaskConfig], account: str, client: str) -> frozenset[str]:

@@ -42,6 +42,10 @@ _REFUSALS = {
 }
 
 
+# Commands that name messages by number, which are not allowed after ENABLE UIDONLY (RFC 9586 §3.1).
+_BY_NUMBER = frozenset({"COPY", "FETCH", "MOVE", "REPLACE", "SEARCH", "SORT", "STORE", "THREAD"})
+
+
 class Session:
     """State of one connection beyond what the core and the view hold."""
 
@@ -64,6 +68,7 @@ class Session:
         "scope",
         "store",
         "stream",
+        "uid_only",
         "view",
         "wire",
         "woken",
@@ -83,6 +88,7 @@ class Session:
         self.rev2 = False
         self.condstore = False  # modseqs are told (RFC 7162)
         self.qresync = False  # and VANISHED
+        self.uid_only = False  # no message numbers (RFC 9586)
         self.closing = False
         self.bad_commands = 0
         self.client_name = ""  # as its ID says (RFC 2971)
@@ -220,6 +226,9 @@ class Session:
         handler = HANDLERS.get(name)
         if handler is None:
             self.wire.respond(tag, "BAD", "", "unknown command")
+            return
+        if self.uid_only and name in _BY_NUMBER:
+            self.wire.respond(tag, "BAD", "UIDREQUIRED", "message numbers are not used in this session")
             return
         try:
             await handler(self, tag, name, *arguments)

@@ -1,4 +1,5 @@
-"""What keeps a client in step: CONDSTORE and QRESYNC once enabled (RFC 7162), names of mailboxes that last (RFC 8474).
+"""What keeps a client in step: CONDSTORE and QRESYNC once enabled (RFC 7162), UIDONLY (RFC 9586), names of
+mailboxes that last (RFC 8474).
 
 The view tells; this file decides from when on.
 """
@@ -12,7 +13,7 @@ from .. import _core
 if TYPE_CHECKING:
     from .session import Session
 
-__all__ = ["Resync", "adopt", "enable_modseqs", "enable_vanished", "mailbox_id", "resynchronise"]
+__all__ = ["Resync", "adopt", "enable_modseqs", "enable_uids_only", "enable_vanished", "mailbox_id", "resynchronise"]
 
 # (UIDVALIDITY, modseq, known UIDs, (message numbers, UIDs)) of SELECT (QRESYNC ...)
 Resync = tuple[int, int, _core.SequenceSet | None, tuple[_core.SequenceSet, _core.SequenceSet] | None]
@@ -37,12 +38,21 @@ def enable_vanished(session: Session) -> None:
         session.view.tell_vanished()
 
 
+def enable_uids_only(session: Session) -> None:
+    """ENABLE UIDONLY (RFC 9586 §3): message numbers are neither taken nor told from now on."""
+    session.uid_only = True
+    if session.view is not None:
+        session.view.use_uids_only()
+
+
 def adopt(session: Session, view: _core.MailboxView) -> None:
     """A view that has been opened tells what the session has enabled."""
     if session.condstore:
         view.tell_modseqs()
     if session.qresync:
         view.tell_vanished()
+    if session.uid_only:
+        view.use_uids_only()
 
 
 async def resynchronise(session: Session, view: _core.MailboxView, resync: Resync) -> None:

@@ -103,6 +103,11 @@ pub(crate) struct SearchProgram {
 #[pymethods]
 impl SearchProgram {
     #[getter]
+    fn names_numbers(&self) -> bool {
+        self.inner.names_numbers()
+    }
+
+    #[getter]
     fn asks_modseq(&self) -> bool {
         self.inner.asks_modseq()
     }

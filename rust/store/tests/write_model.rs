@@ -278,6 +278,7 @@ fn take(rig: &mut Rig, model: &mut Model, step: &Step) {
                         message.flags = *system;
                         message.keywords = named.clone();
                     }
+                    FlagMode::ReplaceSome(_) => panic!("no step does this"),
                 }
                 expected.push((*uid, message.flags, *message != before));
             }

@@ -26,8 +26,9 @@ _OCTETS_MAX: Final = 64 << 20
 class _Refusal(Exception):
     """Why the command can't be carried out: a response code and a text for the client."""
 
-    def __init__(self, code: str, text: str) -> None:
+    def __init__(self, code: str, text: str, status: str = "NO") -> None:
         super().__init__(text)
+        self.status = status
         self.code = code
         self.text = text
 
@@ -77,7 +78,7 @@ async def begin(session: Session, event: _core.AppendBegin) -> None:
     try:
         if pending is None:
             pending = session.append = await _opened(session, event.name, event.mailbox, event.replaces)
-        elif not event.size and event.parts and not event.parts[-1][2]:
+        elif not event.size and _begins_whole(event.parts):
             # RFC 3502 §6.3.11: so a client calls it off.
             raise _Refusal("", "called off by an empty message")
         await _take(session, pending, event.parts, event.size)
@@ -87,9 +88,14 @@ async def begin(session: Session, event: _core.AppendBegin) -> None:
         if pending is not None:
             pending.discard()
         session.append = None
-        session.wire.refuse_literal(refusal.code, refusal.text)
+        session.wire.respond(event.tag, refusal.status, refusal.code, refusal.text)
         return
     session.wire.accept_literal()
+
+
+def _begins_whole(parts: tuple[_core.AppendPart, ...]) -> bool:
+    """Does a message that is no CATENATE begin with the literal behind these parts?"""
+    return bool(parts) and not isinstance(parts[-1], str) and not parts[-1][2]
 
 
 async def _opened(session: Session, name: str, mailbox: str, replaces: _core.SequenceSet | None) -> PendingAppend:
@@ -97,6 +103,8 @@ async def _opened(session: Session, name: str, mailbox: str, replaces: _core.Seq
     replaced = None
     try:
         if replaces is not None:
+            if session.uid_only and name == "REPLACE":
+                raise _Refusal("UIDREQUIRED", "message numbers are not used in this session", "BAD")
             # RFC 8508 §3.2
             view = require_view(session, "te")
             if view.read_only:
@@ -202,7 +210,7 @@ async def complete(
         if pending is not None:
             pending.discard()
         session.append = None
-        session.wire.respond(tag, "NO", refusal.code, refusal.text)
+        session.wire.respond(tag, refusal.status, refusal.code, refusal.text)
         return
     session.append = None  # the store has them now
     try:

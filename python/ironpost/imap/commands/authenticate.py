@@ -49,6 +49,8 @@ async def enable(session: Session, tag: str, name: str, wanted: tuple[str, ...])
         sync.enable_modseqs(session)
     if "QRESYNC" in enabled:
         sync.enable_vanished(session)
+    if "UIDONLY" in enabled:
+        sync.enable_uids_only(session)
     session.wire.untagged("ENABLED" + "".join(f" {entry}" for entry in enabled).replace("IMAP4REV2", "IMAP4rev2"))
     await session.finish(tag, name)
 
@@ -139,7 +141,7 @@ async def unauthenticate(session: Session, tag: str, name: str) -> None:
     session.view = None
     session.mailbox_gone = False
     session.mailbox_name = ""
-    session.rev2 = session.condstore = session.qresync = False
+    session.rev2 = session.condstore = session.qresync = session.uid_only = False
     session.account = None
     session.log = session.log.bind(account=None)
     session.wire.unauthenticated()

@@ -17,6 +17,9 @@ __all__ = ["search"]
 async def search(session: Session, tag: str, name: str, program: _core.SearchProgram) -> None:
     """SEARCH, SORT and THREAD: the answer counts in the numbers that the client knows, so news comes after it."""
     view = require_view(session)
+    if session.uid_only and program.names_numbers:
+        session.wire.respond(tag, "BAD", "UIDREQUIRED", "message numbers are not used in this session")
+        return
     if program.asks_modseq:
         sync.enable_modseqs(session)
     session.wire.append_output(

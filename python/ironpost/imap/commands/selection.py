@@ -38,6 +38,9 @@ async def select(
         session.wire.respond(tag, "BAD", "", "QRESYNC has not been enabled")
         return
     wire = session.wire
+    if session.uid_only and resync is not None and resync[3] is not None:
+        wire.respond(tag, "BAD", "UIDREQUIRED", "message numbers are not used in this session")
+        return
     if session.view is not None:
         _forget(session)
         wire.respond("*", "OK", "CLOSED", "previous mailbox closed")
@@ -61,7 +64,7 @@ async def select(
     wire.untagged(f"{view.exists} EXISTS")
     if not session.rev2:
         wire.untagged(f"{view.recent} RECENT")
-        if view.first_unseen:
+        if view.first_unseen and not session.uid_only:
             wire.respond("*", "OK", f"UNSEEN {view.first_unseen}", "first unseen message")
     wire.respond("*", "OK", f"UIDVALIDITY {view.uid_validity}", "UIDs valid")
     wire.respond("*", "OK", f"UIDNEXT {view.uid_next}", "predicted next UID")

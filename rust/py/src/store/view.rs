@@ -99,6 +99,10 @@ impl MailboxView {
         self.view.told().sync = Sync::Vanished;
     }
 
+    fn use_uids_only(&self) {
+        self.view.told().uid_only = true;
+    }
+
     fn permit(&self, rights: &str) {
         self.view.told().permits = classes(rights);
     }

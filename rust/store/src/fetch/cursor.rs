@@ -21,7 +21,7 @@ use crate::error::{Result, StoreError};
 use crate::ids::Uid;
 use crate::pack::format::FRAME_OCTETS;
 use crate::view::MailboxView;
-use crate::view::lines::{KeywordNames, write_numbered};
+use crate::view::lines::{KeywordNames, write_fetch};
 use crate::view::rows::{each_row, keyword_names};
 use crate::view::uids::UidSet;
 
@@ -95,9 +95,10 @@ impl FetchCursor {
     ) -> Self {
         let wanted = paged(view.resolve(set, uid), modifiers.partial);
         let done = AtomicBool::new(wanted.is_empty());
+        let tells_uid = uid && !view.told().uid_only;
         Self {
             view,
-            plan: FetchPlan::new(attributes, uid, modifiers.changed_since.is_some()),
+            plan: FetchPlan::new(attributes, tells_uid, modifiers.changed_since.is_some()),
             wanted,
             modifiers,
             done,
@@ -203,7 +204,7 @@ impl FetchCursor {
                     row: *row,
                 };
                 let start = out.len();
-                write_numbered(out, number, b"FETCH (");
+                write_fetch(out, number, uid, told.uid_only);
                 if self.plan.rows_suffice() {
                     self.plan.write_row(&facts, keywords, out);
                     out.extend_from_slice(b")\r\n");

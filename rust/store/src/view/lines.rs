@@ -62,11 +62,24 @@ pub fn write_numbered(out: &mut Vec<u8>, number: u32, name: &[u8]) {
     out.extend_from_slice(name);
 }
 
+/// Appends the beginning of a message's FETCH line, or, for a client that counts in UIDs alone, of its UIDFETCH line (RFC 9586 §3.3).
+pub fn write_fetch(out: &mut Vec<u8>, number: u32, uid: u32, uid_only: bool) {
+    if uid_only {
+        write_numbered(out, uid, b"UIDFETCH (");
+    } else {
+        write_numbered(out, number, b"FETCH (");
+    }
+}
+
 /// What a FETCH line of flags tells of one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlagsLine {
-    /// Its UID, where it is told.
-    pub uid: Option<u32>,
+    /// Its UID.
+    pub uid: u32,
+    /// The UID is told among the rest.
+    pub tells_uid: bool,
+    /// The line begins with the UID instead of the message number (RFC 9586).
+    pub uid_only: bool,
     /// System flags and keyword bits, where they are told.
     pub flags: Option<(u8, u64)>,
     /// Recent in this session.
@@ -77,11 +90,11 @@ pub struct FlagsLine {
 
 /// Appends a whole `* n FETCH (FLAGS (...))` line.
 pub fn write_flags_line(out: &mut Vec<u8>, number: u32, line: FlagsLine, names: &[Arc<str>]) {
-    write_numbered(out, number, b"FETCH (");
+    write_fetch(out, number, line.uid, line.uid_only);
     let start = out.len();
-    if let Some(uid) = line.uid {
+    if line.tells_uid && !line.uid_only {
         out.extend_from_slice(b"UID ");
-        write_number(out, u64::from(uid));
+        write_number(out, u64::from(line.uid));
         out.push(b' ');
     }
     if let Some((flags, keywords)) = line.flags {
@@ -155,7 +168,9 @@ mod tests {
     fn whole_lines() {
         let mut out = Vec::new();
         let line = FlagsLine {
-            uid: Some(99),
+            uid: 99,
+            tells_uid: true,
+            uid_only: false,
             flags: Some((1, 2)),
             ..FlagsLine::default()
         };

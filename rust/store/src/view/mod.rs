@@ -203,7 +203,9 @@ impl MailboxView {
         for state in flags.iter().filter(|state| !state.refused) {
             if let Some(number) = told.uids.rank(state.uid) {
                 let line = FlagsLine {
-                    uid: (told_as.uids || told.sync >= Sync::Vanished).then_some(state.uid),
+                    uid: state.uid,
+                    tells_uid: told_as.uids || told.sync >= Sync::Vanished,
+                    uid_only: told.uid_only,
                     // RFC 7162 §3.1.3: a silent STORE tells the modseq alone.
                     flags: (!told_as.silent).then_some((state.system, state.keywords)),
                     recent: told.recent.contains(state.uid),

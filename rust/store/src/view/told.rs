@@ -36,6 +36,8 @@ pub struct Told {
     pub hides_recent: bool,
     /// How changes are told.
     pub sync: Sync,
+    /// The client counts in UIDs alone: UIDFETCH and VANISHED (RFC 9586).
+    pub uid_only: bool,
     /// Flags that this session may change in a mailbox that is open for writing (RFC 4314 §5.1.1).
     pub permits: FlagClasses,
     /// See `keywords`.
@@ -117,6 +119,7 @@ impl Told {
             keywords,
             hides_recent: false,
             sync: Sync::Plain,
+            uid_only: false,
             permits: FlagClasses::ALL,
             keywords_told,
             recent_told,
@@ -204,7 +207,9 @@ impl Told {
             if let Some(number) = self.uids.rank(now.uid) {
                 let recent = self.recent.contains(now.uid);
                 let line = FlagsLine {
-                    uid: (permitted.uids || self.sync >= Sync::Vanished).then_some(now.uid),
+                    uid: now.uid,
+                    tells_uid: permitted.uids || self.sync >= Sync::Vanished,
+                    uid_only: self.uid_only,
                     flags: Some((now.flags, now.keywords)),
                     recent,
                     modseq: (self.sync >= Sync::Modseqs).then_some(now.modseq),
@@ -220,7 +225,7 @@ impl Told {
     /// Tells all that is gone, from the highest number down, so that no line renumbers one that follows.
     fn expunge(&mut self, out: &mut Vec<u8>) {
         let gone = std::mem::take(&mut self.gone);
-        if self.sync >= Sync::Vanished {
+        if self.sync >= Sync::Vanished || self.uid_only {
             out.extend_from_slice(b"* VANISHED ");
             write_set(out, gone.iter());
             out.extend_from_slice(b"\r\n");
