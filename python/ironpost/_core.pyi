@@ -409,11 +409,13 @@ class Command:
         modseq: int, known: SequenceSet | None, matches: (numbers: SequenceSet, uids: SequenceSet) | None)
     CREATE: (mailbox: str, special_use: str | None)     DELETE SUBSCRIBE UNSUBSCRIBE: (mailbox: str,)
     RENAME: (old: str, new: str)
-    LIST: (ListArguments,)    LSUB: (reference: str, pattern: str)
+    LIST: (ListArguments,)    LSUB XLIST: (reference: str, pattern: str)
     STATUS: (mailbox: str, items: tuple[str, ...])      upper case
     GETQUOTA: (root: str,)                             GETQUOTAROOT: (mailbox: str,)
     SETQUOTA: (root: str, limits: tuple[tuple[str, int], ...])
     GETACL MYRIGHTS: (mailbox: str,)                   DELETEACL LISTRIGHTS: (mailbox: str, identifier: str)
+    GETMETADATA: (mailbox: str, max_size: int | None, depth: str "0" "1" "infinity", entries: tuple[str, ...])  lower case
+    SETMETADATA: (mailbox: str, values: tuple[tuple[str, bytes | None], ...])
     SETACL: (mailbox: str, identifier: str, mode: str "+" "-" "=", rights: str)  known rights, `c` and `d` among them
     APPEND REPLACE, UID REPLACE: (mailbox: str, replaces: SequenceSet | None, parts: tuple[AppendPart, ...] behind the last
         literal) after AppendBegin ... BodyEnd, which come for each literal
@@ -441,8 +443,9 @@ class ListArguments:
     reference: str
     patterns: tuple[str, ...]
     select_options: tuple[str, ...]  # SUBSCRIBED REMOTE RECURSIVEMATCH SPECIAL-USE
-    return_options: tuple[str, ...]  # SUBSCRIBED CHILDREN SPECIAL-USE STATUS
+    return_options: tuple[str, ...]  # SUBSCRIBED CHILDREN SPECIAL-USE STATUS MYRIGHTS METADATA
     status_items: tuple[str, ...]
+    entries: tuple[str, ...]  # of METADATA, lower case
 
 # A message begins: flags, internal date (Unix seconds, zone in minutes), made of pieces; or the URL of a piece (RFC 4469).
 AppendPart = tuple[tuple[str, ...], tuple[int, int] | None, bool] | str
@@ -518,6 +521,8 @@ class ImapServer(Wire):
         """The beginning of the line: so many octets and CRLF follow by append_output; None is NIL, and nothing follows."""
     def untagged_rights(self, response: str, mailbox: str, words: Sequence[str]) -> None:
         """ACL, LISTRIGHTS or MYRIGHTS line (RFC 4314 §3.6-3.8)."""
+    def untagged_metadata(self, mailbox: str, values: Sequence[tuple[str, bytes | None]]) -> None:
+        """METADATA line (RFC 5464 §4.4.1): entries with values or NIL; one at least."""
     def untagged_quota(self, root: str, resources: Sequence[tuple[str, int, int]]) -> None:
         """QUOTA line (RFC 9208 §4.2.1): name, usage and limit of each resource; one at least."""
     def untagged_quota_root(self, mailbox: str, roots: Sequence[str]) -> None:

@@ -10,6 +10,11 @@ import pytest
 from tests.dialogs.player import Dialogue, Player, Session, other_user, read
 from tests.support.server import DOMAIN, PASSWORD, Server, ironpost
 
+IMAP = f"""[imap]
+public_account = "public@{DOMAIN}"
+comment = "a server for tests"
+admin = "mailto:admin@{DOMAIN}"
+"""
 DIALOGUES = [dialogue for path in sorted(Path(__file__).parent.glob("*.dlg")) for dialogue in read(path)]
 
 
@@ -17,7 +22,7 @@ DIALOGUES = [dialogue for path in sorted(Path(__file__).parent.glob("*.dlg")) fo
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server with an account for each dialogue; its store must be clean at the end."""
     folder = tmp_path_factory.mktemp("dialogs")
-    server = Server(folder / "data", accounts=("public",), config=f'[imap]\npublic_account = "public@{DOMAIN}"\n')
+    server = Server(folder / "data", accounts=("public",), config=IMAP)
     accounts = folder / "accounts.csv"
     people = [user(number) for number in range(len(DIALOGUES))]
     for number, dialogue in enumerate(DIALOGUES):

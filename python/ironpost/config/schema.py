@@ -177,6 +177,8 @@ class ImapConfig:
         "account whose mailboxes everybody finds beneath `Shared/`, as far as their lists allow (docs/sharing.md)",
         "",
     )
+    comment: str = setting(kinds.Text(0, 1000), "what clients are told about this server (/shared/comment)", "")
+    admin: str = setting(kinds.Text(0, 1000), "URI by which the administrator is reached (/shared/admin)", "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,11 @@ _AFTER_LOGIN = (
     "QUOTA=RES-MESSAGE",
     "ACL",
     "RIGHTS=kxte",
+    "LIST-MYRIGHTS",
+    "METADATA",
+    "METADATA-SERVER",
+    "LIST-METADATA",
+    "XLIST",
 )
 
 # What ENABLE may switch on (RFC 5161).

@@ -155,8 +155,8 @@ def reach_others(session: Session, reference: str, patterns: Iterable[str]) -> b
     return False
 
 
-async def visible(session: Session) -> list[tuple[str, _core.MailboxInfo, str]]:
-    """Mailboxes of others that this session may see: full name, what the store knows, rights."""
+async def visible(session: Session) -> list[tuple[int, str, _core.MailboxInfo, str]]:
+    """Mailboxes of others that this session may see: owner, full name, what the store knows, rights."""
     sharing = _sharing(session)
     found = []
     for owner, mailboxes in sharing.shared_with(session.account_id).items():
@@ -168,7 +168,7 @@ async def visible(session: Session) -> list[tuple[str, _core.MailboxInfo, str]]:
             if info.id in mailboxes:
                 rights = sharing.rights(session.account_id, owner, info.id)
                 if "l" in rights:
-                    found.append((full_name(session, account, info.name), info, rights))
+                    found.append((owner, full_name(session, account, info.name), info, rights))
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgpack
 
-from . import acl, addresses, edits, quotas
+from . import acl, addresses, edits, metadata, quotas
 from .edits import Verifier
 from .env import StateEnvironment, Transaction
 from .quotas import Changes, Limits
@@ -67,8 +67,9 @@ class Directory:
     """Opens or creates the directory in `folder` (DIR/state). One per process."""
 
     def __init__(self, folder: Path) -> None:
-        self.environment = StateEnvironment(folder / "directory", (*edits.TABLES, *acl.TABLES))
+        self.environment = StateEnvironment(folder / "directory", (*edits.TABLES, *acl.TABLES, *metadata.TABLES))
         self.sharing = Sharing(self.environment)
+        self.metadata = metadata.Metadata(self.environment)
         self._resolved: OrderedDict[tuple[str, str], Resolution | None] = OrderedDict()
         self._domains: frozenset[str] = frozenset()
         self._accounts: OrderedDict[str, Account | None] = OrderedDict()

@@ -1,4 +1,4 @@
-"""Access control lists that have lost their mailbox or their people: let go of, now and then.
+"""Access control lists and annotations that have lost their mailbox or their people: let go of, now and then.
 
 Ids of mailboxes and accounts are never used again, so such rows give nobody anything; they only take room.
 """
@@ -15,6 +15,7 @@ from ..store.client import OutcomeUnknown
 
 if TYPE_CHECKING:
     from ..context import WorkerContext
+    from ..state.metadata import Target
 
 PASS_SECONDS: Final = 3600.0
 REST_SECONDS: Final = 0.05  # after each account
@@ -25,6 +26,7 @@ async def run(context: WorkerContext) -> None:
     while True:
         await trio.sleep(PASS_SECONDS)
         await sweep(context)
+        await sweep_annotations(context)
 
 
 async def sweep(context: WorkerContext) -> int:
@@ -49,3 +51,28 @@ async def sweep(context: WorkerContext) -> int:
     if changed:
         context.log.info("access lists swept", lists=changed)
     return changed
+
+
+async def sweep_annotations(context: WorkerContext) -> int:
+    """The same for annotations; how many mailboxes, or people's views of them, have lost theirs."""
+    directory, store = context.directory, context.store
+    dropped = 0
+    owners: dict[int, list[Target]] = {}
+    for target in directory.metadata.targets():
+        owners.setdefault(target.owner, []).append(target)
+    for owner, targets in owners.items():
+        try:
+            mailboxes = {0} if owner == 0 else set()
+            if owner and directory.sharing.address(owner) is not None:
+                mailboxes = {info.id for info in await store.call(store.core.list_mailboxes(owner))}
+            for target in targets:
+                account = target.account
+                if target.mailbox not in mailboxes or (account and directory.sharing.address(account) is None):
+                    await directory.metadata.drop(target)
+                    dropped += 1
+        except _core.StoreFailed:
+            raise
+        except (_core.StoreError, OutcomeUnknown) as error:
+            context.log.warning("annotations not swept", account=owner, why=str(error))
+        await trio.sleep(REST_SECONDS)
+    return dropped

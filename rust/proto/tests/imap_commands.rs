@@ -9,7 +9,7 @@ use ironpost_proto::Core as _;
 use ironpost_proto::Next;
 use ironpost_proto::imap::command::{Arguments, COMMANDS, ListArguments, StoreMode};
 use ironpost_proto::imap::fetch_att::FetchAttribute;
-use ironpost_proto::imap::{BadKind, Event, Settings};
+use ironpost_proto::imap::{BadKind, Depth, Event, Settings};
 
 fn before_login(line: &str) -> Result<(&'static str, Arguments), BadKind> {
     parse_in(Session::new(Settings::default()), line)
@@ -172,6 +172,138 @@ fn access_control_lists() {
         let long = "a".repeat(1001);
         assert_eq!(parse(&format!("{name} INBOX {long}")), Err(BadKind::Limit));
     }
+}
+
+#[test]
+fn metadata() {
+    let get = |mailbox: &str, max_size, depth, entries: &[&str]| {
+        let entries = entries.iter().map(|entry| text(entry)).collect();
+        let arguments = Arguments::GetMetadata {
+            mailbox: text(mailbox),
+            max_size,
+            depth,
+            entries,
+        };
+        Ok(("GETMETADATA", arguments))
+    };
+    // RFC 5464 §4.2, and §4.2.1 as its examples have it
+    assert_eq!(
+        parse("GETMETADATA \"\" /shared/comment"),
+        get("", None, Depth::Zero, &["/shared/comment"])
+    );
+    let both: &[&str] = &["/shared/comment", "/private/comment"];
+    assert_eq!(
+        parse("GETMETADATA \"INBOX\" (/shared/comment /Private/Comment /shared/comment)"),
+        get("INBOX", None, Depth::Zero, both)
+    );
+    for line in [
+        "GETMETADATA \"INBOX\" (MAXSIZE 1024) (/shared/comment /private/comment)",
+        "GETMETADATA (MAXSIZE 1024) INBOX (/shared/comment \"/private/comment\")",
+    ] {
+        assert_eq!(parse(line), get("INBOX", Some(1024), Depth::Zero, both), "{line}");
+    }
+    assert_eq!(
+        parse("getmetadata inbox (depth 1) (\"/private/filters/values\")"),
+        get("INBOX", None, Depth::One, &["/private/filters/values"])
+    );
+    assert_eq!(
+        parse("GETMETADATA (DEPTH infinity MAXSIZE 1) INBOX (\"/a\" \"/b c\")"),
+        get("INBOX", Some(1), Depth::Infinity, &["/a", "/b c"])
+    );
+    for bad in [
+        "",
+        "INBOX",
+        "INBOX ()",
+        "INBOX comment",
+        "INBOX /a/",
+        "INBOX //a",
+        "INBOX /",
+        "INBOX \"/a*\"",
+        "INBOX \"/a%\"",
+        "INBOX \"/\u{e9}\"",
+        "INBOX (DEPTH 2) /a",
+        "INBOX (MAXSIZE) /a",
+        "INBOX (SIZE 1) /a",
+        "(MAXSIZE 1)",
+    ] {
+        assert_eq!(parse(&format!("GETMETADATA {bad}")), Err(BadKind::Syntax), "{bad}");
+    }
+    let many = vec!["/a"; 101].join(" ");
+    assert!(parse(&format!("GETMETADATA INBOX ({many})")).is_ok());
+    let many = (0..101)
+        .map(|number| format!("/{number}"))
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert_eq!(parse(&format!("GETMETADATA INBOX ({many})")), Err(BadKind::Limit));
+    assert_eq!(
+        parse(&format!("GETMETADATA INBOX /{}", "a".repeat(250))),
+        Err(BadKind::Limit)
+    );
+    let set = |values: &[(&str, Option<&[u8]>)]| {
+        let values = values
+            .iter()
+            .map(|(entry, value)| (text(entry), value.map(<[u8]>::to_vec)));
+        let arguments = Arguments::SetMetadata {
+            mailbox: text("INBOX"),
+            values: values.collect(),
+        };
+        Ok(("SETMETADATA", arguments))
+    };
+    assert_eq!(
+        parse("SETMETADATA INBOX (/private/comment {33+}\r\nMy new comment across\r\ntwo lines.)"),
+        set(&[("/private/comment", Some(b"My new comment across\r\ntwo lines."))])
+    );
+    assert_eq!(
+        parse("SETMETADATA INBOX (/private/Comment NIL /shared/comment \"x\" /a ~{2+}\r\n\0b)"),
+        set(&[
+            ("/private/comment", None),
+            ("/shared/comment", Some(b"x")),
+            ("/a", Some(b"\0b"))
+        ])
+    );
+    for bad in [
+        "INBOX",
+        "INBOX ()",
+        "INBOX (/a)",
+        "INBOX (/a b)",
+        "INBOX (a NIL)",
+        "INBOX /a NIL",
+        "INBOX (/a NIL",
+        "INBOX (/a ~{2+}\r\nb)",
+    ] {
+        assert_eq!(parse(&format!("SETMETADATA {bad}")), Err(BadKind::Syntax), "{bad}");
+    }
+    assert_eq!(parse("SETMETADATA INBOX (/a {1+}\r\n\0)"), Err(BadKind::Nul));
+}
+
+#[test]
+fn list_return_options_of_rights_and_metadata() {
+    let list = |return_options: Vec<&'static str>, entries: &[&str]| {
+        let arguments = ListArguments {
+            patterns: vec![text("%")],
+            return_options,
+            entries: entries.iter().map(|entry| text(entry)).collect(),
+            ..ListArguments::default()
+        };
+        Ok(("LIST", Arguments::List(arguments)))
+    };
+    assert_eq!(parse("LIST \"\" % RETURN (myrights)"), list(vec!["MYRIGHTS"], &[]));
+    assert_eq!(
+        parse("LIST \"\" % RETURN (METADATA (/shared/Comment \"/private/x\") MYRIGHTS)"),
+        list(vec!["METADATA", "MYRIGHTS"], &["/shared/comment", "/private/x"])
+    );
+    for bad in ["METADATA", "METADATA ()", "METADATA (x)", "MYRIGHTS ()"] {
+        assert_eq!(
+            parse(&format!("LIST \"\" % RETURN ({bad})")),
+            Err(BadKind::Syntax),
+            "{bad}"
+        );
+    }
+    let both = Arguments::Lsub {
+        reference: String::new(),
+        pattern: text("*"),
+    };
+    assert_eq!(parse("XLIST \"\" *"), Ok(("XLIST", both)));
 }
 
 #[test]

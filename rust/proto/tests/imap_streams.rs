@@ -42,6 +42,8 @@ d8 LOGIN {99999999}\r\n\
 d9 UID MOVE 1 &AOk-\r\n\
 f1 SETACL {3+}\r\nbox {3}\r\nbob \"+lr\"\r\n\
 f2 LISTRIGHTS INBOX {4+}\r\nanyo ne\r\n\
+f3 SETMETADATA INBOX (/private/comment ~{3+}\r\na\0b {2+}\r\n/a NIL)\r\n\
+f4 GETMETADATA (DEPTH 1) {0+}\r\n (/shared)\r\n\
 e1 LOGOUT\r\nlate\r\n";
 
 fn told(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<Event>, Vec<u8>, Vec<u8>) {

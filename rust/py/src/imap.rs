@@ -125,6 +125,7 @@ event!(
         select_options: Py<PyTuple>,
         return_options: Py<PyTuple>,
         status_items: Py<PyTuple>,
+        entries: Py<PyTuple>,
     }
 );
 event!(
@@ -220,6 +221,10 @@ wire_class! {
 
         fn untagged_rights(&mut self, response: &str, mailbox: &str, words: Vec<String>) -> PyResult<()> {
             self.wire.core(|core| core.untagged_rights(response, mailbox, &words))
+        }
+
+        fn untagged_metadata(&mut self, mailbox: &str, values: Vec<(String, Option<Vec<u8>>)>) -> PyResult<()> {
+            self.wire.core(|core| core.untagged_metadata(mailbox, &values))
         }
 
         fn untagged_quota(&mut self, root: &str, resources: Vec<(String, u64, u64)>) -> PyResult<()> {
@@ -480,6 +485,7 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
                 select_options: tuple(py, list.select_options)?,
                 return_options: tuple(py, list.return_options)?,
                 status_items: tuple(py, list.status_items)?,
+                entries: tuple(py, list.entries)?,
             };
             (list.into_py_any(py)?,).into_pyobject(py)
         }
@@ -518,6 +524,20 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
             mode,
             rights,
         } => (mailbox, identifier, sign(mode), rights).into_pyobject(py),
+        Arguments::GetMetadata {
+            mailbox,
+            max_size,
+            depth,
+            entries,
+        } => {
+            let depth = match depth {
+                imap::Depth::Zero => "0",
+                imap::Depth::One => "1",
+                imap::Depth::Infinity => "infinity",
+            };
+            (mailbox, max_size, depth, tuple(py, entries)?).into_pyobject(py)
+        }
+        Arguments::SetMetadata { mailbox, values } => (mailbox, tuple(py, values)?).into_pyobject(py),
         Arguments::QuotaRoot(root) => (root,).into_pyobject(py),
         Arguments::SetQuota { root, limits } => (root, tuple(py, limits)?).into_pyobject(py),
         Arguments::Set(set) => (SequenceSet { inner: set }.into_py_any(py)?,).into_pyobject(py),

@@ -9,9 +9,10 @@ import trio
 
 from ironpost import _core
 from ironpost.state.directory import Directory
+from ironpost.state.metadata import Target
 from ironpost.testing.people import FakeDirectory
 from ironpost.testing.world import World
-from ironpost.worker.sweeping import sweep
+from ironpost.worker.sweeping import sweep, sweep_annotations
 
 SECRET = [{"kind": "argon2id", "hash": "$argon2id$fake"}]
 
@@ -49,5 +50,12 @@ def test_what_is_gone_is_swept(tmp_path: Path) -> None:
         assert sharing.lists(1) == {kept.id: [(2, False, "lr")]}
         assert sharing.shared_with(2) == {1: {kept.id}}
         assert sharing.owners() == [1]
+        metadata = context.directory.metadata
+        kept_targets = [Target(0, 0, 1), Target(1, kept.id), Target(1, kept.id, 2)]
+        lost_targets = [Target(0, 0, 3), Target(1, kept.id, 3), Target(1, lost.id), Target(3, 99)]
+        await metadata.set([(target, "/comment", b"x") for target in kept_targets + lost_targets])
+        assert await sweep_annotations(context) == 4
+        assert await sweep_annotations(context) == 0
+        assert metadata.targets() == kept_targets
 
     trio.run(main)

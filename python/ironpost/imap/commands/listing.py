@@ -11,13 +11,16 @@ from ... import _core
 from ...state import acl
 from .. import namespaces
 from .mailbox import send_status
+from .metadata import are_entries, send_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..session import Session
 
-__all__ = ["list_", "lsub"]
+__all__ = ["list_", "lsub", "xlist"]
+
+_XLIST_USES = {"\\All": "\\AllMail", "\\Flagged": "\\Starred", "\\Junk": "\\Spam"}
 
 
 @dataclass(slots=True)
@@ -29,13 +32,13 @@ class _Name:
     subscribed: bool = False
     children: bool = False
     subscribed_below: bool = False
-    own: bool = True
+    owner: int = 0  # of another account
     rights: str = acl.ALL
 
     @property
     def special_use(self) -> str:
         """What the mailbox is for, to its owner (RFC 6154)."""
-        return self.info.special_use if self.info is not None and self.own else ""
+        return self.info.special_use if self.info is not None and not self.owner else ""
 
     @property
     def exists(self) -> bool:
@@ -52,10 +55,15 @@ async def _hierarchy(session: Session, reference: str, patterns: Iterable[str]) 
         if where is None or not where.own:
             # A subscription to a mailbox of another, or one's own of before that name had a meaning.
             names[name].info = None
+    sharing = session.context.directory.sharing
+    if sharing.restricted(session.account_id):
+        for entry in names.values():
+            if entry.info is not None and entry.info.id:
+                entry.rights = sharing.rights(session.account_id, session.account_id, entry.info.id)
     if namespaces.reach_others(session, reference, patterns):
-        for name, info, rights in await namespaces.visible(session):
+        for owner, name, info, rights in await namespaces.visible(session):
             entry = names.setdefault(name, _Name(name, None))
-            entry.info, entry.own, entry.rights = info, False, rights
+            entry.info, entry.owner, entry.rights = info, owner, rights
     for leaf in list(names.values()):
         parent = leaf.name
         while "/" in parent:
@@ -91,6 +99,9 @@ async def list_(session: Session, tag: str, name: str, wanted: _core.ListArgumen
     if "RECURSIVEMATCH" in select and not select & {"SUBSCRIBED", "SPECIAL-USE"}:
         session.wire.respond(tag, "BAD", "", "RECURSIVEMATCH needs another selection option")
         return
+    if not are_entries(wanted.entries):
+        session.wire.respond(tag, "BAD", "", "entries begin with /private or /shared")
+        return
     show_subscribed = "SUBSCRIBED" in select or "SUBSCRIBED" in returns
     for entry in await _hierarchy(session, wanted.reference, wanted.patterns):
         if not any(_core.mailbox_matches(entry.name, wanted.reference, pattern) for pattern in wanted.patterns):
@@ -110,6 +121,26 @@ async def list_(session: Session, tag: str, name: str, wanted: _core.ListArgumen
         session.wire.untagged_list("LIST", _attributes(entry, subscribed=show_subscribed), entry.name, extended)
         if "STATUS" in returns and entry.exists and entry.info is not None and "r" in entry.rights:
             await send_status(session, entry.name, entry.info, wanted.status_items)
+        if "MYRIGHTS" in returns and entry.exists:
+            # RFC 8440 §3
+            session.wire.untagged_rights("MYRIGHTS", entry.name, [acl.spelled(entry.rights)])
+        if "METADATA" in returns and entry.exists and entry.info is not None and "r" in entry.rights:
+            send_metadata(session, entry.name, entry.owner or session.account_id, entry.info, wanted.entries)
+        await session.drain_if_high()
+    await session.finish(tag, name)
+
+
+async def xlist(session: Session, tag: str, name: str, reference: str, pattern: str) -> None:
+    """XLIST, which clients of before RFC 6154 know: LIST with special uses by other names."""
+    if not pattern:
+        session.wire.untagged_list("XLIST", ("\\Noselect",), "")
+    for entry in await _hierarchy(session, reference, (pattern,)):
+        if not (entry.exists or entry.children) or not _core.mailbox_matches(entry.name, reference, pattern):
+            continue
+        attributes = [_XLIST_USES.get(attribute, attribute) for attribute in _attributes(entry, subscribed=False)]
+        if entry.name == "INBOX":
+            attributes.append("\\Inbox")
+        session.wire.untagged_list("XLIST", attributes, entry.name)
         await session.drain_if_high()
     await session.finish(tag, name)
 

@@ -52,12 +52,14 @@ async def _place_for(session: Session, mailbox: str) -> namespaces.Place:
 
 
 async def delete(session: Session, tag: str, name: str, mailbox: str) -> None:
-    """DELETE: the mailbox only, with its list; names below it stay."""
-    sharing = session.context.directory.sharing
-    found = await namespaces.find(session, mailbox, "x", look=sharing.has_lists(session.account_id))
+    """DELETE: the mailbox only, with its list and its annotations; names below it stay."""
+    found = await namespaces.find(session, mailbox, "x", look=True)
+    assert found.info is not None
     await session.store.call(session.store.core.delete_mailbox(found.owner.id, found.name), write=True)
-    if found.info is not None:
-        await sharing.drop(found.owner.id, found.info.id)
+    directory = session.context.directory
+    if directory.sharing.has_lists(found.owner.id):
+        await directory.sharing.drop(found.owner.id, found.info.id)
+    await directory.metadata.drop_mailbox(found.owner.id, found.info.id)
     await session.finish(tag, name)
 
 

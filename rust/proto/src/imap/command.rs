@@ -7,6 +7,7 @@ use super::command_acl::{of_identifier, set_acl};
 use super::command_auth::{authenticate, compress, enable, id, language, login};
 use super::command_mailbox::{create, examine_or_select, list, lsub, mailbox, rename, status};
 use super::command_message::{append, copy, fetch, replace, search, store, uid_expunge};
+use super::command_metadata::{Depth, get_metadata, set_metadata};
 use super::command_quota::{get_quota, set_quota};
 use super::command_url::{gen_url_auth, reset_key, url_fetch};
 use super::fault::{BadKind, Fault};
@@ -167,6 +168,24 @@ pub enum Arguments {
         /// Known ones, each once.
         rights: String,
     },
+    /// GETMETADATA (RFC 5464 §4.2); the mailbox "" stands for the server.
+    GetMetadata {
+        /// Which mailbox.
+        mailbox: String,
+        /// Larger values are left out.
+        max_size: Option<u32>,
+        /// How far below the entries.
+        depth: Depth,
+        /// Lower case, each once.
+        entries: Vec<String>,
+    },
+    /// SETMETADATA (RFC 5464 §4.3).
+    SetMetadata {
+        /// Which mailbox.
+        mailbox: String,
+        /// Entries in lower case with their values; `None` removes.
+        values: Vec<(String, Option<Vec<u8>>)>,
+    },
     /// GETQUOTA (RFC 9208 §4.1.1).
     QuotaRoot(String),
     /// SETQUOTA (RFC 9208 §4.1.3).
@@ -191,6 +210,8 @@ pub struct ListArguments {
     pub return_options: Vec<&'static str>,
     /// Of RETURN (STATUS (...)), upper case.
     pub status_items: Vec<&'static str>,
+    /// Of RETURN (METADATA (...)), lower case (RFC 9590).
+    pub entries: Vec<String>,
 }
 
 /// What STORE does with its flags.
@@ -280,6 +301,9 @@ pub static COMMANDS: &[Row] = &[
     row("GENURLAUTH", Allowed::Authenticated, gen_url_auth),
     row("URLFETCH", Allowed::Authenticated, url_fetch),
     row("RESETKEY", Allowed::Authenticated, reset_key),
+    row("XLIST", Allowed::Authenticated, lsub),
+    row("GETMETADATA", Allowed::Authenticated, get_metadata),
+    row("SETMETADATA", Allowed::Authenticated, set_metadata),
     row("GETACL", Allowed::Authenticated, mailbox),
     row("MYRIGHTS", Allowed::Authenticated, mailbox),
     row("SETACL", Allowed::Authenticated, set_acl),

@@ -1,6 +1,7 @@
 //! Arguments of the commands on mailboxes (RFC 9051 §6.3, RFC 3501 §6.3.9, RFC 5258, RFC 5819, RFC 6154, RFC 4466).
 
 use super::command::{Arguments, Context, ListArguments};
+use super::command_metadata;
 use super::fault::{BadKind, Fault};
 use super::lexer::Lexer;
 use super::mailbox_name::{SEPARATOR, decode_name, decode_pattern};
@@ -27,8 +28,8 @@ const SELECT_PARAMETERS: &[&str] = &["CONDSTORE"];
 /// LIST selection options (RFC 5258 §3.1, RFC 6154 §4).
 const LIST_SELECT_OPTIONS: &[&str] = &["SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE"];
 
-/// LIST return options without arguments (RFC 5258 §3.2, RFC 6154 §4).
-const LIST_RETURN_OPTIONS: &[&str] = &["SUBSCRIBED", "CHILDREN", "SPECIAL-USE"];
+/// LIST return options without arguments (RFC 5258 §3.2, RFC 6154 §4, RFC 8440 §3).
+const LIST_RETURN_OPTIONS: &[&str] = &["SUBSCRIBED", "CHILDREN", "SPECIAL-USE", "MYRIGHTS"];
 
 /// Special uses that a mailbox can be given (RFC 6154 §2, RFC 8457 §3).
 const SPECIAL_USES: &[&str] = &[
@@ -258,6 +259,10 @@ fn list_return_options(lexer: &mut Lexer<'_>, arguments: &mut ListArguments) -> 
                 push_once(&mut arguments.status_items, item);
             }
             push_once(&mut arguments.return_options, "STATUS");
+        } else if word.eq_ignore_ascii_case("METADATA") {
+            lexer.space()?;
+            arguments.entries = command_metadata::entries(lexer)?;
+            push_once(&mut arguments.return_options, "METADATA");
         } else {
             let option = known(word, LIST_RETURN_OPTIONS, "unknown LIST return option")?;
             push_once(&mut arguments.return_options, option);

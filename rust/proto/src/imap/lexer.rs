@@ -227,6 +227,20 @@ impl<'a> Lexer<'a> {
 
     /// `literal`: `{n}` or `{n+}`, CRLF, n octets without NUL.
     pub fn literal(&mut self) -> Result<&'a [u8], Fault> {
+        let text = self.octets()?;
+        if memchr::memchr(0, text).is_some() {
+            return Err(Fault::new(BadKind::Nul, "NUL in a literal"));
+        }
+        Ok(text)
+    }
+
+    /// `literal8`: the same behind `~`, with any octets (RFC 3516 §4.4).
+    pub fn literal8(&mut self) -> Result<&'a [u8], Fault> {
+        self.expect(b'~', "expected a literal8")?;
+        self.octets()
+    }
+
+    fn octets(&mut self) -> Result<&'a [u8], Fault> {
         const MALFORMED: Fault = Fault::syntax("malformed literal");
         self.expect(b'{', "expected a literal")?;
         let length = self.number64()?;
@@ -238,9 +252,6 @@ impl<'a> Lexer<'a> {
         let length = usize::try_from(length).map_err(|_| MALFORMED)?;
         let text = self.rest().get(..length).ok_or(MALFORMED)?;
         self.position += length;
-        if memchr::memchr(0, text).is_some() {
-            return Err(Fault::new(BadKind::Nul, "NUL in a literal"));
-        }
         Ok(text)
     }
 

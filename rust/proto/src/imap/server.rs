@@ -15,8 +15,8 @@ use super::lexer::Lexer;
 use super::literal::Meter;
 use super::mailbox_name::NameEncoding;
 use super::response;
+use super::response_quota;
 use super::state::{Append, Phase, State, Step};
-use super::{response_acl, response_quota};
 use crate::body::BodySink;
 use crate::buffer::Buffer;
 use crate::error::LocalMisuse;
@@ -52,8 +52,8 @@ pub struct ImapServer {
     state: State,
     framer: Framer,
     buffer: Buffer,
-    output: Vec<u8>,
-    encoding: NameEncoding,
+    pub(super) output: Vec<u8>,
+    pub(super) encoding: NameEncoding,
     rev2: bool,
     utf8_accept: bool,
     meter: Meter,
@@ -239,8 +239,13 @@ impl ImapServer {
         }
     }
 
+    /// Is it a command whose values may hold NUL (RFC 5464 §5)? The lexer refuses it everywhere else.
+    fn takes_literal8(&self, line: &[u8]) -> bool {
+        command::identify(&mut Lexer::new(line), self.state.phase()).is_ok_and(|(_, row)| row.name == "SETMETADATA")
+    }
+
     fn command(&mut self, line: &[u8]) -> Event {
-        let parsed = if memchr::memchr(0, line).is_some() {
+        let parsed = if memchr::memchr(0, line).is_some() && !self.takes_literal8(line) {
             Err(Fault::new(BadKind::Nul, "NUL in a command"))
         } else {
             command::parse(line, self.state.phase(), &self.context())
@@ -317,6 +322,11 @@ impl ImapServer {
         {
             let tag = tag.to_owned();
             return self.append_begin(tag, row.name, target, stretch, head, literal);
+        }
+        if row.name == "SETMETADATA" {
+            // Its values may be literal8 (RFC 5464 §5).
+            let binary = false;
+            return self.judge_inline(head, LiteralHead { binary, ..literal });
         }
         self.judge_inline(head, literal)
     }
@@ -479,16 +489,6 @@ impl ImapServer {
         items: &[(Item, Value)],
     ) -> Result<(), LocalMisuse> {
         response::mailbox_status(&mut self.output, mailbox, items, self.encoding)
-    }
-
-    /// An ACL, LISTRIGHTS or MYRIGHTS line (RFC 4314 §3.6-3.8).
-    pub fn untagged_rights<Word: AsRef<str>>(
-        &mut self,
-        response: &str,
-        mailbox: &str,
-        words: &[Word],
-    ) -> Result<(), LocalMisuse> {
-        response_acl::rights(&mut self.output, response, mailbox, words, self.encoding)
     }
 
     /// A QUOTA line: resources with usage and limit.
