@@ -392,9 +392,10 @@ class FetchItems:
 
 @final
 class SearchProgram:
-    """Opaque parsed SEARCH. `asks_modseq`: MODSEQ is among its keys."""
+    """Opaque parsed SEARCH. `asks_modseq`: MODSEQ is among its keys; `updates`: RETURN (UPDATE)."""
 
     asks_modseq: bool
+    updates: bool
 
 @final
 class Command:
@@ -422,6 +423,7 @@ class Command:
         unchanged_since: int | None)
     COPY MOVE, UID COPY, UID MOVE: (set: SequenceSet, mailbox: str)
     UID EXPUNGE: (set: SequenceSet,)
+    CANCELUPDATE: (tags: tuple[str, ...],)
     GENURLAUTH: (wanted: tuple[tuple[str, str], ...],) URL up to the access identifier, mechanism
     URLFETCH: (urls: tuple[str, ...],)
     RESETKEY: (mailbox: str | None, mechanisms: tuple[str, ...])
@@ -790,6 +792,11 @@ class MailboxView:
         """Instant: may there be anything new? False is certain (compares the environment's last transaction)."""
     def forget_saved(self) -> None:
         """Empties the saved search result, `$`."""
+
+    def is_updated(self, tag: str) -> bool:
+        """The results of the command with that tag are kept up to date (RFC 5267 §4.3): each refresh tells what changes."""
+    def cancel_updates(self, tags: list[str]) -> None:
+        """No more of these."""
     def tell_modseqs(self) -> None:
         """Tells modseqs with flags from now on (CONDSTORE)."""
     def tell_vanished(self) -> None:
