@@ -392,10 +392,11 @@ class FetchItems:
 
 @final
 class SearchProgram:
-    """Opaque parsed SEARCH. `asks_modseq`: MODSEQ is among its keys."""
+    """Opaque parsed SEARCH. `asks_modseq`: MODSEQ is among its keys; `updates`: RETURN (UPDATE)."""
 
     asks_modseq: bool
     names_numbers: bool  # a set of message numbers is among its keys
+    updates: bool
 
 @final
 class Command:
@@ -426,6 +427,7 @@ class Command:
     COPY MOVE, UID COPY, UID MOVE: (set: SequenceSet, mailbox: str)
     LANGUAGE: (ranges: tuple[str, ...],)
     UID EXPUNGE: (set: SequenceSet,)
+    CANCELUPDATE: (tags: tuple[str, ...],)
     GENURLAUTH: (wanted: tuple[tuple[str, str], ...],) URL up to the access identifier, mechanism
     URLFETCH: (urls: tuple[str, ...],)
     RESETKEY: (mailbox: str | None, mechanisms: tuple[str, ...])
@@ -797,6 +799,11 @@ class MailboxView:
         """Instant: may there be anything new? False is certain (compares the environment's last transaction)."""
     def forget_saved(self) -> None:
         """Empties the saved search result, `$`."""
+
+    def is_updated(self, tag: str) -> bool:
+        """The results of the command with that tag are kept up to date (RFC 5267 §4.3): each refresh tells what changes."""
+    def cancel_updates(self, tags: list[str]) -> None:
+        """No more of these."""
     def tell_modseqs(self) -> None:
         """Tells modseqs with flags from now on (CONDSTORE)."""
     def tell_vanished(self) -> None:

@@ -29,6 +29,7 @@ Handler = Callable[..., Awaitable[Any]]
 
 HANDLERS: dict[str, Handler] = {
     "APPEND": append.complete,
+    "CANCELUPDATE": searching.cancel_update,
     "CAPABILITY": authenticate.capability,
     "CHECK": selection.check,
     "CLOSE": selection.close,

@@ -66,6 +66,7 @@ fn every_command_is_refused_where_it_is_not_allowed() {
                     | "CLOSE"
                     | "UNSELECT"
                     | "CHECK"
+                    | "CANCELUPDATE"
             );
         assert_eq!(
             parse_in(Session::authenticated(), row.name) == state_fault,
@@ -725,4 +726,36 @@ fn names_are_utf8_once_it_is_enabled() {
         .unwrap();
     assert!(session.said().ends_with("* LIST () \"/\" \"\u{e9}\"\r\n"));
     assert_eq!(parse_in(session, "SELECT \"&AOk-\u{e9}\""), select("&AOk-\u{e9}"));
+}
+
+/// RFC 5267 §4 and §5.
+#[test]
+fn contexts() {
+    assert!(matches!(
+        parse("SEARCH RETURN (CONTEXT COUNT) UNDELETED UNKEYWORD $Junk"),
+        Ok(("SEARCH", Arguments::Search(program))) if program.returns.context && !program.returns.update
+    ));
+    assert!(matches!(
+        parse("UID SORT RETURN (UPDATE COUNT) (REVERSE DATE) UTF-8 KEYWORD $Junk"),
+        Ok(("UID SORT", Arguments::Search(program))) if program.returns.update
+    ));
+    let tags = |line: &str| match parse(line) {
+        Ok((_, Arguments::CancelUpdate(tags))) => Ok(tags),
+        Ok(other) => panic!("{other:?}"),
+        Err(kind) => Err(kind),
+    };
+    assert_eq!(tags("CANCELUPDATE \"B01\""), Ok(vec!["B01".to_owned()]));
+    assert_eq!(
+        tags("cancelupdate \"B01\" \"C\""),
+        Ok(vec!["B01".to_owned(), "C".to_owned()])
+    );
+    for bad in [
+        "CANCELUPDATE",
+        "CANCELUPDATE ",
+        "CANCELUPDATE B01",
+        "CANCELUPDATE \"B01\" ",
+        "CANCELUPDATE \"B01\" x",
+    ] {
+        assert_eq!(tags(bad), Err(BadKind::Syntax), "{bad}");
+    }
 }

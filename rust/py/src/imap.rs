@@ -111,6 +111,11 @@ impl SearchProgram {
     fn asks_modseq(&self) -> bool {
         self.inner.asks_modseq()
     }
+
+    #[getter]
+    fn updates(&self) -> bool {
+        self.inner.returns.update
+    }
 }
 
 event!(
@@ -540,6 +545,7 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
         Arguments::SetMetadata { mailbox, values } => (mailbox, tuple(py, values)?).into_pyobject(py),
         Arguments::QuotaRoot(root) => (root,).into_pyobject(py),
         Arguments::SetQuota { root, limits } => (root, tuple(py, limits)?).into_pyobject(py),
+        Arguments::CancelUpdate(tags) => (tuple(py, tags)?,).into_pyobject(py),
         Arguments::Set(set) => (SequenceSet { inner: set }.into_py_any(py)?,).into_pyobject(py),
     }
 }

@@ -11,7 +11,7 @@ from .selection import require_view
 if TYPE_CHECKING:
     from ..session import Session
 
-__all__ = ["search"]
+__all__ = ["cancel_update", "search"]
 
 
 async def search(session: Session, tag: str, name: str, program: _core.SearchProgram) -> None:
@@ -20,9 +20,18 @@ async def search(session: Session, tag: str, name: str, program: _core.SearchPro
     if session.uid_only and program.names_numbers:
         session.wire.respond(tag, "BAD", "UIDREQUIRED", "message numbers are not used in this session")
         return
+    if program.updates and view.is_updated(tag):
+        session.wire.respond(tag, "BAD", "", "the tag is that of a result that is kept up to date")
+        return
     if program.asks_modseq:
         sync.enable_modseqs(session)
     session.wire.append_output(
         await session.store.call(session.store.core.search(view, program, name.startswith("UID "), tag))
     )
+    await session.finish(tag, name)
+
+
+async def cancel_update(session: Session, tag: str, name: str, tags: tuple[str, ...]) -> None:
+    """CANCELUPDATE (RFC 5267 §4.3.5): no more is told of these results; a tag that has none names nothing."""
+    require_view(session).cancel_updates(list(tags))
     await session.finish(tag, name)

@@ -6,7 +6,7 @@ use super::append::{AppendPart, AppendTarget};
 use super::command_acl::{of_identifier, set_acl};
 use super::command_auth::{authenticate, compress, enable, id, language, login};
 use super::command_mailbox::{create, examine_or_select, list, lsub, mailbox, rename, status};
-use super::command_message::{append, copy, fetch, replace, search, store, uid_expunge};
+use super::command_message::{append, cancel_update, copy, fetch, replace, search, store, uid_expunge};
 use super::command_metadata::{Depth, get_metadata, set_metadata};
 use super::command_quota::{get_quota, set_quota};
 use super::command_url::{gen_url_auth, reset_key, url_fetch};
@@ -139,6 +139,8 @@ pub enum Arguments {
     },
     /// UID EXPUNGE.
     Set(SequenceSet),
+    /// CANCELUPDATE (RFC 5267 §4.3.5): the tags of searching commands.
+    CancelUpdate(Vec<String>),
     /// GENURLAUTH (RFC 4467): URLs up to their access identifiers, each with its mechanism in upper case.
     GenUrlAuth(Vec<(String, String)>),
     /// URLFETCH: whole URLs.
@@ -284,6 +286,7 @@ pub static COMMANDS: &[Row] = &[
     row("COPY", Allowed::Selected, copy),
     row("UID MOVE", Allowed::Selected, copy),
     row("MOVE", Allowed::Selected, copy),
+    row("CANCELUPDATE", Allowed::Selected, cancel_update),
     row("UID EXPUNGE", Allowed::Selected, uid_expunge),
     row("EXPUNGE", Allowed::Selected, nothing),
     row("CLOSE", Allowed::Selected, nothing),

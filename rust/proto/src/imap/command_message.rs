@@ -6,7 +6,7 @@ use super::command_mailbox::name;
 use super::fault::Fault;
 use super::fetch_att::FetchAttribute;
 use super::flags::store_flags;
-use super::lexer::Lexer;
+use super::lexer::{Lexer, utf8};
 use super::modseq::{fetch_modifiers, unchanged_since};
 use super::search_key::{SearchProgram, search_return, word_follows};
 use super::sequence::SequenceSet;
@@ -52,6 +52,18 @@ fn names_charset(mut lexer: Lexer<'_>) -> bool {
         return false;
     }
     word_follows(&mut lexer, "CHARSET")
+}
+
+/// `cancelupdate = "CANCELUPDATE" 1*(SP quoted)` (RFC 5267 §5)
+pub(super) fn cancel_update(lexer: &mut Lexer<'_>, _: &Context) -> Result<Arguments, Fault> {
+    let mut tags = Vec::new();
+    lexer.space()?;
+    loop {
+        tags.push(utf8(lexer.quoted()?)?);
+        if !lexer.eat(b' ') {
+            return Ok(Arguments::CancelUpdate(tags));
+        }
+    }
 }
 
 /// `SP sequence-set [store-modifiers] SP store-att-flags` (RFC 4466 §2.5),

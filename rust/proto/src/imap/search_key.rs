@@ -140,6 +140,10 @@ pub struct SearchReturn {
     pub save: bool,
     /// PARTIAL (RFC 9394): these of the results.
     pub partial: Option<PartialRange>,
+    /// UPDATE (RFC 5267 §4.3): changes of the results are told.
+    pub update: bool,
+    /// CONTEXT (RFC 5267 §4.2): a hint.
+    pub context: bool,
 }
 
 /// A parsed SEARCH, SORT or THREAD, or UID form of them.
@@ -290,6 +294,8 @@ pub(super) fn search_return(lexer: &mut Lexer<'_>) -> Result<SearchReturn, Fault
             "ALL" => returns.all = true,
             "COUNT" => returns.count = true,
             "SAVE" => returns.save = true,
+            "UPDATE" => returns.update = true,
+            "CONTEXT" => returns.context = true,
             "PARTIAL" if returns.partial.is_none() => returns.partial = Some(PartialRange::parse(lexer)?),
             _ => return Err(Fault::syntax("unknown SEARCH return option")),
         }

@@ -197,6 +197,8 @@ fn print_program(program: &SearchProgram, out: &mut Vec<u8>) {
             (returns.all, "ALL"),
             (returns.count, "COUNT"),
             (returns.save, "SAVE"),
+            (returns.update, "UPDATE"),
+            (returns.context, "CONTEXT"),
         ];
         let mut options: Vec<String> = options
             .iter()

@@ -90,6 +90,14 @@ impl MailboxView {
         self.view.told().saved = UidSet::new();
     }
 
+    fn is_updated(&self, tag: &str) -> bool {
+        self.view.live().iter().any(|result| result.tag == tag)
+    }
+
+    fn cancel_updates(&self, tags: Vec<String>) {
+        self.view.live().retain(|result| !tags.contains(&result.tag));
+    }
+
     fn tell_modseqs(&self) {
         let mut told = self.view.told();
         told.sync = told.sync.max(Sync::Modseqs);

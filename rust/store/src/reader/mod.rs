@@ -29,7 +29,7 @@ use crate::fetch::message::{Access, Content};
 use crate::ids::{AccountId, MailboxId, ModSeq, QueueId, Uid};
 use crate::jobs::{ReadContext, ReadJob};
 use crate::ops::{MailboxInfo, Outcome};
-use crate::search;
+use crate::search::{self, live};
 use crate::view::rows::each_row;
 use crate::view::uids::UidSet;
 use crate::view::{MailboxView, Refreshed, StoreLines};
@@ -90,11 +90,18 @@ pub fn refresh(view: Arc<MailboxView>, expunges: bool, uids: bool) -> ReadJob {
     Box::new(move |context| {
         let transaction = context.last_transaction();
         let txn = context.begin()?;
+        let mut told = if expunges {
+            live::before_expunges(context, &txn, &view)?
+        } else {
+            Vec::new()
+        };
         let Refreshed { lines, claim_recent } = view.refresh(&context.tables, &txn, expunges, uids, transaction)?;
         drop(txn);
+        told.extend(lines);
+        told.extend(live::after_refresh(context, &view));
         Ok(Outcome::Boxed(Box::new(Updated {
             view,
-            lines,
+            lines: told,
             claim_recent,
         })))
     })

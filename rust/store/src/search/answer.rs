@@ -69,6 +69,8 @@ fn extended(
 ) -> Vec<u8> {
     let mut out = Vec::new();
     let named = returns.min || returns.max || returns.count || returns.all || returns.partial.is_some();
+    // UPDATE and CONTEXT ask for no data (RFC 5267 §4.1), but make ALL no default.
+    let named = named || returns.update || returns.context;
     if returns.save && !named {
         // SAVE alone asks for no answer (RFC 5182 §2.2).
         return out;
@@ -121,7 +123,7 @@ fn extended(
 }
 
 /// A sequence set whose order counts: only numbers that follow one another become a range.
-fn write_ordered_set(out: &mut Vec<u8>, numbers: &[u32]) {
+pub(super) fn write_ordered_set(out: &mut Vec<u8>, numbers: &[u32]) {
     for (index, run) in numbers
         .chunk_by(|&left, &right| left.checked_add(1) == Some(right))
         .enumerate()
@@ -247,7 +249,7 @@ mod tests {
                 count,
                 all,
                 save: true,
-                partial: None,
+                ..SearchReturn::default()
             };
             let found = UidSet::from_ascending(found.iter().copied());
             named(&found, None, returns).iter().collect::<Vec<u32>>()

@@ -12,6 +12,7 @@ mod document;
 mod facts;
 pub mod filter;
 pub(crate) mod indexer;
+pub mod live;
 pub mod needle;
 pub mod plan;
 mod references;
@@ -29,6 +30,7 @@ use ironpost_proto::imap::sort::SearchOrder;
 use self::cards::CardCursor;
 use self::filter::segment::Document;
 use self::filter::{Filter, Place};
+use self::live::LiveResult;
 use self::needle::Needle;
 use self::plan::{Facts, Sets, Test};
 use crate::card::{self, fields};
@@ -58,16 +60,16 @@ pub fn run(
     tag: &str,
     cancelled: &AtomicBool,
 ) -> Result<Vec<u8>> {
-    let (numbered, recent, saved) = {
+    let (numbered, recent, saved, told_modseq) = {
         let told = view.told();
-        (told.uids.clone(), told.recent.clone(), told.saved.clone())
+        (told.uids.clone(), told.recent.clone(), told.saved.clone(), told.modseq)
     };
     let known = Known {
         numbered: &numbered,
         recent: &recent,
         saved: &saved,
     };
-    let found = find(context, view, program, &known, cancelled);
+    let found = find(context, view, program, &known, None, cancelled);
     let sorted = match (&found, &program.order) {
         (Ok(found), SearchOrder::Sorted(criteria)) => Some(sort::sorted(context, view, found, criteria, cancelled)),
         _ => None,
@@ -91,15 +93,20 @@ pub fn run(
     if program.returns.save {
         view.told().saved = named;
     }
+    let mut out = Vec::new();
+    if program.returns.update && !LiveResult::keep(view, program, uid, tag, &found, sorted.as_deref(), told_modseq) {
+        live::write_no_update(&mut out, tag, "this result is not kept up to date");
+    }
     let number = |member: Uid| if uid { Some(member) } else { numbered.rank(member) };
-    match &program.order {
-        SearchOrder::Number => Ok(answer::render(&found, &numbered, uid, program.returns, tag, modseq)),
+    out.extend(match &program.order {
+        SearchOrder::Number => answer::render(&found, &numbered, uid, program.returns, tag, modseq),
         SearchOrder::Sorted(_) => {
             let numbers: Vec<u32> = sorted.into_iter().flatten().filter_map(number).collect();
-            Ok(answer::render_sorted(&numbers, uid, program.returns, tag, modseq))
+            answer::render_sorted(&numbers, uid, program.returns, tag, modseq)
         }
-        SearchOrder::Threaded(algorithm) => thread::threaded(context, view, &found, *algorithm, cancelled, number),
-    }
+        SearchOrder::Threaded(algorithm) => thread::threaded(context, view, &found, *algorithm, cancelled, number)?,
+    });
+    Ok(out)
 }
 
 fn seconds_now() -> i64 {
@@ -134,6 +141,7 @@ fn find(
     view: &MailboxView,
     program: &SearchProgram,
     known: &Known<'_>,
+    within: Option<&UidSet>,
     cancelled: &AtomicBool,
 ) -> Result<UidSet> {
     let tables = &context.tables;
@@ -145,7 +153,10 @@ fn find(
         )
     };
     // Messages that the client has not been told of are not found, nor those that are gone.
-    let all = known.numbered.intersection(&index.present);
+    let mut all = known.numbered.intersection(&index.present);
+    if let Some(within) = within {
+        all = all.intersection(within);
+    }
     let keyword_bit = |keyword: &[u8]| {
         let number = names
             .iter()

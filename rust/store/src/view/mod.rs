@@ -25,6 +25,7 @@ use crate::db::tables::{ReadTxn, Tables, damaged};
 use crate::error::{Result, StoreError};
 use crate::ids::{AccountId, MailboxId, ModSeq, Uid};
 use crate::ops::FlagState;
+use crate::search::live::LiveResult;
 
 /// Rows of the change log read in one refresh; beyond it comparing the whole mailbox is cheaper.
 const CHANGE_ROWS_MAX: usize = 10_000;
@@ -49,6 +50,7 @@ pub struct MailboxView {
     told: Mutex<Told>,
     /// UIDs that this session has claimed as \Recent beyond what it had been told: from, until.
     claims: Mutex<Vec<(Uid, Uid)>>,
+    live: Mutex<Vec<LiveResult>>,
 }
 
 /// How a STORE is answered.
@@ -115,6 +117,7 @@ impl MailboxView {
             highest_modseq: AtomicU64::new(record.highest_modseq),
             told: Mutex::new(told),
             claims: Mutex::new(Vec::new()),
+            live: Mutex::new(Vec::new()),
         };
         Ok((view, claim))
     }
@@ -122,6 +125,11 @@ impl MailboxView {
     /// What the client has been told. Never held across a wait.
     pub fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock()
+    }
+
+    /// The results that are kept up to date (RFC 5267). Never held across a wait of the session's.
+    pub fn live(&self) -> MutexGuard<'_, Vec<LiveResult>> {
+        self.live.lock()
     }
 
     /// HIGHESTMODSEQ of the mailbox: everything up to it has been told.
