@@ -178,7 +178,7 @@ def test_list_and_special_use(imap: Imap) -> None:
     imap.do("UNSUBSCRIBE Sent")
     assert not any(b"Sent" in line for line in imap.do('LSUB "" "*"'))
     imap.do("SUBSCRIBE Sent")
-    assert b'* NAMESPACE (("" "/")) NIL NIL' in imap.do("NAMESPACE")
+    assert b'* NAMESPACE (("" "/")) (("Other Users/" "/")) NIL' in imap.do("NAMESPACE")
 
 
 def test_international_mailbox_names(imap: Imap) -> None:

@@ -46,17 +46,17 @@ def kind_of(mechanism: str) -> str:
 
 
 def make(mechanism: str, password: bytes, iterations: int, salt: bytes | None = None) -> dict[str, Any]:
-    """A verifier of a prepared password, as a credential keeps it."""
+    """A verifier of a prepared password, as a credential keeps it: octets as base64, so that an export in text can carry it."""
     name = HASHES[mechanism]
     salt = secrets.token_bytes(SALT_OCTETS) if salt is None else salt
     salted = hashlib.pbkdf2_hmac(name, password, salt, iterations)
     client_key = hmac.digest(salted, b"Client Key", name)
     return {
         "kind": kind_of(mechanism),
-        "salt": salt,
+        "salt": base64.b64encode(salt).decode(),
         "iterations": iterations,
-        "stored": hashlib.new(name, client_key).digest(),
-        "server": hmac.digest(salted, b"Server Key", name),
+        "stored": base64.b64encode(hashlib.new(name, client_key).digest()).decode(),
+        "server": base64.b64encode(hmac.digest(salted, b"Server Key", name)).decode(),
     }
 
 
@@ -65,7 +65,8 @@ def read(mechanism: str, verifiers: tuple[dict[str, Any], ...]) -> Verifier | No
     kind = kind_of(mechanism)
     for row in verifiers:
         if row.get("kind") == kind:
-            return Verifier(row["salt"], row["iterations"], row["stored"], row["server"])
+            salt, stored, server = (base64.b64decode(row[name]) for name in ("salt", "stored", "server"))
+            return Verifier(salt, row["iterations"], stored, server)
     return None
 
 

@@ -128,7 +128,9 @@ def test_who_has_no_password_looks_like_somebody() -> None:
     salt = scram.decoy_salt(b"key", "SCRAM-SHA-256", "nobody@example.test")
     assert salt == scram.decoy_salt(b"key", "SCRAM-SHA-256", "nobody@example.test")
     assert salt != scram.decoy_salt(b"key", "SCRAM-SHA-512", "nobody@example.test")
-    assert len(salt) == len(verifier("SCRAM-SHA-256", "x", scram.make("SCRAM-SHA-256", b"x", 4096)["salt"]).salt)
+    made = scram.read("SCRAM-SHA-256", (scram.make("SCRAM-SHA-256", b"x", 4096),))
+    assert made is not None
+    assert len(salt) == len(made.salt)
     exchange = scram.ScramServer("SCRAM-SHA-256")
     client = ScramClient("SCRAM-SHA-256", "nobody@example.test", "guess")
     exchange.first(client(None))
