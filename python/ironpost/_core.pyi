@@ -1280,7 +1280,7 @@ class StoreTask:
         queue: bool = False,
         retained: bool = True,
     ) -> StoreTask:
-        """The neutral stream from a file, or from standard input. Asks for domains, aliases, accounts.
+        """The neutral stream from a file, or from standard input. Asks for domains, aliases, accounts, lists, annotations.
 
         Numbers: as `export`, and present (were there already), passed (not wanted).
         """

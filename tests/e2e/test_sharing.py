@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
-from tests.support.server import DOMAIN, PASSWORD, RawClient, Server, eventually
+from tests.support.server import DOMAIN, PASSWORD, RawClient, Server, eventually, ironpost
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +114,53 @@ def test_lists_outlive_a_kill(server: Server) -> None:
         with Client(server, "bob") as bob:
             assert bob.ok(f'MYRIGHTS "Other Users/alice@{DOMAIN}/kept"')[0].endswith(" lr")
             assert len(bob.ok('LSUB "" "Other Users/*"')) == 1
+
+
+def test_the_command_line_and_the_neutral_export(server: Server, tmp_path: Path) -> None:
+    alice, bob = f"alice@{DOMAIN}", f"bob@{DOMAIN}"
+    at = ("--dir", str(server.folder))
+    with server.serving():
+        with Client(server, "alice") as client:
+            client.ok("CREATE Entw&APw-rfe")
+            client.ok('SETMETADATA Entw&APw-rfe (/shared/comment "all" /private/comment ~{3+}\r\na\0b)')
+            client.ok('SETMETADATA "" (/private/comment "of the server")')
+        ironpost("mailbox", "acl", "set", alice, "Entw\u00fcrfe", bob, "lrd", *at)
+        ironpost("mailbox", "acl", "set", alice, "Entw\u00fcrfe", bob, "-e", *at)
+        ironpost("mailbox", "acl", "set", alice, "inbox", "-anyone", "w", *at)
+        shown = ironpost("mailbox", "acl", "show", alice, "Entw\u00fcrfe", "--json", *at).stdout
+        assert json.loads(shown)[0]["entries"] == [[alice, "lrswipkxteacd"], [bob, "lrtd"]]
+        for wrong in (("nothing", bob, "lr"), ("INBOX", "nobody@example.test", "lr"), ("INBOX", bob, "lrQ")):
+            assert ironpost("mailbox", "acl", "set", alice, *wrong, *at, check=False).returncode == 1
+        with Client(server, "bob") as client:
+            client.ok(f'SETMETADATA "Other Users/{alice}/Entw&APw-rfe" (/private/comment "bob\'s")')
+        export = tmp_path / "all.ironpost"
+        ironpost("store", "export", str(export), *at)
+    other = Server(tmp_path / "other", accounts=("bob",))
+    assert ironpost("store", "import", str(export), "--merge", "--dir", str(other.folder)).returncode == 0
+    for address in (alice, f"public@{DOMAIN}"):
+        ironpost("account", "passwd", address, "--password-stdin", "--dir", str(other.folder), stdin=PASSWORD)
+    with other.serving():
+        with Client(other, "alice") as client:
+            assert client.ok("GETACL Entw&APw-rfe")[0].endswith(f" {alice} lrswipkxteacd {bob} lrtd")
+            assert client.ok("GETACL INBOX")[0].endswith(f" {alice} lrswipkxteacd -anyone w")
+            lines = client.ok("GETMETADATA Entw&APw-rfe (/shared/comment /private/comment)")
+            assert "\n".join(lines).endswith('(/shared/comment "all" /private/comment ~{3}\na\0b)')
+            assert client.ok('GETMETADATA "" /private/comment')[0].endswith('(/private/comment "of the server")')
+        with Client(other, "bob") as client:
+            name = f'"Other Users/{alice}/Entw&APw-rfe"'
+            assert client.ok(f"MYRIGHTS {name}")[0].endswith(" lrtd")
+            assert client.ok(f"GETMETADATA {name} /private/comment")[0].endswith('(/private/comment "bob\'s")')
+        # What may be seen of accounts that have no list is still nothing.
+        assert ironpost("mailbox", "acl", "show", bob, "--dir", str(other.folder)).stdout.count("\n") == 1
+
+
+def test_a_backup_brings_the_lists_back(server: Server, tmp_path: Path) -> None:
+    with server.serving(), Client(server, "alice") as alice:
+        alice.ok("CREATE backed")
+        alice.ok(f"SETACL backed bob@{DOMAIN} lrs")
+        alice.ok('SETMETADATA backed (/shared/comment "kept")')
+        ironpost("backup", str(tmp_path / "backup"), "--dir", str(server.folder))
+    ironpost("restore", str(tmp_path / "backup"), "--dir", str(tmp_path / "again"))
+    shown = ironpost("mailbox", "acl", "show", f"alice@{DOMAIN}", "backed", "--dir", str(tmp_path / "again")).stdout
+    assert f"bob@{DOMAIN}" in shown
+    assert "lrs" in shown

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DirectoryError
-from ..state import addresses, edits
+from ..state import acl, addresses, edits
 
 if TYPE_CHECKING:
     from ..state.directory import Directory
@@ -53,6 +53,7 @@ class Welcome:
         self.refused: list[str] = []
         self.made = 0
         self.aliases: list[dict[str, Any]] = []
+        self.sharing: list[dict[str, Any]] = []  # lists and annotations, for `mailbox.sharing.import`
         self._answers: dict[str, int | None] = {}
 
     def answer(self, question: Fields) -> int | None:
@@ -69,9 +70,28 @@ class Welcome:
             self.aliases.append({"address": values["Address"][0], "targets": values.get("Target", [])})
             return None
         address = values.get("Address", [""])[0]
+        if kind in ("access", "annotation"):
+            # Their mailboxes are still to come.
+            self._keep(kind, address, values)
+            return None
         if address not in self._answers:
             self._answers[address] = self._account(address, values.get("Verifier", []))
         return self._answers[address]
+
+    def _keep(self, kind: str, address: str, values: dict[str, list[str]]) -> None:
+        key = addresses.key(*addresses.split(address))
+        if self.only and key not in self.only:
+            return
+        row: dict[str, Any] = {"kind": kind, "address": self.into or address, "mailbox": values.get("Mailbox", [""])[0]}
+        if kind == "access":
+            entries = [entry.partition(" ") for entry in values.get("Entry", [])]
+            # The owner's own rights, unless he has restricted them, hold by themselves.
+            row["entries"] = [(rights, whom) for rights, _, whom in entries if whom != address or not _all(rights)]
+        else:
+            whose = values.get("For", [""])[0]
+            row["for"] = self.into if self.into and whose == address else whose
+            row |= {"name": values.get("Name", [""])[0], "value": values.get("Value", [""])[0]}
+        self.sharing.append(row)
 
     def finish(self) -> list[str]:
         """Makes the aliases; what could not be made."""
@@ -111,3 +131,7 @@ class Welcome:
     def _edit(self, edit: Any, *arguments: Any) -> Any:
         environment = self.directory.environment
         return environment.submit(lambda txn: edit(environment.tables, txn, *arguments)).result()
+
+
+def _all(rights: str) -> bool:
+    return acl.expanded(rights) == acl.ALL

@@ -9,6 +9,7 @@ import click
 
 # Name: (module, its function, what it does)
 _COMMANDS: Final = {
+    "acl": ("mailbox_acl", "acl", "Show and change who may do what with mailboxes."),
     "expire": ("mailbox_recover", "expire", "Carry out the expiry rules now."),
     "export": ("moving", "mailbox_export", "Write an account as Maildir, Maildir++ or mbox."),
     "import": ("moving", "mailbox_import", "Read mail from Maildir, mbox or Dovecot's own formats."),

@@ -6,7 +6,7 @@ import datetime
 import os
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -16,8 +16,12 @@ from ..runtime.durable import sync_file, sync_folder
 from .common import chosen, complain, directory_option
 from .task import StoreErrors, follow, opened
 
+if TYPE_CHECKING:
+    from ..config import Config
+
 SUFFIX: Final = ".ironpost"
 REFUSALS_SHOWN: Final = 1000
+SHARING_ROWS: Final = 20  # of one request: a value has up to 32 KiB
 
 
 @click.command("export")
@@ -52,6 +56,7 @@ def store_export(
     if not (store / "index" / "data.mdb").exists():
         raise UserError(f"{store}: there is no mail store yet; start the server once")
     path = None if target == "-" else _file(Path(target).expanduser(), force)
+    sharing = [] if mailbox else _sharing(config, addresses)
     directory = Directory(config.state_folder)
     try:
         for address in addresses:
@@ -72,7 +77,7 @@ def store_export(
             ("Created", datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")),
             ("Hostname", config.hostname),
         ],
-        front=front,
+        front=[*front, *sharing],
         accounts=accounts,
         unknown_accounts=not addresses,
         mailbox="INBOX" if mailbox and mailbox.upper() == "INBOX" else mailbox,
@@ -149,6 +154,7 @@ def store_import(
         faults = welcome.refused + ([] if addresses else welcome.finish())
     finally:
         directory.close()
+    faults += _share(config, welcome.sharing, (prefix or "").strip("/"))
     for fault in faults[:REFUSALS_SHOWN]:
         complain(fault)
     told = f"imported {done['messages']} messages of {done['accounts']} accounts ({welcome.made} new)"
@@ -157,6 +163,37 @@ def store_import(
     wrong = task.problems + len(faults)
     click.echo(told + (f"; {wrong} problems" if wrong else ""))
     return 1 if wrong else 0
+
+
+def _sharing(config: Config, addresses: tuple[str, ...]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Records of access lists and annotations."""
+    from .access import access
+
+    records: list[tuple[str, list[tuple[str, str]]]] = []
+    with access(config.directory, store=True, config=config) as door:
+        for address in addresses or (None,):
+            after: int | None = 0
+            while after is not None:
+                page = door.request("mailbox.sharing.export", address=address, after=after)
+                records += [(kind, [(name, value) for name, value in fields]) for kind, fields in page["rows"]]
+                after = page["after"]
+    return records
+
+
+def _share(config: Config, rows: list[dict[str, Any]], prefix: str) -> list[str]:
+    """Takes access lists and annotations over; what could not be."""
+    from .access import access
+
+    faults: list[str] = []
+    if not rows:
+        return faults
+    for row in rows:
+        if prefix and row["mailbox"]:
+            row["mailbox"] = f"{prefix}/{row['mailbox']}"
+    with access(config.directory, store=True, config=config) as door:
+        for start in range(0, len(rows), SHARING_ROWS):
+            faults += door.request("mailbox.sharing.import", rows=rows[start : start + SHARING_ROWS])
+    return faults
 
 
 def _file(target: Path, force: bool) -> Path:

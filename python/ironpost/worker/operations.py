@@ -216,6 +216,12 @@ MAIL_OPERATIONS: Final = tuple(
     )
 )  # fmt: skip
 MAILBOX_OPERATIONS: Final = ("mailbox.expire", "mailbox.list", "mailbox.purge", "mailbox.recover", "mailbox.retained")
+SHARING_OPERATIONS: Final = (
+    "mailbox.acl.set",
+    "mailbox.acl.show",
+    "mailbox.sharing.export",
+    "mailbox.sharing.import",
+)
 QUOTA_OPERATIONS: Final = ("quota.domains", "quota.page", "quota.set", "quota.show")
 OPERATIONS: Final[dict[str, Operation]] = {
     "account.add": account_add,
@@ -240,6 +246,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "store.stat": store_stat,
     **{name: _elsewhere("worker.mailbox_operations", name) for name in MAILBOX_OPERATIONS},
     **{name: _elsewhere("worker.quota_operations", name) for name in QUOTA_OPERATIONS},
+    **{name: _elsewhere("worker.sharing_operations", name) for name in SHARING_OPERATIONS},
 }
 # Those that take long: they tell their progress, and end when whoever asked has gone.
 STREAMED: Final[dict[str, Streamed]] = {

@@ -8,12 +8,30 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ironpost_store::db::records::flag;
 use ironpost_store::ops::{FlagMode, FlagSet};
+use ironpost_store::sharing::FlagClasses;
 use ironpost_store::{Op, Outcome, StoreError};
 use proptest::prelude::*;
 use write_support::{Rig, all_packs, body, number_of, quick};
 
 const NAMES: [&str; 8] = ["INBOX", "A", "A/B", "A/B/C", "B", "C/D", "Sent", "E"];
 const KEYWORDS: [&str; 3] = ["$One", "two", "Three"];
+const MODES: [FlagMode; 6] = [
+    FlagMode::Add,
+    FlagMode::Remove,
+    FlagMode::Replace,
+    FlagMode::ReplaceSome(FlagClasses {
+        seen: true,
+        ..FlagClasses::NONE
+    }),
+    FlagMode::ReplaceSome(FlagClasses {
+        others: true,
+        ..FlagClasses::NONE
+    }),
+    FlagMode::ReplaceSome(FlagClasses {
+        deleted: true,
+        ..FlagClasses::NONE
+    }),
+];
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -37,7 +55,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => name().prop_map(Step::Delete),
         1 => (name(), name()).prop_map(|(a, b)| Step::Rename(a, b)),
         1 => (name(), any::<bool>()).prop_map(|(a, b)| Step::Subscribe(a, b)),
-        4 => (name(), uid(), uid(), 0..3_u8, 0..32_u8, 0..8_u8).prop_map(|(a, b, c, d, e, f)| Step::Flags(a, b, c, d, e, f)),
+        4 => (name(), uid(), uid(), 0..MODES.len() as u8, 0..32_u8, 0..8_u8).prop_map(|(a, b, c, d, e, f)| Step::Flags(a, b, c, d, e, f)),
         4 => (name(), uid(), uid(), name(), any::<bool>()).prop_map(|(a, b, c, d, e)| Step::Copy(a, b, c, d, e)),
         1 => (name(), proptest::option::of((uid(), uid()))).prop_map(|(a, b)| Step::Expunge(a, b)),
         1 => (name(), uid(), uid()).prop_map(|(a, b, c)| Step::ExpungeUids(a, b, c)),
@@ -247,7 +265,7 @@ fn take(rig: &mut Rig, model: &mut Model, step: &Step) {
             let Some(mailbox) = model.mailboxes.get_mut(NAMES[*name]) else {
                 return;
             };
-            let mode = [FlagMode::Add, FlagMode::Remove, FlagMode::Replace][usize::from(*mode)];
+            let mode = MODES[usize::from(*mode)];
             let flags = flag_set(*system, *bits);
             let op = Op::StoreFlags {
                 account,
@@ -278,7 +296,12 @@ fn take(rig: &mut Rig, model: &mut Model, step: &Step) {
                         message.flags = *system;
                         message.keywords = named.clone();
                     }
-                    FlagMode::ReplaceSome(_) => panic!("no step does this"),
+                    FlagMode::ReplaceSome(some) => {
+                        message.flags = message.flags & !some.system() | system & some.system();
+                        if some.others {
+                            message.keywords = named.clone();
+                        }
+                    }
                 }
                 expected.push((*uid, message.flags, *message != before));
             }

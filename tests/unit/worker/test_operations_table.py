@@ -6,17 +6,19 @@ import subprocess
 import sys
 
 from ironpost.portable import operations as mail_operations
-from ironpost.worker import mailbox_operations, operations, quota_operations
+from ironpost.worker import mailbox_operations, operations, quota_operations, sharing_operations
 
 
 def test_operations_of_other_modules_are_listed() -> None:
     assert set(operations.MAILBOX_OPERATIONS) == set(mailbox_operations.OPERATIONS)
     assert set(operations.MAIL_OPERATIONS) == set(mail_operations.OPERATIONS)
     assert set(operations.QUOTA_OPERATIONS) == set(quota_operations.OPERATIONS)
+    assert set(operations.SHARING_OPERATIONS) == set(sharing_operations.OPERATIONS)
 
 
 def test_they_are_documented() -> None:
-    for operation in (*mailbox_operations.OPERATIONS.values(), *quota_operations.OPERATIONS.values()):
+    modules = (mailbox_operations, quota_operations, sharing_operations)
+    for operation in (operation for module in modules for operation in module.OPERATIONS.values()):
         assert (operation.__doc__ or "").startswith(("{", "->")), operation
 
 

@@ -14,10 +14,11 @@ from ...state import acl
 from .. import namespaces
 
 if TYPE_CHECKING:
+    from ...state.directory import Directory
     from ...state.sharing import Sharing
     from ..session import Session
 
-__all__ = ["delete_acl", "get_acl", "list_rights", "my_rights", "set_acl"]
+__all__ = ["delete_acl", "get_acl", "identified", "list_rights", "my_rights", "set_acl"]
 
 
 def _sharing(session: Session) -> Sharing:
@@ -31,13 +32,13 @@ async def _mailbox(session: Session, mailbox: str, wanted: str) -> tuple[int, in
     return found.owner.id, found.info.id, found.rights
 
 
-def _identifier(session: Session, text: str) -> tuple[int, bool]:
+def identified(directory: Directory, text: str) -> tuple[int, bool]:
     """Whom an identifier means, and whether rights are taken away. Raises DirectoryError."""
     negative = text.startswith("-")
     name = text.removeprefix("-")
     if name.lower() == "anyone":
         return acl.ANYONE, negative
-    account = session.context.directory.account(name)
+    account = directory.account(name)
     if account is None:
         raise DirectoryError("unknown", "the identifier is neither an account of this server nor anyone")
     return account.id, negative
@@ -55,7 +56,7 @@ async def set_acl(session: Session, tag: str, name: str, mailbox: str, identifie
     """SETACL. The owner keeps `l` and `a` whatever is set."""
     owner, number, _ = await _mailbox(session, mailbox, "a")
     try:
-        whom, negative = _identifier(session, identifier)
+        whom, negative = identified(session.context.directory, identifier)
         await _sharing(session).change(owner, number, whom, negative, mode, rights)
     except DirectoryError as error:
         session.wire.respond(tag, "NO", "LIMIT" if error.code == "too-many" else "", str(error))
@@ -67,7 +68,7 @@ async def delete_acl(session: Session, tag: str, name: str, mailbox: str, identi
     """DELETEACL: one that is not in the list is no fault."""
     owner, number, _ = await _mailbox(session, mailbox, "a")
     try:
-        whom, negative = _identifier(session, identifier)
+        whom, negative = identified(session.context.directory, identifier)
     except DirectoryError as error:
         session.wire.respond(tag, "NO", "", str(error))
         return
@@ -79,7 +80,7 @@ async def list_rights(session: Session, tag: str, name: str, mailbox: str, ident
     """LISTRIGHTS: each right by itself; the owner always has two of them."""
     owner, _, _ = await _mailbox(session, mailbox, "a")
     try:
-        whom, negative = _identifier(session, identifier)
+        whom, negative = identified(session.context.directory, identifier)
     except DirectoryError as error:
         session.wire.respond(tag, "NO", "", str(error))
         return

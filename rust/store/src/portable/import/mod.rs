@@ -193,7 +193,7 @@ impl<R: Read> Import<'_, R> {
                 self.progress.set_total(record.number("Messages"));
                 Ok(())
             }
-            "domain" | "alias" => (self.ask)(record).map(drop),
+            "domain" | "alias" | "access" | "annotation" => (self.ask)(record).map(drop),
             "group" => self.group(record),
             "account" => self.account(record),
             "subscription" => self.subscription(record),
