@@ -797,6 +797,9 @@ class MailboxView:
     keywords: tuple[str, ...]
     def stale(self) -> bool:
         """Instant: may there be anything new? False is certain (compares the environment's last transaction)."""
+    @property
+    def search_progress(self) -> tuple[int, int]:
+        """Messages that the search under way, or the last one, has looked at, and all that it has to look at."""
     def forget_saved(self) -> None:
         """Empties the saved search result, `$`."""
 

@@ -183,3 +183,16 @@ fn messages_that_are_gone_are_not_found() {
     assert_eq!(rig.search(&view, flag(SystemFlag::Deleted, true)), "");
     rig.finish();
 }
+
+#[test]
+fn a_search_tells_how_far_it_has_come() {
+    let rig = filled();
+    let view = rig.open("INBOX", true);
+    assert_eq!(view.progress().read(), (0, 0));
+    assert_eq!(rig.search(&view, SearchKey::Text("needle".to_owned())), "3");
+    assert_eq!(view.progress().read(), (4, 4));
+    let some = vec![flag(SystemFlag::Seen, true), SearchKey::Body("x".to_owned())];
+    rig.search(&view, SearchKey::And(some));
+    assert_eq!(view.progress().read(), (2, 2), "only what may be found is looked at");
+    rig.finish();
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ... import _core
-from .. import sync
+from .. import progress, sync
 from .selection import require_view
 
 if TYPE_CHECKING:
@@ -25,9 +25,12 @@ async def search(session: Session, tag: str, name: str, program: _core.SearchPro
         return
     if program.asks_modseq:
         sync.enable_modseqs(session)
-    session.wire.append_output(
-        await session.store.call(session.store.core.search(view, program, name.startswith("UID "), tag))
+    store = session.store
+    uid = name.startswith("UID ")
+    answer = await progress.telling(
+        session, tag, lambda: store.call(store.core.search(view, program, uid, tag)), lambda: view.search_progress
     )
+    session.wire.append_output(answer)
     await session.finish(tag, name)
 
 

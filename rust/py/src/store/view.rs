@@ -61,6 +61,11 @@ impl MailboxView {
     }
 
     #[getter]
+    fn search_progress(&self) -> (u32, u32) {
+        self.view.progress().read()
+    }
+
+    #[getter]
     fn uid_validity(&self) -> u32 {
         self.view.uid_validity
     }

@@ -178,6 +178,7 @@ fn find(
         return Ok(found);
     }
     let candidates = test.candidates(&all);
+    view.progress().begin(candidates.len());
     let mut filter = {
         let needles = test.text_needles();
         (!needles.is_empty()).then(|| Filter::prepare(&context.search, view.account, &needles))
@@ -223,6 +224,7 @@ fn find(
                     Err(error) => return Err(error),
                 }
                 looked_at += 1;
+                view.progress().step();
                 // The clock is asked after each message that had to be read, and now and then among the others.
                 if (message.content.is_loaded() || looked_at.is_multiple_of(256)) && started.elapsed() > STRETCH_LIMIT {
                     next = uid.checked_add(1);

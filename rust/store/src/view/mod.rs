@@ -9,7 +9,7 @@ pub mod uids;
 pub mod vanished;
 
 use std::ops::Bound;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ironpost_proto::imap::sequence::SequenceSet;
 use parking_lot::{Mutex, MutexGuard};
@@ -51,6 +51,34 @@ pub struct MailboxView {
     /// UIDs that this session has claimed as \Recent beyond what it had been told: from, until.
     claims: Mutex<Vec<(Uid, Uid)>>,
     live: Mutex<Vec<LiveResult>>,
+    /// How far the search that runs has come.
+    progress: Progress,
+}
+
+/// Messages that a search has looked at, and how many it has to look at.
+#[derive(Debug, Default)]
+pub struct Progress {
+    done: AtomicU32,
+    total: AtomicU32,
+}
+
+impl Progress {
+    /// A search begins.
+    pub fn begin(&self, total: u32) {
+        self.done.store(0, Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    /// It has come to the end of another message.
+    pub fn step(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Done, and all.
+    #[must_use]
+    pub fn read(&self) -> (u32, u32) {
+        (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+    }
 }
 
 /// How a STORE is answered.
@@ -118,6 +146,7 @@ impl MailboxView {
             told: Mutex::new(told),
             claims: Mutex::new(Vec::new()),
             live: Mutex::new(Vec::new()),
+            progress: Progress::default(),
         };
         Ok((view, claim))
     }
@@ -130,6 +159,11 @@ impl MailboxView {
     /// The results that are kept up to date (RFC 5267). Never held across a wait of the session's.
     pub fn live(&self) -> MutexGuard<'_, Vec<LiveResult>> {
         self.live.lock()
+    }
+
+    /// How far the search that runs, or ran last, has come.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// HIGHESTMODSEQ of the mailbox: everything up to it has been told.
