@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 RUST_MINOR_MIN=90
 PYTHON_MINOR_MIN=11
-CLIENTS=(curl swaks isync msmtp fetchmail mutt)
+CLIENTS=(curl swaks isync msmtp fetchmail mutt imapfilter offlineimap3 getmail6)
 
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
