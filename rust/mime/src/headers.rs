@@ -93,6 +93,9 @@ pub fn section_len(message: &[u8]) -> usize {
 
 /// Appends the fields that HEADER.FIELDS (or, with `not`, HEADER.FIELDS.NOT) selects and the final CRLF
 /// (RFC 9051 §6.4.5.1). A field that lacks its line end at the end of the input gets one.
+///
+/// With `not` the empty line is there only when the header has one, as the RFC says of messages without a body; what was named is
+/// always closed by one, since clients read up to it.
 pub fn select(header: &[u8], names: &[Vec<u8>], not: bool, out: &mut Vec<u8>) {
     /// From here on a set is cheaper than comparing each name with each field.
     const NAMES_FEW: usize = 8;
@@ -117,7 +120,14 @@ pub fn select(header: &[u8], names: &[Vec<u8>], not: bool, out: &mut Vec<u8>) {
             }
         }
     }
-    out.extend_from_slice(b"\r\n");
+    if !not || ends_with_empty_line(header) {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn ends_with_empty_line(header: &[u8]) -> bool {
+    let before = header.strip_suffix(b"\r\n").or_else(|| header.strip_suffix(b"\n"));
+    before.is_some_and(|before| before.is_empty() || before.ends_with(b"\n"))
 }
 
 /// A raw value without its folds and without white space at its start (RFC 5322 §2.2.3).
@@ -224,7 +234,7 @@ mod tests {
         assert_eq!(out, b"B :two\n folded\r\nC:\r\n\r\n");
         out.clear();
         select(MIXED, &[b"B".to_vec()], true, &mut out);
-        assert_eq!(out, b"A: 1\r\nno colon here\r\nC:\r\n\r\n");
+        assert_eq!(out, b"A: 1\r\nno colon here\r\nC:\r\n");
         out.clear();
         let many: Vec<Vec<u8>> = (b'b'..=b'z').map(|letter| vec![letter]).collect();
         select(MIXED, &many, false, &mut out);
@@ -232,6 +242,19 @@ mod tests {
         out.clear();
         select(b"A: 1", &[b"a".to_vec()], false, &mut out);
         assert_eq!(out, b"A: 1\r\n\r\n");
+        // RFC 9051 §6.4.5.1: no empty line where there is no body and none stands there.
+        for (header, expected) in [
+            (&b"A: 1\r\nB: 2\r\n"[..], &b"A: 1\r\n"[..]),
+            (b"A: 1\r\nB: 2\r\n\r\n", b"A: 1\r\n\r\n"),
+            (b"A: 1\nB: 2\n\n", b"A: 1\n\r\n"),
+            (b"\r\n", b"\r\n"),
+            (b"B: 2", b""),
+            (b"", b""),
+        ] {
+            out.clear();
+            select(header, &[b"b".to_vec()], true, &mut out);
+            assert_eq!(out, expected, "{}", String::from_utf8_lossy(header));
+        }
     }
 
     #[test]
