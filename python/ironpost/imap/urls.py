@@ -58,6 +58,8 @@ class Piece:
         while start < self._end:
             step = min(self._end - start, _STEP_OCTETS)
             octets: bytes = await store.call(store.core.read_message(self._view, self._uid, start, step))
+            if not octets:
+                raise _core.StoreCorrupt("the message is shorter than its part table says")
             yield octets
             start += len(octets)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ... import _core
-from ..urls import MECHANISM, BadUrl, UrlReader, authorise
+from ..urls import MECHANISM, BadUrl, Piece, UrlReader, authorise
 
 if TYPE_CHECKING:
     from ..session import Session
 
 __all__ = ["gen_url_auth", "reset_key", "url_fetch"]
+
+_FILL_OCTETS: Final = 65536
 
 
 async def gen_url_auth(session: Session, tag: str, name: str, wanted: tuple[tuple[str, str], ...]) -> None:
@@ -32,6 +34,7 @@ async def gen_url_auth(session: Session, tag: str, name: str, wanted: tuple[tupl
 async def url_fetch(session: Session, tag: str, name: str, urls: tuple[str, ...]) -> None:
     """URLFETCH: NIL for what may not be read or is not there; nobody learns which."""
     reader = UrlReader(session)
+    whole = True
     for url in urls:
         try:
             piece = await reader.open_authorised(url)
@@ -40,11 +43,33 @@ async def url_fetch(session: Session, tag: str, name: str, urls: tuple[str, ...]
             session.wire.untagged_urlfetch(url, None)
             continue
         session.wire.untagged_urlfetch(url, piece.octets)
+        whole = await _send(session, piece) and whole
+        session.wire.append_output(b"\r\n")
+    if whole:
+        await session.finish(tag, name)
+    else:
+        session.wire.respond(tag, "NO", "CORRUPTION", "a message is damaged on the server")
+
+
+async def _send(session: Session, piece: Piece) -> bool:
+    """The octets that have been announced. Those that can't be read are made up with spaces, as by FETCH; false then."""
+    left = piece.octets
+    try:
         async for octets in piece.read():
             session.wire.append_output(octets)
+            left -= len(octets)
             await session.drain_if_high()
-        session.wire.append_output(b"\r\n")
-    await session.finish(tag, name)
+    except _core.StoreFailed:
+        raise
+    except _core.StoreError as error:
+        session.log.warning("url not read to its end", error=str(error))
+        while left:
+            step = min(left, _FILL_OCTETS)
+            session.wire.append_output(b" " * step)
+            left -= step
+            await session.drain_if_high()
+        return False
+    return True
 
 
 async def reset_key(session: Session, tag: str, name: str, mailbox: str | None, mechanisms: tuple[str, ...]) -> None:
