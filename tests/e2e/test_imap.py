@@ -206,6 +206,15 @@ def test_append_limits_and_missing_mailbox(running: Server, imap: Imap) -> None:
     imap.do("NOOP")
 
 
+def test_one_append_has_a_bound(imap: Imap) -> None:
+    """RFC 3502: all messages or none, and no more than are to be held at once."""
+    imap.send(b"t APPEND INBOX" + b" {1+}\r\nx" * 1000 + b"\r\n")
+    assert imap.until(b"t ")[-1].startswith(b"t OK [APPENDUID ")
+    imap.send(b"t APPEND INBOX" + b" {1+}\r\nx" * 1001 + b"\r\n")
+    assert imap.until(b"t ")[-1].startswith(b"t NO [LIMIT]")
+    assert imap.do("STATUS INBOX (MESSAGES)")[0] == b'* STATUS "INBOX" (MESSAGES 1000)'
+
+
 def test_append_octet_for_octet(imap: Imap) -> None:
     odd = b"Subject: odd\nMixed: ends\r\n\r\nbare\rreturn, bare\nfeed, \xff\xfe and no end"
     imap.send(b"t APPEND INBOX {%d+}\r\n" % len(odd) + odd + b"\r\n")

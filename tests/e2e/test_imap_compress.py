@@ -157,3 +157,12 @@ def test_what_is_no_deflate_ends_the_session(running: Server, user: str) -> None
         client.socket.sendall(b"\x07\x07\x07 t NOOP\r\n")
         assert client.line().startswith(b"* BYE ")
         assert client.line() == b"<closed>"
+
+
+def test_starttls_comes_before_compression(running: Server, user: str) -> None:
+    """RFC 4978 §3: compression lies within TLS, so that STARTTLS is too late once it is active."""
+    with logged_in(running, user) as client:
+        client.compress()
+        assert client.command(b"UNAUTHENTICATE")[-1].startswith(b"t OK ")
+        assert client.command(b"STARTTLS")[-1] == b"t BAD compression is active already"
+        assert client.command(f'LOGIN {user}@{DOMAIN} "{PASSWORD}"'.encode())[-1].startswith(b"t OK ")
