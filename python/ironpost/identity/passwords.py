@@ -99,12 +99,14 @@ class Authenticator:
 
     def _admitted(self, user: str, peer_host: str, now: float) -> tuple[Account | None, str]:
         """The account that is meant, if there is one, and the name that failures are counted by. Raises TooManyFailures."""
-        name = user.strip().lower()[:USER_CHARACTERS_MAX]
         limits = self._limits
         if limits.login_closed_for_address(peer_host, now):
             raise TooManyFailures(host=peer_host)
-        account = self._directory.login_account(user) if len(user) <= USER_CHARACTERS_MAX else None
-        name = account.address.lower() if account is not None else name
+        if len(user) <= USER_CHARACTERS_MAX:
+            account = self._directory.login_account(user)
+            name = self._directory.login_name(user) if account is None else account.address.lower()
+        else:
+            account, name = None, user[:USER_CHARACTERS_MAX].lower()
         if limits.login_closed_for_account(name, now) and (
             account is None or (account.id, peer_host) not in self._places
         ):

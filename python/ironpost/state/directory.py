@@ -138,12 +138,19 @@ class Directory:
 
     def login_account(self, user: str) -> Account | None:
         """The account that a user means: its address, or its local part when there is one domain only."""
-        if "@" not in user:
-            self._refresh()
-            if len(self._domains) != 1:
-                return None
-            user = f"{user}@{next(iter(self._domains))}"
-        return self.account(user)
+        name = self._with_domain(user)
+        return self.account(name) if "@" in name else None
+
+    def login_name(self, user: str) -> str:
+        """What a user's spellings have in common, whether there is such an account or not: what it would be found by."""
+        name = self._with_domain(user)
+        return addresses.key(*addresses.split(name)) if "@" in name else name.lower()
+
+    def _with_domain(self, user: str) -> str:
+        if "@" in user:
+            return user
+        self._refresh()
+        return f"{user}@{next(iter(self._domains))}" if len(self._domains) == 1 else user
 
     def credential(self, account: int) -> Credential | None:
         """What the account's password is checked against, as it is on disk now."""

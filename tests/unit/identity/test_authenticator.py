@@ -151,6 +151,11 @@ async def test_users_without_verifiers_look_like_others(house: House) -> None:
     real = await house.authenticator.scram_begin("SCRAM-SHA-256", "alice@example.test", ELSEWHERE)
     assert first.salt == again.salt != nobody.salt
     assert {(len(one.salt), one.iterations) for one in (first, nobody, real)} == {(16, CHEAP.scram_iterations)}
+    # Spellings that would mean one account have one salt when there is none, as they have when there is one.
+    for spelling in ("nobody", "NOBODY@Example.Test", "Nobody"):
+        assert (await house.authenticator.scram_begin("SCRAM-SHA-256", spelling, ELSEWHERE)).salt == nobody.salt
+    for spelling in ("alice", "ALICE@Example.Test"):
+        assert (await house.authenticator.scram_begin("SCRAM-SHA-256", spelling, ELSEWHERE)).salt == real.salt
     # Another process, or this one after a restart, says the same.
     house.make(CHEAP)
     later = await house.authenticator.scram_begin("SCRAM-SHA-256", "nobody@example.test", ELSEWHERE)
