@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -178,9 +179,18 @@ def main() -> int:
     if _core.build_profile != "release":
         print("this is a debug build; `make build` makes a release", file=sys.stderr)
         return 2
-    parent = arguments.scratch or ROOT / ".cache"
+    with both(arguments.scratch, "bench-search-") as (folder, ours, theirs):
+        octets = fill([ours, theirs], arguments.messages)
+        wait_index(folder / "store" / "search")
+        return compare(ours, theirs, arguments.messages, octets, arguments.rounds)
+
+
+@contextmanager
+def both(parent: Path | None, prefix: str) -> Iterator[tuple[Path, Side, Side]]:
+    """Ironpost and the peers, started, with the former's folder; stopped and removed at the end."""
+    parent = parent or ROOT / ".cache"
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bench-search-", dir=parent) as name:
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as name:
         scratch = Path(name)
         scratch.chmod(0o755)  # Dovecot's users must get through
         ours, theirs = Ironpost(scratch / "ironpost"), Peers(scratch / "peers")
@@ -190,9 +200,7 @@ def main() -> int:
             for side in sides:
                 started.append(side)
                 side.start()
-            octets = fill(started, arguments.messages)
-            wait_index(scratch / "ironpost" / "store" / "search")
-            return compare(ours, theirs, arguments.messages, octets, arguments.rounds)
+            yield scratch / "ironpost", ours, theirs
         finally:
             for side in started:
                 side.stop()

@@ -12,14 +12,13 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from benches.servers import ROOT, Ironpost, Peers, Side
-from benches.store.search_peers import Session, fill
+from benches.servers import Side
+from benches.store.search_peers import Session, both, fill
 
 COMMANDS = (
     "UID SORT (REVERSE ARRIVAL) UTF-8 ALL",
@@ -53,21 +52,9 @@ def main() -> int:
     if _core.build_profile != "release":
         print("this is a debug build; `make build` makes a release", file=sys.stderr)
         return 2
-    parent = arguments.scratch or ROOT / ".cache"
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bench-sort-", dir=parent) as name:
-        scratch = Path(name)
-        scratch.chmod(0o755)  # Dovecot's users must get through
-        started: list[Side] = []
-        try:
-            for side in (Ironpost(scratch / "ironpost"), Peers(scratch / "peers")):
-                started.append(side)
-                side.start()
-            octets = fill(started, arguments.messages)
-            compare(started, arguments.messages, octets, arguments.rounds)
-        finally:
-            for side in started:
-                side.stop()
+    with both(arguments.scratch, "bench-sort-") as (_, *sides):
+        octets = fill(sides, arguments.messages)
+        compare(sides, arguments.messages, octets, arguments.rounds)
     return 0
 
 

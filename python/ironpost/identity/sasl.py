@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 from ..errors import SaslError
 
-__all__ = ["MECHANISMS", "Credentials", "Given", "SaslError", "SaslExchange", "start"]
+__all__ = ["MECHANISMS", "Credentials", "Given", "SaslError", "SaslExchange", "bounded", "decoded", "start"]
 
 OCTETS_MAX: Final = 4096  # of one message of an exchange; three fields of at most 1,024 fit
 
@@ -63,10 +63,10 @@ class _Plain:
         if data is None:
             return b""
         # message = [authzid] UTF8NUL authcid UTF8NUL passwd
-        parts = _bounded(data).split(b"\0")
+        parts = bounded(data).split(b"\0")
         if len(parts) != 3 or not parts[1] or not parts[2]:
             raise SaslError("malformed PLAIN message")
-        authzid, user, password = (_text(part) for part in parts)
+        authzid, user, password = (decoded(part) for part in parts)
         if authzid and authzid.lower() != user.lower():
             raise SaslError("acting for someone else is not allowed", code=535, enhanced="5.7.8")
         return Credentials(user, password, authzid)
@@ -88,7 +88,7 @@ class _Login:
                 raise SaslError("malformed LOGIN message")
             self._asked = True
             return b"Username:"
-        text = _text(_bounded(data))
+        text = decoded(bounded(data))
         if "\0" in text or not text:
             raise SaslError("malformed LOGIN message")
         if self._user is None:
@@ -101,13 +101,15 @@ _MAKERS: Final[dict[str, type[_Plain] | type[_Login]]] = {"PLAIN": _Plain, "LOGI
 MECHANISMS: Final = tuple(_MAKERS)  # in the order in which they are offered
 
 
-def _bounded(data: bytes) -> bytes:
+def bounded(data: bytes) -> bytes:
+    """A message of an exchange, when it is no longer than OCTETS_MAX. Raises SaslError."""
     if len(data) > OCTETS_MAX:
         raise SaslError("SASL message too long")
     return data
 
 
-def _text(data: bytes) -> str:
+def decoded(data: bytes) -> str:
+    """A field as text. Raises SaslError."""
     try:
         return data.decode()
     except UnicodeDecodeError:

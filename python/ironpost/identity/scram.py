@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from ..errors import SaslError
+from .sasl import bounded, decoded
 
 __all__ = ["HASHES", "ScramServer", "Verifier", "decoy_salt", "make", "nobody", "read"]
 
@@ -26,7 +27,6 @@ HASHES: Final[Mapping[str, str]] = {
 }
 SALT_OCTETS: Final = 16
 NONCE_OCTETS: Final = 24
-OCTETS_MAX: Final = 4096  # of one message
 _NO_BINDING: Final = b"n"
 _CLIENT_WOULD_BIND: Final = b"y"
 
@@ -93,7 +93,7 @@ class ScramServer:
     def first(self, data: bytes) -> str:
         """Who wants in. Raises SaslError."""
         # client-first-message = gs2-cbind-flag "," [authzid] "," [reserved-mext ","] username "," nonce ["," extensions]
-        flag, authzid, bare = _split(_bounded(data), 2)
+        flag, authzid, bare = _split(bounded(data), 2)
         if flag.startswith(b"p="):
             raise SaslError("channel binding is not supported")
         if flag not in (_NO_BINDING, _CLIENT_WOULD_BIND):
@@ -129,7 +129,7 @@ class ScramServer:
     def final(self, data: bytes) -> bytes | None:
         """The server's final message, or None: the client does not know the password. Raises SaslError."""
         # client-final-message = channel-binding "," nonce ["," extensions] "," proof
-        without_proof, mark, proof_text = _bounded(data).rpartition(b",p=")
+        without_proof, mark, proof_text = bounded(data).rpartition(b",p=")
         attributes = without_proof.split(b",")
         if (
             not mark
@@ -169,18 +169,11 @@ def _split(data: bytes, commas: int) -> list[bytes]:
 
 def _name(octets: bytes) -> str:
     """`saslname`: `=2C` is a comma, `=3D` an equals sign, and no other `=` may stand."""
-    text = _text(octets)
+    text = decoded(octets)
     rest = text.replace("=2C", "").replace("=3D", "")
     if "=" in rest or "\0" in text:
         raise SaslError("malformed SCRAM message")
     return text.replace("=2C", ",").replace("=3D", "=")
-
-
-def _text(octets: bytes) -> str:
-    try:
-        return octets.decode()
-    except UnicodeDecodeError:
-        raise SaslError("SASL message is not UTF-8") from None
 
 
 def _base64(octets: bytes) -> bytes:
@@ -188,9 +181,3 @@ def _base64(octets: bytes) -> bytes:
         return base64.b64decode(octets, validate=True)
     except binascii.Error:
         raise SaslError("malformed SCRAM message") from None
-
-
-def _bounded(data: bytes) -> bytes:
-    if len(data) > OCTETS_MAX:
-        raise SaslError("SASL message too long")
-    return data

@@ -80,7 +80,7 @@ class UrlReader:
         """What a URL of the session's own mail, or one that admits it, names. Raises BadUrl and StoreError."""
         url = _parsed(text)
         if url.access is not None:
-            return await self.open_authorised(text)
+            return await self._open_authorised(text, url)
         _require_own_server(self._session, text, url)
         account = self._session.account
         if account is None or (url.user and url.user.lower() != account.address.lower()):
@@ -89,7 +89,9 @@ class UrlReader:
 
     async def open_authorised(self, text: str) -> Piece:
         """What a URL names that admits this session. Raises BadUrl and StoreError."""
-        url = _parsed(text)
+        return await self._open_authorised(text, _parsed(text))
+
+    async def _open_authorised(self, text: str, url: _core.ImapUrl) -> Piece:
         _require_own_server(self._session, text, url)
         if url.access is None or url.verifier is None or url.mailbox is None or not url.host:
             raise BadUrl(text, "the URL has no authorisation")

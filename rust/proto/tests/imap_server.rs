@@ -600,7 +600,7 @@ fn pipelining_and_misuse() {
     assert!(matches!(core.next_event(), Next::Event(Event::Command(_))));
     assert!(core.begin_idle().is_err());
     assert!(core.accept_literal().is_err());
-    assert!(core.refuse_literal("", "x").is_err());
+    assert!(core.refuse_literal("NO", "", "x").is_err());
     assert!(core.auth_challenge(b"x").is_err());
     assert!(core.start_tls("b", "x").is_err());
     assert!(core.selected(true).is_err());

@@ -275,8 +275,8 @@ wire_class! {
             self.wire.core(Server::accept_literal)
         }
 
-        fn refuse_literal(&mut self, code: &str, text: &str) -> PyResult<()> {
-            self.wire.core(|core| core.refuse_literal(code, text))
+        fn refuse_literal(&mut self, status: &str, code: &str, text: &str) -> PyResult<()> {
+            self.wire.core(|core| core.refuse_literal(status, code, text))
         }
 
         fn feed_sink(&mut self, sink: &Sink) -> PyResult<bool> {

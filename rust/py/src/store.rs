@@ -40,6 +40,15 @@ type DeliveryTuple = (u32, String, PyBackedBytes, Vec<String>);
 /// (sink, flags, internal date, zone) of one message of several.
 type ArrivalTuple<'py> = (Bound<'py, Sink>, Vec<String>, Option<f64>, i16);
 
+/// What comes along with the body of such a message.
+fn arrival((_, flags, internal_date, internal_zone): &ArrivalTuple<'_>) -> PyResult<Arrival> {
+    Ok(Arrival {
+        flags: flag_set(flags)?,
+        internal_date: internal_date.map(|seconds| seconds.floor() as i64),
+        internal_zone: *internal_zone,
+    })
+}
+
 /// The volume as objects that outlive `close` hold it.
 #[derive(Clone)]
 pub(crate) struct Handle(Weak<Volume>);
@@ -107,6 +116,34 @@ impl Store {
                 volume.write_then(Op::EnsureAccount { account }, Box::new(move |context, _| job(context)))
             }
         })
+    }
+
+    /// STORE of the messages named, by number or, with the second of the pair, by UID.
+    fn change_flags(
+        &self,
+        view: &MailboxView,
+        (messages, uid): (&SequenceSet, bool),
+        mode: FlagMode,
+        flags: &[String],
+        silent: bool,
+        unchanged_since: Option<u64>,
+    ) -> PyResult<Ticket> {
+        let flags = flag_set(flags)?;
+        let view = view.inner();
+        let uids = view.resolve(&messages.inner, uid).ranges();
+        if uids.is_empty() {
+            return self.nothing(Outcome::Boxed(Box::new(StoreAnswer::default())));
+        }
+        let op = Op::StoreFlags {
+            account: view.account,
+            mailbox: view.mailbox,
+            uids,
+            mode,
+            flags,
+            unchanged_since,
+        };
+        let follow = reader::answer_store(Arc::clone(view), StoreLines { silent, uids: uid });
+        self.call(|volume| volume.write_then(op, follow))
     }
 
     /// A ticket that completes at once.
@@ -366,14 +403,7 @@ impl Store {
     }
 
     fn append_all(&self, account: u32, mailbox: String, messages: Vec<ArrivalTuple<'_>>) -> PyResult<Ticket> {
-        let mut arrivals = Vec::with_capacity(messages.len());
-        for (_, flags, internal_date, internal_zone) in &messages {
-            arrivals.push(Arrival {
-                flags: flag_set(flags)?,
-                internal_date: internal_date.map(|seconds| seconds.floor() as i64),
-                internal_zone: *internal_zone,
-            });
-        }
+        let arrivals = messages.iter().map(arrival).collect::<PyResult<Vec<Arrival>>>()?;
         let bodies: PyResult<Vec<_>> = messages.iter().map(|(sink, ..)| sink.get().take()).collect();
         let op = Op::AppendAll {
             account,
@@ -392,19 +422,14 @@ impl Store {
         view: &MailboxView,
         uid: u32,
     ) -> PyResult<Ticket> {
-        let (sink, flags, internal_date, internal_zone) = message;
         let view = view.inner();
         let op = Op::Replace {
             account,
             mailbox,
-            message: Arrival {
-                flags: flag_set(&flags)?,
-                internal_date: internal_date.map(|seconds| seconds.floor() as i64),
-                internal_zone,
-            },
+            message: arrival(&message)?,
             replaced: (view.account, view.mailbox, uid),
         };
-        let body = sink.get().take()?;
+        let body = message.0.get().take()?;
         self.call(|volume| volume.submit(op, Some(body), None))
     }
 
@@ -451,22 +476,7 @@ impl Store {
             "=" => FlagMode::Replace,
             other => return Err(LocalMisuse::new_err(format!("{other:?} is none of the modes + - ="))),
         };
-        let flags = flag_set(&flags)?;
-        let view = view.inner();
-        let uids = view.resolve(&messages.inner, uid).ranges();
-        if uids.is_empty() {
-            return self.nothing(Outcome::Boxed(Box::new(StoreAnswer::default())));
-        }
-        let op = Op::StoreFlags {
-            account: view.account,
-            mailbox: view.mailbox,
-            uids,
-            mode,
-            flags,
-            unchanged_since,
-        };
-        let follow = reader::answer_store(Arc::clone(view), StoreLines { silent, uids: uid });
-        self.call(|volume| volume.write_then(op, follow))
+        self.change_flags(view, (messages, uid), mode, &flags, silent, unchanged_since)
     }
 
     fn mark_seen(&self, view: &MailboxView, messages: &SequenceSet, uid: bool, items: &FetchItems) -> PyResult<Ticket> {

@@ -88,7 +88,7 @@ async def begin(session: Session, event: _core.AppendBegin) -> None:
         if pending is not None:
             pending.discard()
         session.append = None
-        session.wire.respond(event.tag, refusal.status, refusal.code, refusal.text)
+        session.wire.refuse_literal(refusal.status, refusal.code, refusal.text)
         return
     session.wire.accept_literal()
 

@@ -386,8 +386,8 @@ impl ImapServer {
         Ok(())
     }
 
-    /// NO to the APPEND; a literal that comes without waiting is thrown away with the rest of its command.
-    pub fn refuse_literal(&mut self, code: &str, text: &str) -> Result<(), LocalMisuse> {
+    /// NO or BAD to the APPEND; a literal that comes without waiting is thrown away with the rest of its command.
+    pub fn refuse_literal(&mut self, status: &str, code: &str, text: &str) -> Result<(), LocalMisuse> {
         let Step::AppendDecision(append) = self.state.step() else {
             return Err(LocalMisuse::WrongState {
                 call: "refuse_literal",
@@ -395,7 +395,7 @@ impl ImapServer {
             });
         };
         let tag = append.tag.clone();
-        self.respond(&tag, "NO", code, text)
+        self.respond(&tag, status, code, text)
     }
 
     /// Moves what waits of the message into `sink`. False: the sink is full.

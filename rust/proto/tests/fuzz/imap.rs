@@ -158,7 +158,7 @@ impl ServerParty {
                 core.respond(&tag, "BAD", "", "cancelled").unwrap();
             }
             Event::AppendBegin(_) if self.random.one_in(4) => {
-                core.refuse_literal("TRYCREATE", "no such mailbox").unwrap();
+                core.refuse_literal("NO", "TRYCREATE", "no such mailbox").unwrap();
             }
             Event::AppendBegin(begin) => {
                 assert!(begin.size <= SETTINGS.append_octets_max);

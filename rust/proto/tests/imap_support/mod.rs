@@ -108,7 +108,7 @@ impl Session {
                 core.respond(&tag, "BAD", "", "cancelled").unwrap();
             }
             Event::AppendBegin(begin) if begin.target.mailbox == "refuse" => {
-                core.refuse_literal("TRYCREATE", "no such mailbox").unwrap();
+                core.refuse_literal("NO", "TRYCREATE", "no such mailbox").unwrap();
             }
             Event::AppendBegin(_) => core.accept_literal().unwrap(),
             Event::BodyReady => assert!(core.feed(&mut self.message).unwrap()),

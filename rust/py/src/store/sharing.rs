@@ -1,17 +1,13 @@
 //! What sessions do in mailboxes of others: operations of `Store` with some freedom only (RFC 4314 §4).
 
-use std::sync::Arc;
-
+use ironpost_store::Op;
 use ironpost_store::ids::Ticket;
 use ironpost_store::ops::FlagMode;
-use ironpost_store::reader::{self, StoreAnswer};
 use ironpost_store::sharing::{CopyAcross, FlagClasses};
-use ironpost_store::view::StoreLines;
-use ironpost_store::{Op, Outcome};
 use pyo3::prelude::*;
 
+use super::Store;
 use super::view::MailboxView;
-use super::{Store, flag_set};
 use crate::imap::SequenceSet;
 
 /// Of rights, those on flags.
@@ -59,20 +55,7 @@ impl Store {
         silent: bool,
         unchanged_since: Option<u64>,
     ) -> PyResult<Ticket> {
-        let view = view.inner();
-        let uids = view.resolve(&messages.inner, uid).ranges();
-        if uids.is_empty() {
-            return self.nothing(Outcome::Boxed(Box::new(StoreAnswer::default())));
-        }
-        let op = Op::StoreFlags {
-            account: view.account,
-            mailbox: view.mailbox,
-            uids,
-            mode: FlagMode::ReplaceSome(classes(rights)),
-            flags: flag_set(&flags)?,
-            unchanged_since,
-        };
-        let follow = reader::answer_store(Arc::clone(view), StoreLines { silent, uids: uid });
-        self.call(|volume| volume.write_then(op, follow))
+        let mode = FlagMode::ReplaceSome(classes(rights));
+        self.change_flags(view, (messages, uid), mode, &flags, silent, unchanged_since)
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ironpost_mime::{TransferEncoding, headers, preview, transfer};
-use ironpost_proto::imap::fetch_att::{FetchAttribute, Partial, SectionText};
+use ironpost_proto::imap::fetch_att::{FetchAttribute, Partial, Section, SectionText};
 use ironpost_proto::imap::quoting::{write_literal, write_number, write_string};
 
 use super::decoding::{AT_ONCE_OCTETS_MAX, Decoding, decoded_octets};
@@ -172,13 +172,7 @@ pub fn write_content(
                 }
                 Place::Octets(range) => Ok(announce(window(range, *partial), out)),
                 Place::Fields(range) => {
-                    let mut header = Vec::new();
-                    let end = range.end.min(range.start + HEADER_OCTETS_MAX);
-                    content.read(access, range.start..end, &mut header)?;
-                    let mut chosen = Vec::new();
-                    if let SectionText::HeaderFields { names, not } = &section.text {
-                        headers::select(&header, names, *not, &mut chosen);
-                    }
+                    let chosen = chosen_fields(access, content, range, section)?;
                     write_octets(out, cut(&chosen, *partial));
                     Ok(Written::Whole)
                 }
@@ -221,6 +215,23 @@ pub fn write_content(
     }
 }
 
+/// The fields that a section chooses from the header in `range`.
+pub(crate) fn chosen_fields(
+    access: &Access<'_>,
+    content: &mut Content,
+    range: Range<u64>,
+    section: &Section,
+) -> Result<Vec<u8>> {
+    let mut header = Vec::new();
+    let end = range.end.min(range.start + HEADER_OCTETS_MAX);
+    content.read(access, range.start..end, &mut header)?;
+    let mut chosen = Vec::new();
+    if let SectionText::HeaderFields { names, not } = &section.text {
+        headers::select(&header, names, *not, &mut chosen);
+    }
+    Ok(chosen)
+}
+
 /// Announces octets of the message: the empty string when there are none, so that no client waits for a literal.
 fn announce(range: Range<u64>, out: &mut Vec<u8>) -> Written {
     if range.is_empty() {
@@ -241,7 +252,7 @@ fn write_octets(out: &mut Vec<u8>, octets: &[u8]) {
     }
 }
 
-fn cut(octets: &[u8], partial: Option<Partial>) -> &[u8] {
+pub(crate) fn cut(octets: &[u8], partial: Option<Partial>) -> &[u8] {
     let range = window(0..octets.len() as u64, partial);
     octets.get(range.start as usize..range.end as usize).unwrap_or_default()
 }

@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use ironpost_mime::headers;
-use ironpost_proto::imap::fetch_att::{Partial, Section, SectionText};
+use ironpost_proto::imap::fetch_att::{Partial, Section};
 
 use super::content;
-use crate::fetch::message::{Access, HEADER_OCTETS_MAX};
+use crate::fetch::items::{chosen_fields, cut};
+use crate::fetch::message::Access;
 use crate::fetch::section::{Place, place, window};
 use crate::ids::Uid;
 use crate::jobs::ReadJob;
@@ -37,19 +37,8 @@ pub fn locate(view: Arc<MailboxView>, uid: Uid, section: Section, partial: Optio
             Place::Missing => Located::Missing,
             Place::Octets(range) => Located::Octets(window(range, partial)),
             Place::Fields(range) => {
-                let mut header = Vec::new();
-                content.read(
-                    &access,
-                    range.start..range.end.min(range.start + HEADER_OCTETS_MAX),
-                    &mut header,
-                )?;
-                let mut chosen = Vec::new();
-                if let SectionText::HeaderFields { names, not } = &section.text {
-                    headers::select(&header, names, *not, &mut chosen);
-                }
-                let wanted = window(0..chosen.len() as u64, partial);
-                chosen.truncate(wanted.end as usize);
-                Located::Fields(chosen.split_off(wanted.start as usize))
+                let chosen = chosen_fields(&access, &mut content, range, &section)?;
+                Located::Fields(cut(&chosen, partial).to_vec())
             }
         };
         Ok(Outcome::Boxed(Box::new(located)))
