@@ -60,8 +60,13 @@ class StateEnvironment:
 
     @property
     def last_transaction(self) -> int:
-        """Number of the last committed write of any process: a read of the shared map."""
-        return int(self._environment.info()["last_txnid"])
+        """Number of the last committed write of any process, which every read that begins from now on sees.
+
+        Of a read transaction: while a commit syncs, the number that the environment tells is ahead of what readers see, and what
+        is remembered under it would be stale for good.
+        """
+        with self._environment.begin() as transaction:
+            return int(transaction.id())
 
     def submit(self, write: Callable[[Transaction], T]) -> Future[T]:
         """Queues a write. Its future holds the result once it is on disk, DirectoryError, or StateFailed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,21 @@ async def people(directory: Directory) -> Sharing:
     for name in ("alice", "bob", "carol"):
         await directory.add_account(f"{name}@example.test", SECRET)
     return directory.sharing
+
+
+def test_no_number_is_told_before_readers_see_its_transaction(directory: Directory) -> None:
+    environment = directory.environment
+    with environment.read() as transaction:
+        first = transaction.id()
+    table = environment.tables["metaoctets"]
+    writes: list[Future[object]] = []
+    for number in range(1, 201):
+        writes.append(environment.submit(lambda txn, value=number: txn.put(b"n", str(value).encode(), db=table)))
+        while not writes[-1].done():
+            told = environment.last_transaction
+            with environment.read() as transaction:
+                value = int(transaction.get(b"n", b"0", db=table))
+            assert value >= told - first
 
 
 def test_rights_are_united_and_negative_ones_taken_away() -> None:
