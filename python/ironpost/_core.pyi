@@ -516,13 +516,15 @@ class ImapServer(Wire):
         """`* line`: for lines made of numbers and atoms only; ASCII."""
     def untagged_list(self, name: str, attributes: Sequence[str], mailbox: str, extended: str = "") -> None:
         """LIST or LSUB line; the name is quoted and encoded as the client has enabled. The separator is "/"."""
+    def untagged_renamed(self, attributes: Sequence[str], mailbox: str, old_name: str) -> None:
+        """LIST line with OLDNAME (RFC 9051 §6.3.9.7)."""
     def untagged_status(self, mailbox: str, items: Sequence[tuple[str, int | str]]) -> None:
         """Numbers, and object identifiers, which get their parentheses here."""
     def untagged_genurlauth(self, urls: Sequence[str]) -> None: ...
     def untagged_urlfetch(self, url: str, octets: int | None) -> None:
         """The beginning of the line: so many octets and CRLF follow by append_output; None is NIL, and nothing follows."""
-    def untagged_rights(self, response: str, mailbox: str, words: Sequence[str]) -> None:
-        """ACL, LISTRIGHTS or MYRIGHTS line (RFC 4314 §3.6-3.8)."""
+    def untagged_words(self, response: str, mailbox: str, words: Sequence[str]) -> None:
+        """ACL, LISTRIGHTS or MYRIGHTS line (RFC 4314 §3.6-3.8), METADATA line of entries alone (RFC 5464 §4.4.2)."""
     def untagged_metadata(self, mailbox: str, values: Sequence[tuple[str, bytes | None]]) -> None:
         """METADATA line (RFC 5464 §4.4.1): entries with values or NIL; one at least."""
     def untagged_quota(self, root: str, resources: Sequence[tuple[str, int, int]]) -> None:
@@ -1089,9 +1091,10 @@ class Store:
     def deleted_octets(self, mailbox: int) -> int: ...  # by id; -> ticket: int, octets of its \\Deleted messages
     def open_view(self, account: int, name: str, read_only: bool) -> int:  # -> ticket: MailboxView
         """Not read_only claims \\Recent."""
-    def refresh(self, view: MailboxView, *, expunges: bool, uids: bool = False) -> int:
+    def refresh(self, view: MailboxView, *, expunges: bool, flags: bool = True, uids: bool = False) -> int:
         # -> ticket: bytes, untagged EXPUNGE/EXISTS/RECENT/FETCH lines that bring the client up to date; b"" when nothing.
-        # expunges False keeps removed messages in the view until a later call. NotFound: the mailbox has been deleted.
+        # expunges False keeps removed messages in the view until a later call, flags False what FETCH lines would tell.
+        # NotFound: the mailbox has been deleted.
         ...
     def vanished(
         self,

@@ -195,9 +195,8 @@ fn mailbox(arguments: &Arguments, largest: u64, bodies: &[Vec<u8>]) -> Result<()
         let mut messages = 0;
         for _ in 0..VIEWS {
             let used = processor_of_thread();
-            let transaction = context.last_transaction();
             let txn = context.begin()?;
-            let (view, _) = MailboxView::open(&context.tables, &txn, account, "INBOX", true, transaction)?;
+            let (view, _) = MailboxView::open(&context.tables, &txn, account, "INBOX", true)?;
             views.push((processor_of_thread() - used) * 1e6);
             messages = view.told().uids.len();
         }

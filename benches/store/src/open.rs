@@ -177,9 +177,8 @@ pub(crate) fn run_child(arguments: &Arguments) -> Result<(), Fault> {
     let volume = Volume::open(&folder, &Options::default())?;
     let context = volume.context();
     let open = || -> Result<MailboxView, Fault> {
-        let transaction = context.last_transaction();
         let txn = context.begin()?;
-        Ok(MailboxView::open(&context.tables, &txn, 1, name, true, transaction)?.0)
+        Ok(MailboxView::open(&context.tables, &txn, 1, name, true)?.0)
     };
     let before = Io::now()?;
     let began = Instant::now();

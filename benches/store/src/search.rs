@@ -172,14 +172,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Fault> {
 
     let view = {
         let txn = context.begin()?;
-        let (view, _) = MailboxView::open(
-            &context.tables,
-            &txn,
-            ACCOUNT,
-            "INBOX",
-            true,
-            context.last_transaction(),
-        )?;
+        let (view, _) = MailboxView::open(&context.tables, &txn, ACCOUNT, "INBOX", true)?;
         view
     };
     let mut without = context.clone();

@@ -79,6 +79,7 @@ _AFTER_LOGIN = (
     "METADATA",
     "METADATA-SERVER",
     "LIST-METADATA",
+    "NOTIFY",
     "XLIST",
 )
 

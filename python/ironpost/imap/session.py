@@ -14,7 +14,7 @@ from .. import _core
 from ..errors import ConnectionLost, PeerTimeout, ServerDraining
 from ..runtime import timeouts
 from ..store.client import OutcomeUnknown
-from . import capability, namespaces, updates
+from . import capability, namespaces, notices, updates
 from .commands import append, authenticate
 from .dispatch import HANDLERS
 
@@ -60,8 +60,9 @@ class Session:
         "exchange",
         "idle_tag",
         "log",
+        "made",
         "mailbox_gone",
-        "mailbox_name",
+        "places",
         "qresync",
         "rev2",
         "rights_told",
@@ -70,6 +71,7 @@ class Session:
         "stream",
         "uid_only",
         "view",
+        "watch",
         "wire",
         "woken",
     )
@@ -82,7 +84,6 @@ class Session:
         self.log = log
         self.account: Account | None = None
         self.view: _core.MailboxView | None = None
-        self.mailbox_name = ""
         self.mailbox_gone = False
         self.rights_told = ""  # those on flags, as PERMANENTFLAGS has told them
         self.rev2 = False
@@ -97,6 +98,9 @@ class Session:
         self.append: append.PendingAppend | None = None
         self.scope: trio.CancelScope | None = None  # around the wait for the peer, so that a hint can end it
         self.woken = False
+        self.watch: notices.Watch | None = None  # once NOTIFY has been used
+        self.places: frozenset[tuple[int, int]] = frozenset()  # for which hints wake this session
+        self.made: list[range] = []  # UIDs of new messages in the selected mailbox that are this session's own
 
     # -- what handlers use -------------------------------------------------------------------------------------
 
@@ -144,7 +148,7 @@ class Session:
         self.wire.respond(tag, "OK", code, text or f"{command} completed")
 
     def wake(self) -> None:
-        """Called from another task: something may have changed in the mailbox of this IDLE."""
+        """Called from another task: something may have changed of what this session waits for."""
         self.woken = True
         if self.scope is not None:
             self.scope.cancel()
@@ -179,7 +183,8 @@ class Session:
             limit = timeouts.IMAP_IDLE
         # Between commands the server may stop; in the middle of an APPEND or a login the client is heard out.
         calm = self.append is None and self.exchange is None
-        if self.idle_tag is None:
+        self._listen()
+        if not (self.places and calm):
             await self.stream.fill(self.wire, limit, interruptible=calm)
             return
         with trio.CancelScope() as scope:
@@ -193,7 +198,20 @@ class Session:
                 self.scope = None
         if self.woken:
             self.woken = False
-            await updates.bring_up_to_date(self, "IDLE")
+            await notices.tell(self)
+
+    def _listen(self) -> None:
+        """Subscribes to hints as IDLE and NOTIFY ask for; then there is a look, so that nothing falls between the two."""
+        places = notices.places(self)
+        if places == self.places:
+            return
+        self.places = places
+        if places:
+            self.context.hints.subscribe(self, places, self.wake)
+            self.woken = True
+        else:
+            self.context.hints.unsubscribe(self)
+            self.woken = False
 
     async def _handle(self, event: object) -> None:
         match event:
@@ -261,7 +279,6 @@ class Session:
 
     async def _idle_done(self) -> None:
         tag, self.idle_tag = self.idle_tag, None
-        self.context.hints.unsubscribe(self)
         if tag is not None:
             await self.finish(tag, "IDLE")
 

@@ -91,7 +91,7 @@ class HintBus:
             _Peer(other, str(socket_path(folder, other))) for other in range(1, workers + 1) if other != slot
         ]
         self._watchers: dict[tuple[int, int], dict[int, Wake]] = {}  # (account, mailbox) to id(owner) to wake
-        self._owners: dict[int, tuple[int, int]] = {}
+        self._owners: dict[int, frozenset[tuple[int, int]]] = {}
         self._limits: Limits | None = None
         self._connections_due = trio.Event()
         self.relay_event = trio.Event()
@@ -114,26 +114,29 @@ class HintBus:
 
     # -- watching
 
-    def subscribe(self, owner: object, account: int, mailbox: int, wake: Wake) -> None:
-        """Calls `wake` whenever the mailbox may have changed; mailbox 0 is any of the account. One for each owner.
+    def subscribe(self, owner: object, places: Iterable[tuple[int, int]], wake: Wake) -> None:
+        """Calls `wake` whenever one of these (account, mailbox) may have changed; mailbox 0 is any of the account. Takes the
+        place of what the owner has subscribed to before.
 
         Subscribe first and look afterwards: then nothing is missed. `wake` must return at once.
         """
         self.unsubscribe(owner)
-        key = (account, mailbox)
-        self._watchers.setdefault(key, {})[id(owner)] = wake
-        self._owners[id(owner)] = key
+        keys = frozenset(places)
+        for key in keys:
+            self._watchers.setdefault(key, {})[id(owner)] = wake
+        self._owners[id(owner)] = keys
         self._board.watchers(len(self._owners))
 
     def unsubscribe(self, owner: object) -> None:
         """No more calls for this owner; nothing happens when there was no subscription."""
-        key = self._owners.pop(id(owner), None)
-        if key is None:
+        keys = self._owners.pop(id(owner), None)
+        if keys is None:
             return
-        watchers = self._watchers[key]
-        del watchers[id(owner)]
-        if not watchers:
-            del self._watchers[key]
+        for key in keys:
+            watchers = self._watchers[key]
+            del watchers[id(owner)]
+            if not watchers:
+                del self._watchers[key]
         self._board.watchers(len(self._owners))
 
     # -- telling

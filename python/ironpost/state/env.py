@@ -62,8 +62,8 @@ class StateEnvironment:
     def last_transaction(self) -> int:
         """Number of the last committed write of any process, which every read that begins from now on sees.
 
-        Of a read transaction: while a commit syncs, the number that the environment tells is ahead of what readers see, and what
-        is remembered under it would be stale for good.
+        Of a read transaction: while a commit syncs, the number that the environment tells is ahead of what readers see, and
+        what is remembered under it would be stale for good.
         """
         with self._environment.begin() as transaction:
             return int(transaction.id())

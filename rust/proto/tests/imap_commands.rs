@@ -9,7 +9,7 @@ use ironpost_proto::Core as _;
 use ironpost_proto::Next;
 use ironpost_proto::imap::command::{Arguments, COMMANDS, ListArguments, StoreMode};
 use ironpost_proto::imap::fetch_att::FetchAttribute;
-use ironpost_proto::imap::{BadKind, Depth, Event, Settings};
+use ironpost_proto::imap::{BadKind, Depth, Event, EventGroup, MailboxFilter, NotifySet, Settings};
 
 fn before_login(line: &str) -> Result<(&'static str, Arguments), BadKind> {
     parse_in(Session::new(Settings::default()), line)
@@ -275,6 +275,98 @@ fn metadata() {
         assert_eq!(parse(&format!("SETMETADATA {bad}")), Err(BadKind::Syntax), "{bad}");
     }
     assert_eq!(parse("SETMETADATA INBOX (/a {1+}\r\n\0)"), Err(BadKind::Nul));
+}
+
+#[test]
+fn notify() {
+    let names = |names: &[&str]| names.iter().map(|name| text(name)).collect::<Vec<_>>();
+    let group = |filter, events: &[&str], fetch| EventGroup {
+        filter,
+        events: names(events),
+        fetch,
+    };
+    let set = |status, groups| Ok(("NOTIFY", Arguments::Notify(Some(NotifySet { status, groups }))));
+    assert_eq!(parse("NOTIFY none"), Ok(("NOTIFY", Arguments::Notify(None))));
+    // RFC 5465 §3.1, with the parentheses of its §8
+    let both: &[&str] = &["MESSAGENEW", "MESSAGEEXPUNGE"];
+    let lists = MailboxFilter::Subtree(names(&["Lists"]));
+    assert_eq!(
+        parse(
+            "notify set status (selected (MessageNew (uid flags) MessageExpunge)) (subtree Lists (MessageNew MessageExpunge))"
+        ),
+        set(
+            true,
+            vec![
+                group(
+                    MailboxFilter::Selected,
+                    both,
+                    vec![FetchAttribute::Uid, FetchAttribute::Flags]
+                ),
+                group(lists, both, vec![]),
+            ]
+        )
+    );
+    // §6
+    assert_eq!(
+        parse("notify set (mailboxes INBOX (Messagenew messageExpunge)) (personal (SubscriptionChange))"),
+        set(
+            false,
+            vec![
+                group(MailboxFilter::Mailboxes(names(&["INBOX"])), both, vec![]),
+                group(MailboxFilter::Personal, &["SUBSCRIPTIONCHANGE"], vec![]),
+            ]
+        )
+    );
+    assert_eq!(
+        parse("NOTIFY SET (selected-delayed NONE) (mailboxes (inbox \"a b\") (MailboxName X-New)) (inboxes none)"),
+        set(
+            false,
+            vec![
+                group(MailboxFilter::SelectedDelayed, &[], vec![]),
+                group(
+                    MailboxFilter::Mailboxes(names(&["INBOX", "a b"])),
+                    &["MAILBOXNAME", "X-NEW"],
+                    vec![]
+                ),
+                group(MailboxFilter::Inboxes, &[], vec![]),
+            ]
+        )
+    );
+    for bad in [
+        "",
+        "ALL",
+        "NONE x",
+        "SET",
+        "SET STATUS",
+        "SET STATUS ",
+        "SET NONE",
+        "SET (selected)",
+        "SET (selected ())",
+        "SET (selected MessageNew)",
+        "SET (elected NONE)",
+        "SET (subtree NONE)",
+        "SET (mailboxes () NONE)",
+        "SET (personal (MailboxName)",
+        "SET (personal (MailboxName)) ",
+        "SET (personal (MessageNew))",
+        "SET (personal (MessageExpunge))",
+        "SET (personal (FlagChange))",
+        "SET (personal (MessageNew () MessageExpunge))",
+        "SET (personal (MailboxName (UID)))",
+        "SET (selected (MailboxName))",
+        "SET (selected NONE) (selected-delayed NONE)",
+    ] {
+        assert_eq!(parse(&format!("NOTIFY {bad}")), Err(BadKind::Syntax), "{bad}");
+    }
+    let many = vec!["(personal NONE)"; 65].join(" ");
+    assert_eq!(parse(&format!("NOTIFY SET {many}")), Err(BadKind::Limit));
+    let many = vec!["a"; 1001].join(" ");
+    assert_eq!(
+        parse(&format!("NOTIFY SET (mailboxes ({many}) NONE)")),
+        Err(BadKind::Limit)
+    );
+    let many = (0..33).map(|number| format!("e{number}")).collect::<Vec<_>>().join(" ");
+    assert_eq!(parse(&format!("NOTIFY SET (personal ({many}))")), Err(BadKind::Limit));
 }
 
 #[test]

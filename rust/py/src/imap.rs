@@ -215,6 +215,10 @@ wire_class! {
             self.wire.core(|core| core.untagged_list(name, &attributes, mailbox, extended))
         }
 
+        fn untagged_renamed(&mut self, attributes: Vec<String>, mailbox: &str, old_name: &str) -> PyResult<()> {
+            self.wire.core(|core| core.untagged_renamed(&attributes, mailbox, old_name))
+        }
+
         fn untagged_status(&mut self, mailbox: &str, items: Vec<(String, StatusValue)>) -> PyResult<()> {
             let value = |value| match value {
                 StatusValue::Number(number) => imap::StatusValue::Number(number),
@@ -224,8 +228,8 @@ wire_class! {
             self.wire.core(|core| core.untagged_status(mailbox, &items))
         }
 
-        fn untagged_rights(&mut self, response: &str, mailbox: &str, words: Vec<String>) -> PyResult<()> {
-            self.wire.core(|core| core.untagged_rights(response, mailbox, &words))
+        fn untagged_words(&mut self, response: &str, mailbox: &str, words: Vec<String>) -> PyResult<()> {
+            self.wire.core(|core| core.untagged_words(response, mailbox, &words))
         }
 
         fn untagged_metadata(&mut self, mailbox: &str, values: Vec<(String, Option<Vec<u8>>)>) -> PyResult<()> {
@@ -541,6 +545,22 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
                 imap::Depth::Infinity => "infinity",
             };
             (mailbox, max_size, depth, tuple(py, entries)?).into_pyobject(py)
+        }
+        Arguments::Notify(wanted) => {
+            let set = wanted.map(|set| {
+                let groups = set.groups.into_iter().map(|group| {
+                    let items = FetchItems {
+                        inner: group.fetch,
+                        modifiers: imap::modseq::FetchModifiers::default(),
+                    };
+                    let items = (!items.inner.is_empty()).then_some(items);
+                    let names = tuple(py, group.filter.names().to_vec())?;
+                    (group.filter.word(), names, tuple(py, group.events)?, items).into_py_any(py)
+                });
+                let groups = groups.collect::<PyResult<Vec<_>>>()?;
+                Ok::<_, PyErr>((set.status, tuple(py, groups)?))
+            });
+            (set.transpose()?,).into_pyobject(py)
         }
         Arguments::SetMetadata { mailbox, values } => (mailbox, tuple(py, values)?).into_pyobject(py),
         Arguments::QuotaRoot(root) => (root,).into_pyobject(py),

@@ -19,6 +19,7 @@ use ironpost_store::ids::Ticket;
 use ironpost_store::listing;
 use ironpost_store::ops::{Arrival, Delivery, Enqueue, FlagMode, FlagSet, Requeue, Submit};
 use ironpost_store::reader::{self, Opened, StoreAnswer, Updated};
+use ironpost_store::view::told::Permitted;
 use ironpost_store::view::{MailboxView as StoreView, StoreLines};
 use ironpost_store::{Op, Options, Outcome, ReadJob, StoreError as Fault, Volume};
 use pyo3::prelude::*;
@@ -566,9 +567,10 @@ impl Store {
         self.read_account(account, reader::open_view(account, name, read_only))
     }
 
-    #[pyo3(signature = (view, *, expunges, uids = false))]
-    fn refresh(&self, view: &MailboxView, expunges: bool, uids: bool) -> PyResult<Ticket> {
-        self.read(reader::refresh(Arc::clone(view.inner()), expunges, uids))
+    #[pyo3(signature = (view, *, expunges, flags = true, uids = false))]
+    fn refresh(&self, view: &MailboxView, expunges: bool, flags: bool, uids: bool) -> PyResult<Ticket> {
+        let permitted = Permitted { expunges, flags, uids };
+        self.read(reader::refresh(Arc::clone(view.inner()), permitted))
     }
 
     /// `matches` are message numbers and UIDs.

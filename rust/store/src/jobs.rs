@@ -45,7 +45,8 @@ impl ReadContext {
         Ok(self.env.read_txn()?)
     }
 
-    /// Number of the environment's last transaction: a memory read. Equal numbers mean that nothing has changed.
+    /// Number of the environment's last transaction: a memory read. While a commit syncs it may be ahead of what a transaction that
+    /// begins now sees, so that it may only be compared with the number of such a transaction, never kept for one.
     #[must_use]
     pub fn last_transaction(&self) -> u64 {
         self.env.info().last_txn_id as u64

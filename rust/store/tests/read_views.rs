@@ -3,7 +3,10 @@
 
 mod read_support;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use ironpost_store::ops::{FlagMode, MailboxInfo};
+use ironpost_store::view::told::Permitted;
 use ironpost_store::{Op, Outcome, StoreError, reader};
 use read_support::{ACCOUNT, Rig, boxed};
 
@@ -103,6 +106,66 @@ fn stores_are_told_to_others_and_not_twice_to_oneself() {
         rig.refresh(&acting),
         "* 1 FETCH (FLAGS (\\Seen \\Answered \\Draft \\Recent))\r\n"
     );
+    rig.finish();
+}
+
+#[test]
+fn a_view_that_was_opened_during_a_commit_is_not_taken_for_newer_than_it_is() {
+    let rig = Rig::syncing();
+    rig.deliver(MESSAGE);
+    let delivered = AtomicU32::new(1);
+    std::thread::scope(|scope| {
+        let delivering = scope.spawn(|| {
+            for _ in 0..40 {
+                rig.deliver(MESSAGE);
+                delivered.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let mut views = Vec::new();
+        while !delivering.is_finished() {
+            views.push(rig.open("INBOX", true));
+            let count = delivered.load(Ordering::SeqCst);
+            // What has been answered is in a view or can still be told.
+            for view in views
+                .iter()
+                .rev()
+                .take(20)
+                .filter(|view| view.told().uids.len() < count)
+            {
+                assert!(rig.stale(view), "{} of {count} messages", view.told().uids.len());
+            }
+        }
+    });
+    let last = rig.open("INBOX", true);
+    assert_eq!(last.told().uids.len(), 41);
+    rig.finish();
+}
+
+#[test]
+fn flags_that_may_not_be_told_are_kept() {
+    let rig = Rig::new();
+    for _ in 0..3 {
+        rig.deliver(MESSAGE);
+    }
+    let (acting, looking) = (rig.open("INBOX", false), rig.open("INBOX", true));
+    let quiet = Permitted {
+        expunges: true,
+        flags: false,
+        uids: true,
+    };
+    rig.store(&acting, "1:2", FlagMode::Add, &["\\Seen"], true);
+    rig.deliver(MESSAGE);
+    assert_eq!(
+        rig.refresh_some(&looking, quiet).unwrap(),
+        "* 4 EXISTS\r\n* 1 RECENT\r\n"
+    );
+    rig.store(&acting, "2", FlagMode::Add, &["\\Deleted"], true);
+    rig.expunge(&acting);
+    assert_eq!(rig.refresh_some(&looking, quiet).unwrap(), "* 2 EXPUNGE\r\n");
+    assert_eq!(rig.refresh_some(&looking, quiet).unwrap(), "");
+    // Nothing has changed since, and what was held back is told all the same, once.
+    assert_eq!(rig.refresh(&looking), "* 1 FETCH (FLAGS (\\Seen))\r\n");
+    assert_eq!(rig.refresh(&looking), "");
     rig.finish();
 }
 

@@ -18,16 +18,9 @@ fn find(rig: &Rig, key: SearchKey) -> usize {
     let context = rig.volume.context();
     let view = {
         let txn = context.begin().unwrap();
-        MailboxView::open(
-            &context.tables,
-            &txn,
-            ACCOUNT,
-            "INBOX",
-            true,
-            context.last_transaction(),
-        )
-        .unwrap()
-        .0
+        MailboxView::open(&context.tables, &txn, ACCOUNT, "INBOX", true)
+            .unwrap()
+            .0
     };
     let program = SearchProgram {
         order: Default::default(),

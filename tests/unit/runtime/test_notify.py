@@ -45,12 +45,12 @@ def pair(folder: Path, boards: list[Board]) -> list[HintBus]:
 async def test_watchers_here(tmp_path: Path) -> None:
     bus = HintBus(tmp_path, 1, 1)
     one, other, any_ = Watcher(), Watcher(), Watcher()
-    bus.subscribe(one, 7, 3, one.wake)
-    bus.subscribe(other, 7, 4, other.wake)
-    bus.subscribe(any_, 7, 0, any_.wake)
+    bus.subscribe(one, [(7, 3)], one.wake)
+    bus.subscribe(other, [(7, 4)], other.wake)
+    bus.subscribe(any_, [(7, 0)], any_.wake)
     bus.publish([(7, 3), (8, 3)])
     assert (one.count, other.count, any_.count) == (1, 0, 1)
-    bus.subscribe(one, 7, 4, one.wake)  # replaces the former
+    bus.subscribe(one, [(7, 4)], one.wake)  # replaces the former
     bus.publish([(7, 3)])
     assert (one.count, any_.count) == (1, 2)
     bus.unsubscribe(one)
@@ -65,7 +65,7 @@ async def test_watchers_here(tmp_path: Path) -> None:
 async def test_watchers_elsewhere(tmp_path: Path, boards: list[Board]) -> None:
     here, there = pair(tmp_path, boards)
     watcher = Watcher()
-    there.subscribe(watcher, 7, 3, watcher.wake)
+    there.subscribe(watcher, [(7, 3)], watcher.wake)
     async with trio.open_nursery() as nursery:
         await nursery.start(here.run)
         await nursery.start(there.run)
@@ -82,7 +82,7 @@ async def test_nothing_is_lost_when_a_queue_is_full(tmp_path: Path, boards: list
     count = notify.DIRTY_MAX + 1000
     watchers = [Watcher() for _ in range(count)]
     for number, watcher in enumerate(watchers):
-        there.subscribe(watcher, number, 1, watcher.wake)
+        there.subscribe(watcher, [(number, 1)], watcher.wake)
     async with trio.open_nursery() as nursery:
         await nursery.start(here.run)
         for number in range(count):  # the other does not read yet: its queue of datagrams fills
@@ -101,7 +101,7 @@ async def test_a_peer_may_come_late_and_anew(tmp_path: Path, boards: list[Board]
     for _ in range(2):
         there = HintBus(tmp_path, 2, 2, board=boards[1])
         watcher = Watcher()
-        there.subscribe(watcher, 1, 1, watcher.wake)
+        there.subscribe(watcher, [(1, 1)], watcher.wake)
         async with trio.open_nursery() as nursery:
             await nursery.start(there.run)
             here.publish([(1, 1)])
@@ -133,7 +133,7 @@ async def test_the_slow_net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(notify, "POLL_SECONDS", 0.01)
     bus = HintBus(tmp_path, 1, 1)
     watcher = Watcher()
-    bus.subscribe(watcher, 1, 1, watcher.wake)
+    bus.subscribe(watcher, [(1, 1)], watcher.wake)
     async with trio.open_nursery() as nursery:
         await nursery.start(bus.run)
         await watcher.woken()
@@ -146,7 +146,7 @@ async def test_long_paths(tmp_path: Path) -> None:
     descriptor = Board.make()
     here, there = (HintBus(folder, slot, 2, board=Board(descriptor, slot, 2)) for slot in (1, 2))
     watcher = Watcher()
-    there.subscribe(watcher, 1, 1, watcher.wake)
+    there.subscribe(watcher, [(1, 1)], watcher.wake)
     async with trio.open_nursery() as nursery:
         await nursery.start(there.run)
         here.publish([(1, 1)])
@@ -166,7 +166,7 @@ async def main():
         await nursery.start(bus.run)
         token = trio.lowlevel.current_trio_token()
         woken = trio.Event()
-        bus.subscribe(woken, 5, 6, woken.set)
+        bus.subscribe(woken, [(5, 6)], woken.set)
         print("watching", flush=True)
         await woken.wait()
         print("woken", flush=True)

@@ -48,7 +48,7 @@ async def get_acl(session: Session, tag: str, name: str, mailbox: str) -> None:
     """GETACL."""
     owner, number, _ = await _mailbox(session, mailbox, "a")
     words = [word for named in _sharing(session).named(owner, number) for word in named]
-    session.wire.untagged_rights("ACL", mailbox, words)
+    session.wire.untagged_words("ACL", mailbox, words)
     await session.finish(tag, name)
 
 
@@ -61,6 +61,7 @@ async def set_acl(session: Session, tag: str, name: str, mailbox: str, identifie
     except DirectoryError as error:
         session.wire.respond(tag, "NO", "LIMIT" if error.code == "too-many" else "", str(error))
         return
+    _tell(session, owner, number, whom)
     await session.finish(tag, name)
 
 
@@ -73,7 +74,13 @@ async def delete_acl(session: Session, tag: str, name: str, mailbox: str, identi
         session.wire.respond(tag, "NO", "", str(error))
         return
     await _sharing(session).remove(owner, number, whom, negative)
+    _tell(session, owner, number, whom)
     await session.finish(tag, name)
+
+
+def _tell(session: Session, owner: int, number: int, whom: int) -> None:
+    """Sessions of the owner and of whom it is about; those of `anyone` find it out at their next look."""
+    session.context.hints.publish([(owner, number), (whom, 0)] if whom != acl.ANYONE else [(owner, number)])
 
 
 async def list_rights(session: Session, tag: str, name: str, mailbox: str, identifier: str) -> None:
@@ -86,7 +93,7 @@ async def list_rights(session: Session, tag: str, name: str, mailbox: str, ident
         return
     always = acl.OWNER_KEEPS if whom == owner and not negative else ""
     optional = [right for right in (*acl.ALL, *acl.VIRTUAL) if right not in always]
-    session.wire.untagged_rights("LISTRIGHTS", mailbox, [identifier, always, *optional])
+    session.wire.untagged_words("LISTRIGHTS", mailbox, [identifier, always, *optional])
     await session.finish(tag, name)
 
 
@@ -95,5 +102,5 @@ async def my_rights(session: Session, tag: str, name: str, mailbox: str) -> None
     _, _, rights = await _mailbox(session, mailbox, "")
     if not any(right in rights for right in "lrikxa"):
         raise _core.NotFound("no such mailbox")
-    session.wire.untagged_rights("MYRIGHTS", mailbox, [acl.spelled(rights)])
+    session.wire.untagged_words("MYRIGHTS", mailbox, [acl.spelled(rights)])
     await session.finish(tag, name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ... import _core
 from ...quota import Room
-from .. import flags, namespaces
+from .. import flags, namespaces, notices
 from ..urls import BadUrl, UrlReader
 from .message import finish_removal
 from .selection import require_view
@@ -222,6 +222,7 @@ async def complete(
     # RFC 4315 §3: a set for several; one transaction has given them neighbouring UIDs.
     last = stored.uid + len(pending.messages) - 1
     uids = f"{stored.uid}:{last}" if last > stored.uid else f"{stored.uid}"
+    notices.own_messages(session, pending.found.owner.id, stored.uid_validity, range(stored.uid, last + 1))
     # Not of a mailbox that the client may not open.
     code = f"APPENDUID {stored.uid_validity} {uids}" if "r" in pending.found.rights else ""
     if pending.replaced is None:

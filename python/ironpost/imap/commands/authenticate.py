@@ -140,8 +140,8 @@ async def unauthenticate(session: Session, tag: str, name: str) -> None:
     """UNAUTHENTICATE (RFC 8437): the connection is as before login, TLS and compression go on. Removes nothing."""
     session.view = None
     session.mailbox_gone = False
-    session.mailbox_name = ""
     session.rev2 = session.condstore = session.qresync = session.uid_only = False
+    session.watch = None
     session.account = None
     session.log = session.log.bind(account=None)
     session.wire.unauthenticated()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import updates
-
 if TYPE_CHECKING:
     from ..session import Session
 
@@ -17,11 +15,7 @@ __all__ = ["begin"]
 
 
 async def begin(session: Session, tag: str, name: str) -> None:
-    """IDLE: tells what is new already, then waits."""
+    """IDLE: the session tells what is new already, then waits."""
     session.wire.continue_("idling")
     session.wire.begin_idle()
     session.idle_tag = tag
-    if session.view is not None:
-        # Subscribed before the look, so that nothing falls between the two.
-        session.context.hints.subscribe(session, session.view.account, session.view.mailbox, session.wake)
-        await updates.bring_up_to_date(session, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ... import _core
-from .. import namespaces, sync
+from .. import namespaces, notices, sync
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -37,6 +37,7 @@ async def create(session: Session, tag: str, name: str, mailbox: str, special_us
     )
     if parent is not None:
         await namespaces.inherit(session, where, parent)
+    await notices.absorb(session, (mailbox.removesuffix("/"),))
     # RFC 8474 §4.1
     await session.finish(tag, name, f"MAILBOXID ({sync.mailbox_id(made.id, made.uid_validity)})")
 
@@ -60,6 +61,7 @@ async def delete(session: Session, tag: str, name: str, mailbox: str) -> None:
     if directory.sharing.has_lists(found.owner.id):
         await directory.sharing.drop(found.owner.id, found.info.id)
     await directory.metadata.drop_mailbox(found.owner.id, found.info.id)
+    await notices.absorb(session, (mailbox,))
     await session.finish(tag, name)
 
 
@@ -77,6 +79,7 @@ async def rename(session: Session, tag: str, name: str, old: str, new: str) -> N
     await session.store.call(session.store.core.rename_mailbox(source.owner.id, source.name, target.name), write=True)
     if parent is not None:
         await namespaces.inherit(session, target, parent, levels_only=True)
+    await notices.absorb(session, (old, new.removesuffix("/")))
     await session.finish(tag, name)
 
 
@@ -88,6 +91,7 @@ async def subscribe(session: Session, tag: str, name: str, mailbox: str) -> None
     if name == "SUBSCRIBE" and (where is None or not where.own):
         await namespaces.find(session, mailbox, "l")
     await session.store.call(session.store.core.subscribe(session.account_id, mailbox, name == "SUBSCRIBE"), write=True)
+    await notices.absorb(session, (mailbox,))
     await session.finish(tag, name)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ... import _core
 from .. import flags as flagging
-from .. import namespaces, sync, updates
+from .. import namespaces, notices, sync, updates
 from .selection import require_view
 
 if TYPE_CHECKING:
@@ -121,6 +122,9 @@ async def copy(session: Session, tag: str, name: str, messages: _core.SequenceSe
         return
     if not move or found.owner.id != view.account:
         quotas.look((found.owner,))
+    if source:
+        copies = re.findall("[0-9]+", copied)  # ascending
+        notices.own_messages(session, found.owner.id, validity, range(int(copies[0]), int(copies[-1]) + 1))
     # RFC 4315 §3: not of a mailbox that the client may not open.
     code = f"COPYUID {validity} {source} {copied}" if source and "r" in found.rights else ""
     if move and source and not code:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from ...errors import DirectoryError
 from ...state.metadata import SERVER, VALUE_OCTETS_MAX, Change, Target
-from .. import namespaces
+from .. import namespaces, notices
 
 if TYPE_CHECKING:
     from ... import _core
@@ -140,6 +140,8 @@ async def set_metadata(
     except DirectoryError as error:
         session.wire.respond(tag, "NO", "METADATA TOOMANY", str(error))
         return
+    session.context.hints.publish([(session.account_id, 0), (target.owner, target.mailbox)])
+    await notices.absorb(session, (mailbox,))
     await session.finish(tag, name)
 
 

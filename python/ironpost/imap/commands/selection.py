@@ -26,7 +26,6 @@ def require_view(session: Session, wanted: str = "") -> _core.MailboxView:
 def _forget(session: Session) -> None:
     session.view = None
     session.mailbox_gone = False
-    session.mailbox_name = ""
     session.wire.unselected()
 
 
@@ -58,7 +57,6 @@ async def select(
     if session.rev2:
         view.hide_recent()
     session.view = view
-    session.mailbox_name = mailbox
     wire.untagged(f"FLAGS ({' '.join((flags.SYSTEM_FLAGS, *view.keywords))})")
     updates.tell_rights(session, view, rights)
     wire.untagged(f"{view.exists} EXISTS")
@@ -78,7 +76,6 @@ async def select(
             await sync.resynchronise(session, view, resync)
         except _core.StoreError:
             session.view = None
-            session.mailbox_name = ""
             raise
     wire.selected(read_only)
     wire.respond(tag, "OK", "READ-ONLY" if read_only else "READ-WRITE", f"{name} completed")

@@ -8,6 +8,7 @@ use super::command_auth::{authenticate, compress, enable, id, language, login};
 use super::command_mailbox::{create, examine_or_select, list, lsub, mailbox, rename, status};
 use super::command_message::{append, cancel_update, copy, fetch, replace, search, store, uid_expunge};
 use super::command_metadata::{Depth, get_metadata, set_metadata};
+use super::command_notify::{NotifySet, notify};
 use super::command_quota::{get_quota, set_quota};
 use super::command_url::{gen_url_auth, reset_key, url_fetch};
 use super::fault::{BadKind, Fault};
@@ -188,6 +189,8 @@ pub enum Arguments {
         /// Entries in lower case with their values; `None` removes.
         values: Vec<(String, Option<Vec<u8>>)>,
     },
+    /// NOTIFY (RFC 5465 §3.1): `None` for NONE.
+    Notify(Option<NotifySet>),
     /// GETQUOTA (RFC 9208 §4.1.1).
     QuotaRoot(String),
     /// SETQUOTA (RFC 9208 §4.1.3).
@@ -313,6 +316,7 @@ pub static COMMANDS: &[Row] = &[
     row("DELETEACL", Allowed::Authenticated, of_identifier),
     row("LISTRIGHTS", Allowed::Authenticated, of_identifier),
     row("ENABLE", Allowed::Authenticated, enable),
+    row("NOTIFY", Allowed::Authenticated, notify),
     row("COMPRESS", Allowed::Authenticated, compress),
     row("UNAUTHENTICATE", Allowed::Authenticated, nothing),
     row("CAPABILITY", Allowed::Always, nothing),

@@ -148,6 +148,23 @@ pub(super) fn list<Attribute: AsRef<str>>(
     Ok(())
 }
 
+/// `* LIST (attributes) "/" mailbox ("OLDNAME" ("old name"))` (RFC 9051 §6.3.9.7).
+pub(super) fn renamed<Attribute: AsRef<str>>(
+    out: &mut Vec<u8>,
+    attributes: &[Attribute],
+    mailbox: &str,
+    old_name: &str,
+    encoding: NameEncoding,
+) -> Result<(), LocalMisuse> {
+    one_line(old_name, "old name")?;
+    list(out, "LIST", attributes, mailbox, "", encoding)?;
+    out.truncate(out.len() - 2); // the line end
+    out.extend_from_slice(b" (\"OLDNAME\" (");
+    mailbox_name(out, old_name, encoding);
+    out.extend_from_slice(b"))\r\n");
+    Ok(())
+}
+
 /// `* STATUS mailbox (item number ...)` (RFC 9051 §7.3.4).
 pub(super) fn mailbox_status<Item: AsRef<str>, Value: Clone + Into<StatusValue>>(
     out: &mut Vec<u8>,

@@ -1,4 +1,4 @@
-//! ACL, LISTRIGHTS and MYRIGHTS responses (RFC 4314 §3.6-3.8).
+//! ACL, LISTRIGHTS and MYRIGHTS responses (RFC 4314 §3.6-3.8), METADATA without values (RFC 5464 §4.4.2).
 
 use super::lexer::is_atom_char;
 use super::mailbox_name::NameEncoding;
@@ -7,10 +7,10 @@ use super::response::mailbox_name;
 use crate::error::{LocalMisuse, one_line};
 
 /// The responses that name a mailbox and go on with strings.
-const RESPONSES: &[&str] = &["ACL", "LISTRIGHTS", "MYRIGHTS"];
+const RESPONSES: &[&str] = &["ACL", "LISTRIGHTS", "METADATA", "MYRIGHTS"];
 
 /// `acl-data = "ACL" SP mailbox *(SP identifier SP rights)`, `listrights-data = "LISTRIGHTS" SP mailbox SP identifier SP
-/// rights *(SP rights)`, `myrights-data = "MYRIGHTS" SP mailbox SP rights`. Rights go out as atoms where they can.
+/// rights *(SP rights)`, `myrights-data = "MYRIGHTS" SP mailbox SP rights`, `"METADATA" SP mailbox SP entry-list`. Words go out as atoms where they can.
 pub(super) fn rights<Word: AsRef<str>>(
     out: &mut Vec<u8>,
     response: &str,

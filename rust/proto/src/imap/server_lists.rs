@@ -1,12 +1,22 @@
-//! What the server says of access control lists and of annotations (RFC 4314, RFC 5464).
+//! What the server says of access control lists, of annotations and of names that change (RFC 4314, RFC 5464, RFC 5465).
 
 use super::server::ImapServer;
-use super::{response_acl, response_metadata};
+use super::{response, response_acl, response_metadata};
 use crate::error::LocalMisuse;
 
 impl ImapServer {
-    /// An ACL, LISTRIGHTS or MYRIGHTS line (RFC 4314 §3.6-3.8).
-    pub fn untagged_rights<Word: AsRef<str>>(
+    /// A LIST line of a mailbox that has been renamed (RFC 9051 §6.3.9.7).
+    pub fn untagged_renamed<Attribute: AsRef<str>>(
+        &mut self,
+        attributes: &[Attribute],
+        mailbox: &str,
+        old_name: &str,
+    ) -> Result<(), LocalMisuse> {
+        response::renamed(&mut self.output, attributes, mailbox, old_name, self.encoding)
+    }
+
+    /// An ACL, LISTRIGHTS or MYRIGHTS line (RFC 4314 §3.6-3.8), or a METADATA line of entries without values (RFC 5464 §4.4.2).
+    pub fn untagged_words<Word: AsRef<str>>(
         &mut self,
         response: &str,
         mailbox: &str,

@@ -38,7 +38,8 @@ const IMAP_SERVER: &[&str] = &[
     "a LIST (SUBSCRIBED) \"\" (\"*\" \"%\") RETURN (CHILDREN STATUS (MESSAGES UIDNEXT))\r\nb LSUB \"\" %\r\nc STATUS &AOQ- \
      (MESSAGES UNSEEN SIZE)\r\nd CREATE x (USE (\\Drafts))\r\ne RENAME x y\r\nf DELETE y\r\ng SUBSCRIBE INBOX\r\n",
     "a GETMETADATA \"\" (MAXSIZE 10 DEPTH infinity) (/shared/comment /private)\r\nb SETMETADATA x (/private/comment ~{2+}\r\n\0a \
-     /shared/x NIL)\r\nc LIST \"\" % RETURN (MYRIGHTS METADATA (/shared/comment))\r\nd XLIST \"\" *\r\n",
+     /shared/x NIL)\r\nb NOTIFY SET STATUS (selected (MessageNew (UID BODY.PEEK[HEADER.FIELDS (From)]) MessageExpunge)) (subtree (a \"b\") \
+     (MailboxName)) (personal NONE)\r\nb NOTIFY NONE\r\nc LIST \"\" % RETURN (MYRIGHTS METADATA (/shared/comment))\r\nd XLIST \"\" *\r\n",
     "a GETACL x\r\nb SETACL x -bob@d.example +lrswipkxtea\r\nc SETACL {1+}\r\nx anyone \"\"\r\nd DELETEACL x {3}\r\nbob\r\ne \
      LISTRIGHTS x anyone\r\nf MYRIGHTS &AOQ-\r\n",
     "a STORE 1:5,7 +FLAGS.SILENT (\\Deleted)\r\nb UID MOVE 1,2 Trash\r\nc COPY * x\r\nd UID EXPUNGE 1:*\r\ne UNSELECT\r\nf \

@@ -31,6 +31,7 @@ use crate::jobs::{ReadContext, ReadJob};
 use crate::ops::{MailboxInfo, Outcome};
 use crate::search::{self, live};
 use crate::view::rows::each_row;
+use crate::view::told::Permitted;
 use crate::view::uids::UidSet;
 use crate::view::{MailboxView, Refreshed, StoreLines};
 use crate::volume::Follow;
@@ -73,10 +74,8 @@ pub struct QueueItem {
 #[must_use]
 pub fn open_view(account: AccountId, name: String, read_only: bool) -> ReadJob {
     Box::new(move |context| {
-        // Taken before the transaction begins, so that the view can only seem older than it is.
-        let transaction = context.last_transaction();
         let txn = context.begin()?;
-        let (view, claim_recent) = MailboxView::open(&context.tables, &txn, account, &name, read_only, transaction)?;
+        let (view, claim_recent) = MailboxView::open(&context.tables, &txn, account, &name, read_only)?;
         Ok(Outcome::Boxed(Box::new(Opened {
             view: Arc::new(view),
             claim_recent,
@@ -86,16 +85,15 @@ pub fn open_view(account: AccountId, name: String, read_only: bool) -> ReadJob {
 
 /// Brings a view up to date; answers `Boxed(Updated)`, `NotFound` when the mailbox is gone.
 #[must_use]
-pub fn refresh(view: Arc<MailboxView>, expunges: bool, uids: bool) -> ReadJob {
+pub fn refresh(view: Arc<MailboxView>, permitted: Permitted) -> ReadJob {
     Box::new(move |context| {
-        let transaction = context.last_transaction();
         let txn = context.begin()?;
-        let mut told = if expunges {
+        let mut told = if permitted.expunges {
             live::before_expunges(context, &txn, &view)?
         } else {
             Vec::new()
         };
-        let Refreshed { lines, claim_recent } = view.refresh(&context.tables, &txn, expunges, uids, transaction)?;
+        let Refreshed { lines, claim_recent } = view.refresh(&context.tables, &txn, permitted)?;
         drop(txn);
         told.extend(lines);
         told.extend(live::after_refresh(context, &view));
@@ -112,12 +110,11 @@ pub fn refresh(view: Arc<MailboxView>, expunges: bool, uids: bool) -> ReadJob {
 /// # Errors
 /// Corrupt for a damaged row.
 pub fn stale(context: &ReadContext, view: &MailboxView) -> Result<bool> {
-    let transaction = context.last_transaction();
-    if !view.outdated(transaction) {
+    if !view.outdated(context.last_transaction()) {
         return Ok(false);
     }
     let txn = context.begin()?;
-    view.account_changed(&context.tables, &txn, transaction)
+    view.account_changed(&context.tables, &txn)
 }
 
 /// UID and size of a message number; `None` beyond the end, or when the message is gone. Instant: one hot row.

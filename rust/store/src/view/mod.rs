@@ -43,7 +43,7 @@ pub struct MailboxView {
     pub uid_validity: u32,
     /// Message number of the first message without \Seen when the view was opened; 0 when there was none.
     pub first_unseen: u32,
-    /// The environment's last transaction when the view was last known to be up to date.
+    /// The transaction in which the view was last known to be up to date.
     transaction: AtomicU64,
     /// HIGHESTMODSEQ of the mailbox when everything up to it had been told.
     highest_modseq: AtomicU64,
@@ -112,7 +112,6 @@ impl MailboxView {
         account: AccountId,
         name: &str,
         read_only: bool,
-        transaction: u64,
     ) -> Result<(Self, bool)> {
         let found = tables.name(txn, account, name)?.filter(|found| found.mailbox != 0);
         let mailbox = found
@@ -141,7 +140,7 @@ impl MailboxView {
             read_only,
             uid_validity: record.uid_validity,
             first_unseen: first_unseen.unwrap_or(0),
-            transaction: AtomicU64::new(transaction),
+            transaction: AtomicU64::new(txn.id() as u64),
             highest_modseq: AtomicU64::new(record.highest_modseq),
             told: Mutex::new(told),
             claims: Mutex::new(Vec::new()),
@@ -182,14 +181,14 @@ impl MailboxView {
     ///
     /// # Errors
     /// Corrupt for a damaged row.
-    pub fn account_changed(&self, tables: &Tables, txn: &ReadTxn<'_>, transaction: u64) -> Result<bool> {
+    pub fn account_changed(&self, tables: &Tables, txn: &ReadTxn<'_>) -> Result<bool> {
         let told = self.told.lock();
         let unchanged = told.gone.is_empty()
             && tables
                 .account(txn, self.account)?
                 .is_some_and(|account| account.highest_modseq == told.modseq);
         if unchanged {
-            self.transaction.store(transaction, Ordering::Relaxed);
+            self.transaction.store(txn.id() as u64, Ordering::Relaxed);
         }
         Ok(!unchanged)
     }
@@ -277,14 +276,7 @@ impl MailboxView {
     ///
     /// # Errors
     /// NotFound when the mailbox is gone, Corrupt for a damaged row.
-    pub fn refresh(
-        &self,
-        tables: &Tables,
-        txn: &ReadTxn<'_>,
-        expunges: bool,
-        uids: bool,
-        transaction: u64,
-    ) -> Result<Refreshed> {
+    pub fn refresh(&self, tables: &Tables, txn: &ReadTxn<'_>, permitted: Permitted) -> Result<Refreshed> {
         let mut told = self.told.lock();
         let (account, record) = records(tables, txn, self.account, self.mailbox)?;
         let mut delta = Delta {
@@ -292,7 +284,7 @@ impl MailboxView {
             uid_next: record.uid_next,
             ..Delta::default()
         };
-        if record.highest_modseq > told.modseq {
+        if record.highest_modseq > told.modseq || (permitted.flags && !told.flags_untold.is_empty()) {
             self.gather(tables, txn, &account, &told, &mut delta)?;
         }
         let names = keyword_names(tables, txn, self.account)?;
@@ -309,20 +301,14 @@ impl MailboxView {
         }
         let claim_recent = !self.read_only && delta.added.last().is_some_and(|uid| uid >= record.recent_from);
         let mut lines = Vec::new();
-        told.apply(
-            &delta,
-            Permitted {
-                expunges,
-                uids,
-                read_only: self.read_only,
-            },
-            &mut lines,
-        );
+        told.apply(&delta, permitted, self.read_only, &mut lines);
         // What is gone but untold keeps the view outdated, so that the next permitted moment tells it; and the client may not
         // take a HIGHESTMODSEQ beyond it for the truth.
-        if told.gone.is_empty() {
+        if told.gone.is_empty() && told.flags_untold.is_empty() {
             self.highest_modseq.store(record.highest_modseq, Ordering::Relaxed);
-            self.transaction.store(transaction, Ordering::Relaxed);
+        }
+        if told.gone.is_empty() {
+            self.transaction.store(txn.id() as u64, Ordering::Relaxed);
         }
         Ok(Refreshed { lines, claim_recent })
     }
@@ -366,7 +352,8 @@ impl MailboxView {
                 delta.added = members(added);
                 let known = told.uids.union(&delta.added);
                 delta.removed = known.within(&merged(expunged));
-                flagged = told.uids.within(&merged(changed)).difference(&delta.removed);
+                let changed = told.uids.within(&merged(changed)).union(&told.flags_untold);
+                flagged = changed.difference(&delta.removed);
             }
         }
         if everything {
@@ -378,7 +365,8 @@ impl MailboxView {
         each_row(tables, txn, self.mailbox, flagged.iter(), |uid, row| {
             // Whoever fetches a message whose row is damaged is told so; its flags are not.
             let Ok(row) = row else { return Ok(true) };
-            if !everything || (row.modseq > told.modseq && !told.is_own(row.modseq)) {
+            let untold = told.flags_untold.contains(uid);
+            if !everything || untold || (row.modseq > told.modseq && !told.is_own(row.modseq)) {
                 delta.flags.push(FlagsNow {
                     uid,
                     flags: row.flags,

@@ -44,6 +44,8 @@ pub struct Told {
     pub keywords_told: usize,
     /// RECENT as the client knows it.
     pub recent_told: u32,
+    /// Flags of these have changed and could not be told yet.
+    pub flags_untold: UidSet,
     /// Changes that this session made and has answered for already.
     own: BTreeSet<u64>,
 }
@@ -97,10 +99,10 @@ pub struct Delta {
 pub struct Permitted {
     /// EXPUNGE lines, which renumber (forbidden during FETCH, STORE and SEARCH, RFC 9051 §7.5.1).
     pub expunges: bool,
+    /// FETCH lines of flags; what may not be told is kept for the next time.
+    pub flags: bool,
     /// UIDs beside flags.
     pub uids: bool,
-    /// EXAMINE: PERMANENTFLAGS is empty.
-    pub read_only: bool,
 }
 
 impl Told {
@@ -123,6 +125,7 @@ impl Told {
             permits: FlagClasses::ALL,
             keywords_told,
             recent_told,
+            flags_untold: UidSet::new(),
             own,
         }
     }
@@ -174,8 +177,8 @@ impl Told {
         self.own.contains(&modseq)
     }
 
-    /// Takes the delta in and appends the lines that tell it.
-    pub fn apply(&mut self, delta: &Delta, permitted: Permitted, out: &mut Vec<u8>) {
+    /// Takes the delta in and appends the lines that tell it. `read_only`: after EXAMINE PERMANENTFLAGS is empty.
+    pub fn apply(&mut self, delta: &Delta, permitted: Permitted, read_only: bool, out: &mut Vec<u8>) {
         // A message that came and went between two refreshes has never been told and never will be.
         let added = delta.added.difference(&delta.removed).difference(&self.uids);
         self.gone = self.gone.union(&delta.removed.intersection(&self.uids));
@@ -198,9 +201,14 @@ impl Told {
         }
         if self.keywords.len() > self.keywords_told {
             self.keywords_told = self.keywords.len();
-            write_flag_lists(out, &self.keywords, (!permitted.read_only).then_some(self.permits));
+            write_flag_lists(out, &self.keywords, (!read_only).then_some(self.permits));
         }
-        for now in &delta.flags {
+        let untold = std::mem::take(&mut self.flags_untold);
+        if !permitted.flags {
+            let changed = UidSet::from_ascending(delta.flags.iter().map(|now| now.uid));
+            self.flags_untold = untold.union(&changed).difference(&self.gone);
+        }
+        for now in delta.flags.iter().filter(|_| permitted.flags) {
             if self.gone.contains(now.uid) {
                 continue;
             }
@@ -251,8 +259,8 @@ mod tests {
 
     const ALL: Permitted = Permitted {
         expunges: true,
+        flags: true,
         uids: false,
-        read_only: false,
     };
 
     fn set(uids: &[u32]) -> UidSet {
@@ -265,7 +273,7 @@ mod tests {
 
     fn applied(told: &mut Told, delta: &Delta, permitted: Permitted) -> String {
         let mut out = Vec::new();
-        told.apply(delta, permitted, &mut out);
+        told.apply(delta, permitted, false, &mut out);
         String::from_utf8_lossy(&out).into_owned()
     }
 

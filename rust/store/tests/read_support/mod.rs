@@ -15,6 +15,7 @@ use ironpost_proto::imap::sequence::{SequenceNumber, SequenceSet};
 use ironpost_store::fetch::FetchCursor;
 use ironpost_store::ops::{Delivery, FlagMode, FlagSet, StoredMessage, Submit};
 use ironpost_store::reader::{self, Opened, Updated};
+use ironpost_store::view::told::Permitted;
 use ironpost_store::view::{MailboxView, StoreLines};
 use ironpost_store::{Op, Options, Outcome, Result, Ticket, Volume};
 use parking_lot::Mutex;
@@ -30,10 +31,14 @@ pub struct Rig {
 
 /// The volume in a folder.
 pub fn open(folder: &std::path::Path) -> Volume {
+    open_with(folder, false)
+}
+
+fn open_with(folder: &std::path::Path, sync: bool) -> Volume {
     let options = Options {
         map_size: 1 << 30,
         min_free: 0,
-        sync: false,
+        sync,
         ..Options::default()
     };
     Volume::open(folder, &options).unwrap()
@@ -41,8 +46,17 @@ pub fn open(folder: &std::path::Path) -> Volume {
 
 impl Rig {
     pub fn new() -> Self {
+        Self::with(false)
+    }
+
+    /// One whose commits reach the disk, and take their time for it.
+    pub fn syncing() -> Self {
+        Self::with(true)
+    }
+
+    fn with(sync: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let volume = open(folder.path());
+        let volume = open_with(folder.path(), sync);
         Self {
             volume,
             folder,
@@ -118,7 +132,12 @@ impl Rig {
     }
 
     pub fn try_refresh(&self, view: &Arc<MailboxView>, expunges: bool, uids: bool) -> Result<String> {
-        let outcome = self.wait(self.volume.read(reader::refresh(Arc::clone(view), expunges, uids)))?;
+        let flags = true;
+        self.refresh_some(view, Permitted { expunges, flags, uids })
+    }
+
+    pub fn refresh_some(&self, view: &Arc<MailboxView>, permitted: Permitted) -> Result<String> {
+        let outcome = self.wait(self.volume.read(reader::refresh(Arc::clone(view), permitted)))?;
         let updated: Box<Updated> = boxed(outcome);
         if updated.claim_recent {
             self.claim(&updated.view);

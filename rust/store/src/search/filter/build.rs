@@ -198,11 +198,10 @@ impl Builder<'_> {
     fn find_work(&self) -> Result<Found> {
         let mut known = self.index.known.lock();
         if known.next == 0 {
-            let transaction = self.context.last_transaction();
-            if transaction == known.quiet {
+            if self.context.last_transaction() == known.quiet {
                 return Ok(Found::Nothing);
             }
-            known.round = transaction;
+            known.round = self.context.begin()?.id() as u64;
             self.remove_dead_accounts()?;
         }
         let txn = self.context.begin()?;
