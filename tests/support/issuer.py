@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 AUDIENCE = "mail.example.test"
+GATE_SECONDS = 60.0  # then a test has forgotten it
 CLIENT = ("mail server", "s3cret: +/%")
 
 
@@ -86,12 +87,13 @@ def with_hmac(claims: dict[str, Any], secret: bytes, kid: str) -> str:
 
 
 class Issuer:
-    """`answers`: what each path gives, as (status, JSON or octets). `delay`: seconds. `asked`: paths, fields and bodies."""
+    """`answers`: (status, JSON or octets) of each path; none is given while `gate` is closed. `asked`: paths, fields, bodies."""
 
     def __init__(self, *, tls: bool = True) -> None:
         self.key = Key("ES256", "first")
         self.authority = trustme.CA()
-        self.delay = 0.0
+        self.gate = threading.Event()
+        self.gate.set()
         self.asked: list[tuple[str, dict[str, str], str]] = []
         self.answers: dict[str, tuple[int, Any]] = {}
         self.tokens: dict[str, dict[str, Any]] = {}  # what /introspect knows
@@ -114,6 +116,7 @@ class Issuer:
         try:
             yield self
         finally:
+            self.gate.set()
             self._server.shutdown()
             thread.join()
             self._server.server_close()
@@ -176,7 +179,7 @@ class Issuer:
             def answer(self, body: str) -> None:
                 fields = {name.lower(): value for name, value in self.headers.items()}
                 issuer.asked.append((self.path, fields, body))
-                time.sleep(issuer.delay)
+                issuer.gate.wait(GATE_SECONDS)
                 if self.path in issuer.answers:
                     status, content = issuer.answers[self.path]
                 elif self.path == "/introspect":
