@@ -87,7 +87,7 @@ def with_hmac(claims: dict[str, Any], secret: bytes, kid: str) -> str:
 
 
 class Issuer:
-    """`answers`: (status, JSON or octets) of each path; none is given while `gate` is closed. `asked`: paths, fields, bodies."""
+    """`answers`: (status, JSON or octets) of each path; none while `gate` is closed. `asked`: paths, fields, bodies."""
 
     def __init__(self, *, tls: bool = True) -> None:
         self.key = Key("ES256", "first")

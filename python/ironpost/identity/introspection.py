@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from ..runtime.https import HttpAnswer
     from ..runtime.logging import Log
 
-__all__ = ["REMEMBERED_MAX", "REMEMBERED_SECONDS", "Introspection"]
+__all__ = ["REMEMBERED_MAX", "REMEMBERED_OCTETS_MAX", "REMEMBERED_SECONDS", "Introspection"]
 
 REMEMBERED_SECONDS: Final = 60.0  # a token that the issuer withdraws is good here no longer than this
 REMEMBERED_MAX: Final = 10_000  # tokens
+REMEMBERED_OCTETS_MAX: Final = 8192  # of an answer; a longer one is asked for again
 Post = Callable[[tuple[tuple[str, str], ...], bytes], Awaitable["HttpAnswer"]]
 
 
@@ -66,19 +67,20 @@ class Introspection:
                 self._remembered.move_to_end(entry)
                 return known[1]
             del self._remembered[entry]
-        claims = await self._ask(token)
+        claims, octets = await self._ask(token)
         # §2.2: only the JSON true; and most tokens that are not active have been so before, hence honest.
         if claims.get("active") is not True:
             raise TokenRefused("not active", honest=True)
         expires = expiry(claims)
         left = REMEMBERED_SECONDS if expires is None else min(REMEMBERED_SECONDS, expires - self._now())
-        if left > 0:
+        if left > 0 and octets <= REMEMBERED_OCTETS_MAX:
             self._remembered[entry] = (self._clock() + left, claims)
             while len(self._remembered) > REMEMBERED_MAX:
                 self._remembered.popitem(last=False)
         return claims
 
-    async def _ask(self, token: str) -> Claims:
+    async def _ask(self, token: str) -> tuple[Claims, int]:
+        """What the issuer says, and the length of its answer."""
         # RFC 6749 §2.3.1: both are form-encoded before they become Basic credentials.
         pair = f"{quote_plus(self._client_id)}:{quote_plus(await self._secret())}"
         fields = (
@@ -92,7 +94,7 @@ class Introspection:
             self._log.error("issuer does not answer about tokens", status=answer.status)
             raise AuthenticationBusy
         try:
-            return parse(answer.body)
+            return parse(answer.body), len(answer.body)
         except ValueError as error:
             self._log.error("issuer's answer about a token is no JSON object", why=str(error))
             raise AuthenticationBusy from None

@@ -123,8 +123,9 @@ class KeySource:
         Raises TokenRefused (no such key), AuthenticationBusy (the keys cannot be had).
         """
         found = self._fitting(kid, algorithm)
-        # Known keys that have just become old serve on while one login waits for the new ones.
-        if self._due(missing=not found) and not (found and self._lock.locked()):
+        # While one login reads, those whose key is known go on with the old ones, and the others wait.
+        wait = not found if self._lock.locked() else self._due(missing=not found)
+        if wait:
             async with self._lock:
                 found = self._fitting(kid, algorithm)
                 if self._due(missing=not found):

@@ -113,7 +113,9 @@ class Authenticator:
 
         Raises TokenRefused, AuthenticationBusy (temporary; also when nobody can say now whether it is good), TooManyFailures.
         """
-        assert self.tokens is not None
+        tokens = self.tokens
+        if tokens is None:
+            raise AuthenticationBusy  # a reload has taken [oauth] away since the exchange began
         named: Account | None = None
         name = ""
         if user:
@@ -121,7 +123,7 @@ class Authenticator:
         else:
             self._address_admitted(peer_host, trio.current_time())
         try:
-            owner = await self.tokens.user(token)
+            owner = await tokens.user(token)
             account, owner_name = self._admitted(owner, peer_host, trio.current_time())
             if account is None:
                 raise TokenRefused("for somebody who has no account here")

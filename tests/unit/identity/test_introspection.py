@@ -88,6 +88,14 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [body[6:7] for _, body in asked.asked] == [b"a", b"b", b"c", b"b"]
 
 
+async def test_long_answers_are_not_remembered() -> None:
+    asked = Asked()
+    asked.said = {"active": True, "groups": "g" * introspection.REMEMBERED_OCTETS_MAX}
+    for _ in range(2):
+        await asked.claims("token")
+    assert len(asked.asked) == 2
+
+
 @pytest.mark.parametrize("active", [False, None, "true", 1, [True]])
 async def test_only_what_is_active_is_good_and_failures_are_not_remembered(active: object) -> None:
     asked = Asked()

@@ -177,6 +177,24 @@ async def test_one_login_reads_and_the_others_go_on_with_the_old_keys() -> None:
     assert source.reads == 2
 
 
+async def test_those_who_come_while_the_first_reads_wait_for_it() -> None:
+    source = Source()
+    source.gate = trio.Event()
+    found: list[int] = []
+
+    async def find() -> None:
+        found.append(len(await source.find("curve", "ES256")))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(find)
+        await trio.testing.wait_all_tasks_blocked()
+        assert found == []
+        source.gate.set()
+    assert found == [1, 1, 1]
+    assert source.reads == 1
+
+
 async def test_a_reload_has_them_read_again() -> None:
     source = Source()
     assert await source.find("curve", "ES256")

@@ -6,6 +6,8 @@ import base64
 import json
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from ironpost.errors import SaslError
 from ironpost.identity import oauth
@@ -127,6 +129,20 @@ def test_xoauth2() -> None:
 def test_malformed_messages(mechanism: str, message: bytes) -> None:
     with pytest.raises(SaslError):
         oauth.read(mechanism, message)
+
+
+@given(st.sampled_from(oauth.MECHANISMS), st.binary(max_size=200))
+@example("OAUTHBEARER", b"n,,\x01")
+def test_any_octets_are_a_message_or_malformed(mechanism: str, data: bytes) -> None:
+    for message in (data, b"n,," + data + b"\x01auth=Bearer x\x01\x01", b"user=" + data, b"n,a=" + data):
+        try:
+            bearer = oauth.read(mechanism, message)
+        except SaslError:
+            continue
+        bearer.user.encode()
+        assert "\0" not in bearer.user
+        assert bearer.token.isascii()
+        assert " " not in bearer.token
 
 
 def test_the_longest_token_fits() -> None:

@@ -399,6 +399,15 @@ async def test_tokens_are_logins_only_when_an_issuer_is_configured(house: House)
     assert login.begin(house.authenticator, "XOAUTH2", ELSEWHERE) is None
 
 
+async def test_an_exchange_under_way_when_tokens_cease_to_be_logins(house: House) -> None:
+    await house.people()
+    exchange = login.begin(house.authenticator, "XOAUTH2", ELSEWHERE)
+    assert exchange is not None
+    house.configure("")
+    with pytest.raises(AuthenticationBusy):
+        await exchange.step(f"user=alice\x01auth=Bearer {house.issuer.token()}\x01\x01".encode())
+
+
 async def test_no_token_in_the_log(house: House) -> None:
     await house.people()
     token = house.issuer.token(aud="web")
