@@ -37,7 +37,19 @@ PERMISSIVE = {
 }
 BANNED_CRATES = {"tokio", "async-std", "hickory-resolver", "reqwest", "openssl-sys"}
 # What runs in production; the development tools may be under any licence, nothing of them is shipped.
-PYTHON_RUNTIME = ("argon2-cffi", "click", "cryptography", "dnspython", "idna", "lmdb", "msgpack", "outcome", "trio")
+PYTHON_RUNTIME = (
+    "argon2-cffi",
+    "click",
+    "cryptography",
+    "dnspython",
+    "h11",
+    "idna",
+    "joserfc",
+    "lmdb",
+    "msgpack",
+    "outcome",
+    "trio",
+)
 
 
 def allowed(expression: str) -> bool:

@@ -57,8 +57,21 @@ class AuthenticationFailed(AuthenticationError):
         )
 
 
+class TokenRefused(AuthenticationFailed):
+    """A token that is no login here. `why` is for the log alone; the peer is told `status` (RFC 7628 §3.2.2, RFC 6750 §3.1).
+
+    `honest`: clients come to this without fault of theirs, as when a token has just expired.
+    """
+
+    def __init__(self, why: str, *, status: str = "invalid_token", honest: bool = False) -> None:
+        super().__init__()
+        self.why = why
+        self.status = status
+        self.honest = honest
+
+
 class AuthenticationBusy(AuthenticationError):
-    """Too many passwords are being checked already: the client may try again."""
+    """Too many passwords are being checked already, or nobody can say now whether a token is good: the client may try again."""
 
     def __init__(self, **fields: str) -> None:
         super().__init__(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 _SIZE_UNITS: Final = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _TIME_UNITS: Final = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _NUMBER_AND_UNIT: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
 # Special uses that a mailbox may have here (RFC 6154 §2); the others name views, not folders.
 _SPECIAL_USES: Final = ("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash")
+# RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
+_SCOPE: Final = re.compile(r"[!#-\[\]-~]{1,100}")
+_URL_CHARACTERS_MAX: Final = 2000
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 
 
@@ -248,6 +252,61 @@ class ListenAddresses(Kind):
         return tuple(dict.fromkeys(items))
 
 
+class Url(Kind):
+    """Where an issuer is asked: https, or http at this machine alone. Kept as it is written: issuers are compared by octets."""
+
+    def __init__(self, *, query: bool = True) -> None:
+        self.query = query
+        self.right = (
+            'a URL such as "https://login.example.org/keys"; http:// for "localhost" and loopback addresses alone'
+        )
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or not (value == "" or self._is_url(value)):
+            raise Wrong(_told(value))
+        return value
+
+    def _is_url(self, text: str) -> bool:
+        if len(text) > _URL_CHARACTERS_MAX or not text.isascii() or not text.isprintable() or " " in text:
+            return False
+        try:
+            parts = urlsplit(text)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            return False
+        if "@" in parts.netloc or "#" in text or port == 0 or ("?" in text and not self.query):
+            return False
+        if parts.scheme == "http":
+            return is_loopback_host(host)
+        return parts.scheme == "https" and (is_host_name(host) or is_address(host))
+
+
+class Scopes(Kind):
+    """A list of OAuth scopes."""
+
+    right = 'a list of at most 20 scopes without spaces and quotes, such as ["mail"]'
+
+    def read(self, value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or len(value) > 20:
+            raise Wrong(_told(value))
+        if not all(isinstance(item, str) and _SCOPE.fullmatch(item) for item in value):
+            raise Wrong(_told(value))
+        return tuple(dict.fromkeys(value))
+
+
+class Claims(Kind):
+    """A list of names of claims."""
+
+    right = 'a list of one to 10 names of claims, such as ["email", "sub"]'
+
+    def read(self, value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or not 1 <= len(value) <= 10:
+            raise Wrong(_told(value))
+        if not all(isinstance(item, str) and 1 <= len(item) <= 100 and item.isprintable() for item in value):
+            raise Wrong(_told(value))
+        return tuple(dict.fromkeys(value))
+
+
 class Endpoints(Kind):
     """A list of IP addresses with ports."""
 
@@ -275,6 +334,11 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_loopback_host(text: str) -> bool:
+    """True for `localhost` (RFC 6761 §6.3) and addresses of this machine's own."""
+    return text.lower() == "localhost" or (is_address(text) and ipaddress.ip_address(text).is_loopback)
 
 
 def is_host_name(text: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ..errors import ConfigError, ConfigFault, UserError
 from .kinds import Kind, Wrong
-from .schema import SERVICES, TOML_NAMES, Config, ListenerConfig
+from .schema import SERVICES, TOML_NAMES, Config, ListenerConfig, OauthConfig
 
 FILE_NAME: Final = "ironpost.toml"
 FILE_OCTETS_MAX: Final = 2**20  # no sane configuration is longer; a wrong file is told as such
@@ -49,6 +49,8 @@ def parse(text: str, directory: Path, *, source: str = FILE_NAME) -> Config:
     config = dataclasses.replace(config, listeners=_listeners(config, faults))
     _check_routes(config, faults)
     _check_expire(config, faults)
+    if not any(fault.key == "oauth" or fault.key.startswith("oauth.") for fault in faults):
+        _check_oauth(config.oauth, faults)
     if faults:
         raise ConfigError(source, faults)
     return config
@@ -157,3 +159,35 @@ def _check_expire(config: Config, faults: list[ConfigFault]) -> None:
         if rule.folder in seen:
             faults.append(ConfigFault("expire", f"{rule.folder} has more than one rule", "keep one"))
         seen.add(rule.folder)
+
+
+def _check_oauth(oauth: OauthConfig, faults: list[ConfigFault]) -> None:
+    """Called when each key for itself is right."""
+    if oauth == OauthConfig():
+        return
+    ways = [name for name in ("jwks_url", "jwks_file", "introspection_url") if getattr(oauth, name)]
+    if not oauth.issuer:
+        faults.append(ConfigFault("oauth.issuer", "is missing", "give it, or remove all of [oauth]"))
+    if len(ways) != 1:
+        given = "no way to check tokens" if not ways else " and ".join(ways) + " stand together"
+        faults.append(ConfigFault("oauth", given, "give one of jwks_url, jwks_file and introspection_url"))
+    if not oauth.introspection_url:
+        if not oauth.audience:
+            faults.append(
+                ConfigFault("oauth.audience", "is missing", "give it: tokens made for others would be logins here")
+            )
+        if oauth.client_id or oauth.client_secret_file:
+            faults.append(
+                ConfigFault("oauth.client_id", "is for introspection_url", "remove it and client_secret_file")
+            )
+        return
+    if not oauth.audience and not oauth.scopes:
+        faults.append(
+            ConfigFault(
+                "oauth.audience", "and scopes are missing", "give one: tokens made for others would be logins here"
+            )
+        )
+    if not oauth.client_id or not oauth.client_secret_file:
+        faults.append(
+            ConfigFault("oauth.client_id", "or client_secret_file is missing", "give both with introspection_url")
+        )

@@ -133,6 +133,30 @@ class IdentityConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class OauthConfig:
+    """Whose tokens are logins. Without an issuer there are none."""
+
+    issuer: str = setting(
+        kinds.Url(query=False), "who makes the tokens, as their `iss` says it; empty: tokens are no logins here", ""
+    )
+    audience: str = setting(
+        kinds.Text(0, 500), "our name at the issuer: tokens whose `aud` does not hold it are refused", ""
+    )
+    scopes: tuple[str, ...] = setting(kinds.Scopes(), "a token must have all of these", ())
+    user_claims: tuple[str, ...] = setting(
+        kinds.Claims(),
+        "claims that may name the account; the first that a token has decides. Take none that users choose for themselves",
+        ("email", "preferred_username", "sub"),
+    )
+    jwks_url: str = setting(kinds.Url(), "the issuer's keys: tokens are JWTs and are checked here", "")
+    jwks_file: str = setting(kinds.PathText(empty=True), "the same from a file", "")
+    introspection_url: str = setting(kinds.Url(), "or: each token is shown to the issuer (RFC 7662)", "")
+    client_id: str = setting(kinds.Text(0, 500), "who we are when we show tokens", "")
+    client_secret_file: str = setting(kinds.PathText(empty=True), "and the secret: the first line of this file", "")
+    ca_file: str = setting(kinds.PathText(empty=True), "PEM of the authorities to trust instead of the web's", "")
+
+
+@dataclass(frozen=True, slots=True)
 class StoreConfig:
     path: str = setting(kinds.PathText(), "folder of the mail store", "store")
     map_size: int = setting(kinds.Size(2**24, 2**46), "upper bound of the index (address space, not disk)", 64 * 2**30)
@@ -266,6 +290,7 @@ class Config:
     tls: TlsConfig = table(TlsConfig, "the server's certificate; read again at SIGHUP")
     limits: LimitsConfig = table(LimitsConfig, "what a peer may ask of us")
     identity: IdentityConfig = table(IdentityConfig, "passwords")
+    oauth: OauthConfig = table(OauthConfig, "logins by tokens of an OAuth 2.0 issuer (docs/authentication.md)")
     store: StoreConfig = table(StoreConfig, "the mail store")
     quota: QuotaConfig = table(QuotaConfig, "limits of accounts and domains (docs/quotas.md)")
     imap: ImapConfig = table(ImapConfig, "IMAP")

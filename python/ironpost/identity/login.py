@@ -8,18 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import SaslError
-from . import sasl, scram
+from . import oauth, sasl, scram
+from .token_login import TokenAuthority, TokenLogin
 
 if TYPE_CHECKING:
     from ..state.directory import Account
 
-__all__ = ["MECHANISMS", "Login", "PasswordLogin", "ScramLogin", "begin", "with_password"]
+__all__ = ["Login", "PasswordLogin", "ScramLogin", "begin", "mechanisms", "with_password"]
 
-# What sessions announce, in this order, where a login is allowed at all.
-MECHANISMS: Final = (*sasl.MECHANISMS, *scram.HASHES)
+_WRONG: Final = "wrong user name or password"
+_ALWAYS: Final = (*sasl.MECHANISMS, *scram.HASHES)
 
 
-class Authority(Protocol):
+class Authority(TokenAuthority, Protocol):
     """Who decides: `passwords.Authenticator`."""
 
     async def verify(self, user: str, password: str, peer_host: str) -> Account: ...
@@ -32,9 +33,13 @@ class Authority(Protocol):
 
 
 class Login(Protocol):
-    """An exchange under way. `user`: whom it is about, once that is known, for the log."""
+    """An exchange under way. `user`: whom it is about, once that is known, for the log. `refusal`: what a client is told when
+    it has failed, in the protocols that tell in words."""
 
     user: str
+
+    @property
+    def refusal(self) -> str: ...
 
     async def step(self, data: bytes | None) -> bytes | Account:
         """The client's message, None for no initial response; the next challenge, or who it is.
@@ -43,11 +48,18 @@ class Login(Protocol):
         """
 
 
+def mechanisms(authority: TokenAuthority) -> tuple[str, ...]:
+    """What sessions announce, in this order, where a login is allowed at all."""
+    return _ALWAYS if authority.tokens is None else (*_ALWAYS, *oauth.MECHANISMS)
+
+
 def begin(authority: Authority, mechanism: str, peer_host: str) -> Login | None:
     """A new exchange; None for a mechanism that is not offered."""
     mechanism = mechanism.upper()
     if mechanism in scram.HASHES:
         return ScramLogin(authority, mechanism, peer_host)
+    if mechanism in oauth.MECHANISMS and authority.tokens is not None:
+        return TokenLogin(authority, authority.tokens, mechanism, peer_host)
     exchange = sasl.start(mechanism)
     return None if exchange is None else PasswordLogin(authority, exchange, peer_host)
 
@@ -61,6 +73,7 @@ class PasswordLogin:
     """PLAIN and LOGIN: the client hands over its password."""
 
     __slots__ = ("_authority", "_exchange", "_host", "user")
+    refusal = _WRONG
 
     def __init__(self, authority: Authority, exchange: sasl.SaslExchange, peer_host: str) -> None:
         self._authority = authority
@@ -81,6 +94,7 @@ class ScramLogin:
     """SCRAM: the client proves that it knows the password."""
 
     __slots__ = ("_account", "_authority", "_host", "_mechanism", "_server", "_verifier", "user")
+    refusal = _WRONG
 
     def __init__(self, authority: Authority, mechanism: str, peer_host: str) -> None:
         self._authority = authority

@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import trio
 
-from ..errors import AuthenticationBusy, AuthenticationFailed, TooManyFailures, UserError
+from ..errors import AuthenticationBusy, AuthenticationFailed, TokenRefused, TooManyFailures, UserError
 from . import scram
 from .hashing import Hasher
 
 if TYPE_CHECKING:
-    from ..config import IdentityConfig
+    from ..config import Config, IdentityConfig
     from ..runtime.limits import Limits
     from ..runtime.logging import Log
     from ..state.directory import Account, Credential, Directory
+    from .tokens import Tokens
 
 KNOWN_PLACES_MAX: Final = 100_000
 USER_CHARACTERS_MAX: Final = 320
@@ -46,6 +47,7 @@ class Authenticator:
         self._places: OrderedDict[tuple[int, str], None] = OrderedDict()  # (account, host) of good logins
         self._waiting = 0
         self._decoy_key: bytes | None = None
+        self.tokens: Tokens | None = None
         self.configure(config)
 
     def configure(self, config: IdentityConfig) -> None:
@@ -53,6 +55,15 @@ class Authenticator:
         self._config = config
         self.hasher = Hasher(config)
         self._limiter = trio.CapacityLimiter(config.checks_at_once or len(os.sched_getaffinity(0)))
+
+    def configure_tokens(self, config: Config) -> None:
+        """Takes a new [oauth], or has its files read anew."""
+        if not config.oauth.issuer:
+            self.tokens = None
+            return
+        from .tokens import tokens_of  # its libraries cost time and memory that a server without tokens should not pay
+
+        self.tokens = tokens_of(config, self.tokens, self._slowly, self._log)
 
     async def verify(self, user: str, password: str, peer_host: str) -> Account:
         """The account, when the password is right.
@@ -97,25 +108,55 @@ class Authenticator:
             self._failed(peer_host, name)
         return self._succeeded(account, name, peer_host)
 
+    async def verify_token(self, user: str, token: str, peer_host: str) -> Account:
+        """The account that a token is for, when it is good and `user` means the same account or is "".
+
+        Raises TokenRefused, AuthenticationBusy (temporary; also when nobody can say now whether it is good), TooManyFailures.
+        """
+        tokens = self.tokens
+        if tokens is None:
+            raise AuthenticationBusy  # a reload has taken [oauth] away since the exchange began
+        named: Account | None = None
+        name = ""
+        if user:
+            named, name = self._admitted(user, peer_host, trio.current_time())
+        else:
+            self._address_admitted(peer_host, trio.current_time())
+        try:
+            owner = await tokens.user(token)
+            account, owner_name = self._admitted(owner, peer_host, trio.current_time())
+            if account is None:
+                raise TokenRefused("for somebody who has no account here")
+            if user and (named is None or named.id != account.id):
+                raise TokenRefused("for another user than the one named")
+        except TokenRefused as error:
+            self._log.info("token refused", peer=peer_host, user=user[:USER_CHARACTERS_MAX], why=error.why)
+            # A token that has run out is what every client comes with once in a while, some of them again and again: that must
+            # not close the account to its owner's other devices. The address is counted as for any failure.
+            self._failed(peer_host, "" if error.honest else name, error)
+        return self._succeeded(account, owner_name, peer_host)
+
+    def _address_admitted(self, peer_host: str, now: float) -> None:
+        if self._limits.login_closed_for_address(peer_host, now):
+            raise TooManyFailures(host=peer_host)
+
     def _admitted(self, user: str, peer_host: str, now: float) -> tuple[Account | None, str]:
         """The account that is meant, if there is one, and the name that failures are counted by. Raises TooManyFailures."""
-        limits = self._limits
-        if limits.login_closed_for_address(peer_host, now):
-            raise TooManyFailures(host=peer_host)
+        self._address_admitted(peer_host, now)
         if len(user) <= USER_CHARACTERS_MAX:
             account = self._directory.login_account(user)
             name = self._directory.login_name(user) if account is None else account.address.lower()
         else:
             account, name = None, user[:USER_CHARACTERS_MAX].lower()
-        if limits.login_closed_for_account(name, now) and (
+        if self._limits.login_closed_for_account(name, now) and (
             account is None or (account.id, peer_host) not in self._places
         ):
             raise TooManyFailures(host=peer_host, account=name)
         return account, name
 
-    def _failed(self, peer_host: str, name: str) -> NoReturn:
+    def _failed(self, peer_host: str, name: str, error: TokenRefused | None = None) -> NoReturn:
         self._limits.login_failed(peer_host, name, trio.current_time())
-        raise AuthenticationFailed(host=peer_host, account=name)
+        raise error or AuthenticationFailed(host=peer_host, account=name)
 
     def _succeeded(self, account: Account, name: str, peer_host: str) -> Account:
         self._limits.login_succeeded(name)

@@ -101,9 +101,9 @@ _MAKERS: Final[dict[str, type[_Plain] | type[_Login]]] = {"PLAIN": _Plain, "LOGI
 MECHANISMS: Final = tuple(_MAKERS)  # in the order in which they are offered
 
 
-def bounded(data: bytes) -> bytes:
-    """A message of an exchange, when it is no longer than OCTETS_MAX. Raises SaslError."""
-    if len(data) > OCTETS_MAX:
+def bounded(data: bytes, octets_max: int = OCTETS_MAX) -> bytes:
+    """A message of an exchange, when it is no longer than `octets_max`. Raises SaslError."""
+    if len(data) > octets_max:
         raise SaslError("SASL message too long")
     return data
 

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from ..errors import SaslError
 from .sasl import bounded, decoded
 
-__all__ = ["HASHES", "ScramServer", "Verifier", "decoy_salt", "make", "nobody", "read"]
+__all__ = ["HASHES", "ScramServer", "Verifier", "decoy_salt", "make", "nobody", "read", "saslname"]
 
 # Mechanism to the name of its hash; announced in this order.
 HASHES: Final[Mapping[str, str]] = {
@@ -103,14 +103,14 @@ class ScramServer:
             raise SaslError("mandatory SCRAM extensions are not supported")
         if len(attributes) < 2 or not attributes[0].startswith(b"n=") or not attributes[1].startswith(b"r="):
             raise SaslError("malformed SCRAM message")
-        self.user = _name(attributes[0][2:])
+        self.user = saslname(attributes[0][2:])
         nonce = attributes[1][2:]
         if not self.user or not nonce or not all(0x21 <= octet <= 0x7E for octet in nonce):
             raise SaslError("malformed SCRAM message")
         if authzid:
             if not authzid.startswith(b"a="):
                 raise SaslError("malformed SCRAM message")
-            if _name(authzid[2:]).lower() != self.user.lower():
+            if saslname(authzid[2:]).lower() != self.user.lower():
                 raise SaslError("acting for someone else is not allowed", code=535, enhanced="5.7.8")
         self._gs2_header = data[: len(data) - len(bare)]
         self._client_first_bare = bare
@@ -167,12 +167,12 @@ def _split(data: bytes, commas: int) -> list[bytes]:
     return parts
 
 
-def _name(octets: bytes) -> str:
-    """`saslname`: `=2C` is a comma, `=3D` an equals sign, and no other `=` may stand."""
+def saslname(octets: bytes) -> str:
+    """`saslname` (RFC 5802 §5.1): `=2C` is a comma, `=3D` an equals sign, and no other `=` may stand. Raises SaslError."""
     text = decoded(octets)
     rest = text.replace("=2C", "").replace("=3D", "")
     if "=" in rest or "\0" in text:
-        raise SaslError("malformed SCRAM message")
+        raise SaslError("malformed SASL name")
     return text.replace("=2C", ",").replace("=3D", "=")
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..identity.login import MECHANISMS
-
 if TYPE_CHECKING:
     from ..config import MaskConfig
 
@@ -98,13 +96,13 @@ def hidden(masks: Iterable[MaskConfig], account: str, client: str) -> frozenset[
     return frozenset(names) - _NEVER_HIDDEN
 
 
-def before_login(hide: frozenset[str], *, starttls: bool, login_allowed: bool) -> str:
-    """The list before authentication. `starttls`: the connection can still be encrypted."""
+def before_login(hide: frozenset[str], *, starttls: bool, login_allowed: bool, mechanisms: tuple[str, ...]) -> str:
+    """The list before authentication. `starttls`: the connection can still be encrypted; `mechanisms`: of AUTHENTICATE."""
     names = list(_ALWAYS)
     if starttls:
         names.append("STARTTLS")
     if login_allowed:
-        names += [f"AUTH={mechanism}" for mechanism in MECHANISMS]
+        names += [f"AUTH={mechanism}" for mechanism in mechanisms]
     else:
         names.append("LOGINDISABLED")
     return _joined(names, hide)

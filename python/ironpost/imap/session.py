@@ -12,6 +12,7 @@ import trio
 
 from .. import _core
 from ..errors import ConnectionLost, PeerTimeout, ServerDraining
+from ..identity.login import Login, mechanisms
 from ..runtime import timeouts
 from ..store.client import OutcomeUnknown
 from . import capability, namespaces, notices, updates
@@ -21,7 +22,6 @@ from .dispatch import HANDLERS
 if TYPE_CHECKING:
     from ..config import ListenerConfig
     from ..context import WorkerContext
-    from ..identity.login import Login
     from ..runtime.stream import MailStream
     from ..state.directory import Account
 
@@ -135,6 +135,7 @@ class Session:
             hide,
             starttls=not self.wire.secure and self.context.certificates.current is not None,
             login_allowed=self.login_allowed,
+            mechanisms=mechanisms(self.context.authenticator),
         )
 
     async def drain_if_high(self) -> None:

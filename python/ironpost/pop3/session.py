@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Session", "serve"]
 
 _BAD_COMMANDS_MAX = 25
-_SASL = "SASL " + " ".join(login.MECHANISMS)
 # Octets of a message read from the store at a time.
 _CHUNK_OCTETS = 131072
 
@@ -132,13 +131,14 @@ class Session:
     async def capa(self) -> None:
         """CAPA (RFC 2449 §5)."""
         lines = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"]
+        logins = ["USER", "SASL " + " ".join(login.mechanisms(self.context.authenticator))]
         if self.view is None:
             if self.login_allowed:
-                lines += ["USER", _SASL]
+                lines += logins
             if not self.wire.secure and self.context.certificates.current is not None:
                 lines.append("STLS")
         else:
-            lines += ["USER", _SASL]
+            lines += logins
         lines += [self._expire(), "UTF8 USER", "LANG", "IMPLEMENTATION ironpost"]
         self.wire.ok_list("capabilities follow", lines)
 
@@ -219,7 +219,7 @@ class Session:
             self._refuse("the server is busy, try again", "SYS/TEMP")
         except AuthenticationFailed:
             self.log.info("login failed", user=exchange.user[:200])
-            self._refuse("wrong user name or password", "AUTH")
+            self._refuse(exchange.refusal, "AUTH")
         else:
             if isinstance(outcome, bytes):
                 self.wire.auth_challenge(outcome)

@@ -174,9 +174,10 @@ class Limits:
         return self._by_account.closed(account, now)
 
     def login_failed(self, host: str, account: str, now: float, *, tell: bool = True) -> None:
-        """Counts a failure, and tells the other workers at once."""
+        """Counts a failure, and tells the other workers at once. `account`: "" when it counts against the address alone."""
         self._by_address.failed(address_key(host), now)
-        self._by_account.failed(account, now)
+        if account:
+            self._by_account.failed(account, now)
         if tell:
             self.announce_failure(host, account)
 

@@ -40,6 +40,10 @@ POP3_LOGIN: Final = 180.0
 POP3_IDLE: Final = 660.0
 POP3_WRITE: Final = 300.0
 
+# OAuth: a client at login waits for it
+OAUTH_REQUEST: Final = 10.0  # one question to the issuer
+OAUTH_LOGIN: Final = 25.0  # whatever a token needs: waiting for others' questions, keys, then its own
+
 # All
 TLS_HANDSHAKE: Final = 60.0
 FAREWELL: Final = 5.0  # a last line to a peer that may not read any more

@@ -14,7 +14,7 @@ import trio
 
 from .. import _core
 from ..errors import ConnectionLost, PeerTimeout, ServerDraining
-from ..identity.login import MECHANISMS
+from ..identity.login import Login, mechanisms
 from ..runtime import timeouts
 from ..store.client import OutcomeUnknown
 from . import authentication, replies, trace
@@ -27,7 +27,6 @@ from .submission import SubmissionPolicy
 if TYPE_CHECKING:
     from ..config import ListenerConfig
     from ..context import WorkerContext
-    from ..identity.login import Login
     from ..runtime.stream import MailStream
     from ..state.directory import Account
 
@@ -244,7 +243,7 @@ class Session:
         if not self.wire.secure and self.context.certificates.current is not None:
             names.append("STARTTLS")
         if self.policy.offers_auth and self.account is None and self.login_allowed:
-            names.append("AUTH " + " ".join(MECHANISMS))
+            names.append("AUTH " + " ".join(mechanisms(self.context.authenticator)))
         names.append("HELP")
         return names
 

@@ -69,7 +69,9 @@ class FakeDirectory:
 
 
 class FakeAuthenticator:
-    """One password for all; `failure` is raised instead when it is set."""
+    """One password for all; `failure` is raised instead when it is set. Tokens are no logins here."""
+
+    tokens = None
 
     def __init__(self, directory: FakeDirectory, password: str) -> None:
         self.directory = directory
@@ -85,6 +87,10 @@ class FakeAuthenticator:
         if account is None or password != self.password:
             raise AuthenticationFailed
         return account
+
+    async def verify_token(self, user: str, token: str, peer_host: str) -> Account:
+        """Never asked: no mechanism for it is offered."""
+        raise AssertionError("tokens are no logins here")
 
     async def scram_begin(self, mechanism: str, user: str, peer_host: str) -> scram.Verifier:
         """What the password gives, with a salt of the user's own."""

@@ -188,6 +188,7 @@ class Worker:
                     worker=self.inherited.slot,
                     board=self.inherited.board,
                 )
+                self.context.authenticator.configure_tokens(config)
                 self.listeners = [
                     Listener(socket, listener, session_of(listener.service), self.context)
                     for socket, listener in zip(self.inherited.listening, self.listener_configs, strict=True)
@@ -274,6 +275,7 @@ class Worker:
         self.log_options.configure(config.log.level, config.log.format)
         self.context.limits.configure(config.limits)
         self.context.authenticator.configure(config.identity)
+        self.context.authenticator.configure_tokens(config)
         self.log.info("configuration reloaded")
 
     def _ask_drain(self, seconds: float) -> None:

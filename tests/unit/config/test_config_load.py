@@ -162,3 +162,68 @@ def test_reference_names_every_key() -> None:
     for field in dataclasses.fields(Config):
         for inner in dataclasses.fields(field.metadata["section"]) if "section" in field.metadata else ():
             assert f"`{inner.name}`" in text
+
+
+def faulty(text: str) -> list[str]:
+    """The keys with faults; there may be none."""
+    try:
+        parse(text, Path("/data"))
+    except ConfigError as error:
+        return [fault.key for fault in error.faults]
+    return []
+
+
+ISSUER = MINIMAL + '[oauth]\nissuer = "https://login.example.org/realm"\n'
+AUDIENCE = 'audience = "mail"\n'
+KEYS = 'jwks_url = "https://login.example.org/keys"\n'
+ASKED = 'introspection_url = "https://login.example.org/introspect"\n'
+CLIENT = 'client_id = "mail"\nclient_secret_file = "secret"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        (ISSUER + AUDIENCE + KEYS, []),
+        (ISSUER + AUDIENCE + 'jwks_file = "keys.json"\nscopes = ["mail", "mail"]\nuser_claims = ["upn"]\n', []),
+        (ISSUER + AUDIENCE + ASKED + CLIENT, []),
+        (ISSUER + 'scopes = ["mail"]\n' + ASKED + CLIENT, []),
+        (MINIMAL + "[oauth]\n" + AUDIENCE + KEYS, ["oauth.issuer"]),
+        (ISSUER + AUDIENCE, ["oauth"]),
+        (ISSUER + AUDIENCE + KEYS + 'jwks_file = "keys.json"\n', ["oauth"]),
+        (ISSUER + KEYS, ["oauth.audience"]),
+        (ISSUER + AUDIENCE + KEYS + CLIENT, ["oauth.client_id"]),
+        (ISSUER + ASKED + CLIENT, ["oauth.audience"]),
+        (ISSUER + AUDIENCE + ASKED, ["oauth.client_id"]),
+        (ISSUER + AUDIENCE + KEYS + 'scopes = ["a b"]\n', ["oauth.scopes"]),
+        (ISSUER + AUDIENCE + KEYS + "user_claims = []\n", ["oauth.user_claims"]),
+    ],
+)
+def test_tokens_need_an_issuer_and_one_way_to_check_them(text: str, keys: list[str]) -> None:
+    assert faulty(text) == keys
+
+
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [
+        ("https://login.example.org", True),
+        ("https://login.example.org:8443/keys?version=2", True),
+        ("https://[2001:db8::1]/keys", True),
+        ("http://localhost:8080/keys", True),
+        ("http://127.0.0.1/keys", True),
+        ("http://[::1]:80/keys", True),
+        ("http://login.example.org/keys", False),
+        ("http://localhost.example.org/keys", False),
+        ("http://127.0.0.1@login.example.org/keys", False),
+        ("https://user:word@login.example.org/keys", False),
+        ("https://login.example.org/keys#part", False),
+        ("https://login.example.org:0/", False),
+        ("https://login.example.org:99999/", False),
+        ("https:///keys", False),
+        ("https://login.example.org/a b", False),
+        ("ftp://login.example.org/", False),
+        ("login.example.org", False),
+    ],
+)
+def test_urls_need_tls_outside_this_machine(url: str, good: bool) -> None:
+    text = f'[oauth]\nissuer = "https://login.example.org"\njwks_url = "{url}"\n'
+    assert ("oauth.jwks_url" not in faulty(MINIMAL + text + AUDIENCE)) == good

@@ -63,6 +63,17 @@ def test_failures_fade() -> None:
     assert not window.closed("a", 11.0)
 
 
+def test_a_failure_may_count_against_the_address_alone() -> None:
+    limits = Limits(LimitsConfig(failed_logins_per_address=2, failed_logins_per_account=2))
+    told: list[tuple[str, str]] = []
+    limits.announce_failure = lambda host, account: told.append((host, account))
+    for _ in range(2):
+        limits.login_failed("192.0.2.1", "", 1.0)
+    assert limits.login_closed_for_address("192.0.2.1", 1.0)
+    assert not limits.login_closed_for_account("", 1.0)
+    assert told == [("192.0.2.1", "")] * 2
+
+
 def test_bucket() -> None:
     bucket = TokenBucket(rate=1.0, burst=2.0, now=0.0)
     assert [bucket.take(0.0) for _ in range(3)] == [True, True, False]

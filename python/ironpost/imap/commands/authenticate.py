@@ -118,7 +118,7 @@ async def _step(session: Session, tag: str, data: bytes | None) -> None:
         return
     except AuthenticationFailed:
         session.log.info("login failed", user=exchange.user[:200])
-        _refuse(session, tag, "AUTHENTICATIONFAILED", "wrong user name or password")
+        _refuse(session, tag, "AUTHENTICATIONFAILED", exchange.refusal)
         return
     if isinstance(outcome, bytes):
         session.wire.auth_challenge(outcome)
