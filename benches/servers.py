@@ -23,6 +23,7 @@ class Side:
     name = ""
     smtp = 0
     imap = 0
+    pop3 = 0
 
     def start(self) -> None:
         """Starts with empty mailboxes."""
@@ -88,7 +89,7 @@ class Ironpost(Side):
     def __init__(self, folder: Path, base: int = 22000) -> None:
         self.folder = folder
         self.base = base
-        self.smtp, self.imap, self.submission = base + 25, base + 143, base + 587
+        self.smtp, self.imap, self.pop3, self.submission = base + 25, base + 143, base + 110, base + 587
         self.process: subprocess.Popen[str] | None = None
 
     def _run(self, *arguments: str) -> None:
@@ -132,7 +133,7 @@ class Peers(Side):
     """Postfix delivering by LMTP to Dovecot (benches/peers)."""
 
     name = "postfix+dovecot"
-    smtp, imap = 10026, 10144
+    smtp, imap, pop3 = 10026, 10144, 10111
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

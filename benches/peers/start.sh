@@ -23,6 +23,7 @@ if [ ! -e $B/dovecot/cert.pem ]; then
 fi
 postmap -c $B/postfix/conf hash:$B/postfix/mailboxes
 postfix -c $B/postfix/conf set-permissions >/dev/null 2>&1 || true
-dovecot -c /etc/peers/dovecot.conf
+sed "s/^mail_fsync = .*/mail_fsync = ${PEER_MAIL_FSYNC:-optimized}/" /etc/peers/dovecot.conf >$B/dovecot.conf
+dovecot -c $B/dovecot.conf
 postfix -c $B/postfix/conf start
 echo ready

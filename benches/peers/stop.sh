@@ -2,4 +2,4 @@
 # Stops what start.sh began, by the process ids that the servers noted.
 B=/var/bench
 postfix -c $B/postfix/conf stop
-doveadm -c /etc/peers/dovecot.conf stop
+doveadm -c $B/dovecot.conf stop

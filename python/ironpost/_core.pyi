@@ -43,10 +43,17 @@ PAUSED: Final[Signal]  # a decision is owed before the grammar can go on
 class TlsServerConfig:
     """Certificate chain and key in PEM, as files hold them. Raises ValueError with a clear text when they do not fit.
 
-    Immutable; reload makes a new one. `more` holds further (chain, key) pairs, chosen by SNI from their DNS names.
+    Immutable; reload makes a new one. `more` holds further (chain, key) pairs, chosen by SNI from their DNS names;
+    `clients_pem` authorities, and revocation lists, for certificates of clients: asked for only then, never demanded.
     """
 
-    def __new__(cls, chain_pem: bytes, key_pem: bytes, more: Sequence[tuple[bytes, bytes]] = ()) -> TlsServerConfig: ...
+    def __new__(
+        cls,
+        chain_pem: bytes,
+        key_pem: bytes,
+        more: Sequence[tuple[bytes, bytes]] = (),
+        clients_pem: bytes | None = None,
+    ) -> TlsServerConfig: ...
 
 @final
 class TlsClientConfig:
@@ -63,6 +70,7 @@ class TlsInfo:
     cipher: str
     server_name: str | None
     resumed: bool
+    client_certificate: bytes | None  # DER of what the client has proved itself by
 
 class Wire:
     """What all wires share."""

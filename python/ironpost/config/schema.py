@@ -89,6 +89,11 @@ class ListenerConfig:
 class TlsConfig:
     chain: str = setting(kinds.PathText(), "certificate chain in PEM, the server's own first", "tls/chain.pem")
     key: str = setting(kinds.PathText(), "its private key in PEM", "tls/key.pem")
+    client_authorities: str = setting(
+        kinds.PathText(empty=True),
+        "authorities (and revocation lists) in PEM whose certificates are logins (EXTERNAL, docs/authentication.md)",
+        "",
+    )
 
 
 @dataclass(frozen=True, slots=True)

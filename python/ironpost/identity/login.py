@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import SaslError
-from . import oauth, sasl, scram
+from . import external, oauth, sasl, scram
+from .external import CertificateAuthority, ExternalLogin
 from .token_login import TokenAuthority, TokenLogin
 
 if TYPE_CHECKING:
+    from .._core import TlsInfo
     from ..state.directory import Account
 
 __all__ = ["Login", "PasswordLogin", "ScramLogin", "begin", "mechanisms", "with_password"]
@@ -20,7 +22,7 @@ _WRONG: Final = "wrong user name or password"
 _ALWAYS: Final = (*sasl.MECHANISMS, *scram.HASHES)
 
 
-class Authority(TokenAuthority, Protocol):
+class Authority(TokenAuthority, CertificateAuthority, Protocol):
     """Who decides: `passwords.Authenticator`."""
 
     async def verify(self, user: str, password: str, peer_host: str) -> Account: ...
@@ -48,14 +50,17 @@ class Login(Protocol):
         """
 
 
-def mechanisms(authority: TokenAuthority) -> tuple[str, ...]:
-    """What sessions announce, in this order, where a login is allowed at all."""
-    return _ALWAYS if authority.tokens is None else (*_ALWAYS, *oauth.MECHANISMS)
+def mechanisms(authority: TokenAuthority, tls: TlsInfo | None) -> tuple[str, ...]:
+    """What sessions announce, in this order, where a login is allowed at all. `tls`: of their connection."""
+    names = _ALWAYS if authority.tokens is None else (*_ALWAYS, *oauth.MECHANISMS)
+    return names if tls is None or tls.client_certificate is None else (*names, external.MECHANISM)
 
 
-def begin(authority: Authority, mechanism: str, peer_host: str) -> Login | None:
-    """A new exchange; None for a mechanism that is not offered."""
+def begin(authority: Authority, mechanism: str, peer_host: str, tls: TlsInfo | None = None) -> Login | None:
+    """A new exchange; None for a mechanism that is not offered. `tls`: of the connection."""
     mechanism = mechanism.upper()
+    if mechanism == external.MECHANISM and tls is not None and tls.client_certificate is not None:
+        return ExternalLogin(authority, tls.client_certificate, peer_host)
     if mechanism in scram.HASHES:
         return ScramLogin(authority, mechanism, peer_host)
     if mechanism in oauth.MECHANISMS and authority.tokens is not None:

@@ -136,6 +136,26 @@ class Authenticator:
             self._failed(peer_host, "" if error.honest else name, error)
         return self._succeeded(account, owner_name, peer_host)
 
+    async def verify_certificate(self, user: str, names: tuple[str, ...], peer_host: str) -> Account:
+        """The account of one of the `names` that a client has proved: the one that `user` means, the only one when that is "".
+
+        Raises AuthenticationFailed, TooManyFailures.
+        """
+        await trio.lowlevel.checkpoint()
+        self._address_admitted(peer_host, trio.current_time())
+        proved = {found.id: found for name in names if (found := self._directory.login_account(name)) is not None}
+        account = next(iter(proved.values())) if len(proved) == 1 else None
+        if user:
+            wanted, _ = self._admitted(user, peer_host, trio.current_time())
+            account = None if wanted is None else proved.get(wanted.id)
+        if account is None:
+            # Nobody gets nearer to an account by this, so none is closed by it.
+            self._log.info(
+                "certificate refused", peer=peer_host, user=user[:USER_CHARACTERS_MAX], names=" ".join(names)[:1000]
+            )
+            self._failed(peer_host, "")
+        return self._succeeded(account, account.address.lower(), peer_host)
+
     def _address_admitted(self, peer_host: str, now: float) -> None:
         if self._limits.login_closed_for_address(peer_host, now):
             raise TooManyFailures(host=peer_host)

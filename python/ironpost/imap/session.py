@@ -135,7 +135,7 @@ class Session:
             hide,
             starttls=not self.wire.secure and self.context.certificates.current is not None,
             login_allowed=self.login_allowed,
-            mechanisms=mechanisms(self.context.authenticator),
+            mechanisms=mechanisms(self.context.authenticator, self.wire.tls),
         )
 
     async def drain_if_high(self) -> None:

@@ -131,7 +131,7 @@ class Session:
     async def capa(self) -> None:
         """CAPA (RFC 2449 §5)."""
         lines = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"]
-        logins = ["USER", "SASL " + " ".join(login.mechanisms(self.context.authenticator))]
+        logins = ["USER", "SASL " + " ".join(login.mechanisms(self.context.authenticator, self.wire.tls))]
         if self.view is None:
             if self.login_allowed:
                 lines += logins
@@ -192,7 +192,7 @@ class Session:
         if not self.login_allowed:
             self.wire.err("start TLS first", "AUTH")
             return
-        self.exchange = login.begin(self.context.authenticator, mechanism, self.stream.peer.host)
+        self.exchange = login.begin(self.context.authenticator, mechanism, self.stream.peer.host, self.wire.tls)
         if self.exchange is None:
             self.wire.err("that mechanism is not offered", "AUTH")
             return

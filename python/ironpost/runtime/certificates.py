@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ConfigError, ConfigFault, UserError
 
@@ -12,41 +12,59 @@ if TYPE_CHECKING:
     from ..config import Config
 
 
+class Certificates(NamedTuple):
+    """PEM as it was read. `clients`: authorities for certificates of clients; None: these are not asked for."""
+
+    chain: bytes
+    key: bytes
+    clients: bytes | None
+
+    def configured(self) -> _core.TlsServerConfig:
+        """As the wires take it. Raises ValueError when they do not fit."""
+        from ironpost import _core
+
+        return _core.TlsServerConfig(self.chain, self.key, (), self.clients)
+
+
 class CertificateStore:
     """`current` is what new handshakes use."""
 
     __slots__ = ("current",)
 
-    def __init__(self, chain: bytes, key: bytes) -> None:
-        self.replace(chain, key)
+    def __init__(self, certificates: Certificates) -> None:
+        self.replace(certificates)
 
-    def replace(self, chain: bytes, key: bytes) -> None:
-        """Raises ValueError, and keeps the old one, when they do not fit."""
-        from ironpost import _core
-
-        self.current: _core.TlsServerConfig = _core.TlsServerConfig(chain, key)
+    def replace(self, certificates: Certificates) -> None:
+        """Raises ValueError, and keeps the old ones, when they do not fit."""
+        self.current: _core.TlsServerConfig = certificates.configured()
 
 
-def read(config: Config) -> tuple[bytes, bytes]:
-    """Chain and key from their files, checked to fit. Raises ConfigError."""
-    from ironpost import _core
-
+def read(config: Config) -> Certificates:
+    """From their files, checked to fit. Raises ConfigError."""
     faults: list[ConfigFault] = []
-    parts: list[bytes] = []
-    for name, relative in (("tls.chain", config.tls.chain), ("tls.key", config.tls.key)):
+
+    def part(name: str, relative: str) -> bytes:
         path = config.path(relative)
         try:
-            parts.append(path.read_bytes())
+            return path.read_bytes()
         except OSError as error:
             faults.append(ConfigFault(name, f"{path}: {error.strerror}", "name a readable PEM file"))
+            return b""
+
+    authorities = config.tls.client_authorities
+    found = Certificates(
+        part("tls.chain", config.tls.chain),
+        part("tls.key", config.tls.key),
+        part("tls.client_authorities", authorities) if authorities else None,
+    )
     if not faults:
         try:
-            _core.TlsServerConfig(parts[0], parts[1])
+            found.configured()
         except ValueError as error:
             faults.append(ConfigFault("tls", str(error), "give a PEM chain and the key of its first certificate"))
     if faults:
         raise ConfigError(str(config.path("ironpost.toml")), faults)
-    return parts[0], parts[1]
+    return found
 
 
 def read_password(config: Config, relative: str) -> str:

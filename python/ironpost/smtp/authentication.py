@@ -23,7 +23,8 @@ def begin(session: Session, event: _core.AuthBegin) -> Awaitable[None] | None:
     if not session.login_allowed:
         _done(session, replies.AUTH_NEEDS_TLS)
         return None
-    session.exchange = login.begin(session.context.authenticator, event.mechanism, session.stream.peer.host)
+    authenticator, peer = session.context.authenticator, session.stream.peer.host
+    session.exchange = login.begin(authenticator, event.mechanism, peer, session.wire.tls)
     if session.exchange is None:
         _done(session, replies.AUTH_MECHANISM)
         return None

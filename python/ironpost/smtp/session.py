@@ -243,7 +243,7 @@ class Session:
         if not self.wire.secure and self.context.certificates.current is not None:
             names.append("STARTTLS")
         if self.policy.offers_auth and self.account is None and self.login_allowed:
-            names.append("AUTH " + " ".join(mechanisms(self.context.authenticator)))
+            names.append("AUTH " + " ".join(mechanisms(self.context.authenticator, self.wire.tls)))
         names.append("HELP")
         return names
 

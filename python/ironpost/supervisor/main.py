@@ -68,7 +68,7 @@ class Supervisor:
         """All that can be refused, before a worker is started. Raises UserError."""
         raise_descriptor_limit()
         self.lock = lock.take(self.config)
-        chain, key = certificates.read(self.config)
+        found = certificates.read(self.config)
         self.bound = bind_all(self.config, inherited())
         privileges.drop(self.config)
         if os.geteuid() == 0:
@@ -78,15 +78,14 @@ class Supervisor:
         for slot in range(1, self.workers + 1):
             self.board.dead(slot)
         self.record = os.memfd_create("ironpost-config", os.MFD_CLOEXEC)
-        self._write_record(self.config, chain, key)
+        self._write_record(self.config, found)
 
-    def _write_record(self, config: Config, chain: bytes, key: bytes) -> None:
+    def _write_record(self, config: Config, found: certificates.Certificates) -> None:
         """What workers read at their start and at a reload: this very text has been checked."""
         octets = msgpack.packb(
             {
                 "config": config.source,
-                "chain": chain,
-                "key": key,
+                "certificates": tuple(found),
                 "listeners": [(listener.service, listener.host, listener.port) for listener, _ in self.bound],
             }
         )
@@ -260,7 +259,7 @@ class Supervisor:
         self.notifier.reloading()
         try:
             config = load(self.config.directory)
-            chain, key = certificates.read(config)
+            found = certificates.read(config)
         except UserError as error:
             # Refused as a whole: the running configuration stands.
             self.log.error("reload refused", why=str(error))
@@ -270,7 +269,7 @@ class Supervisor:
                     self.log.warning("change waits for the next start", key=name)
             self.config = config
             self.options.configure(config.log.level, config.log.format)
-            self._write_record(config, chain, key)
+            self._write_record(config, found)
             await self._tell_all({"op": "reload"})
             self.log.info("configuration reloaded")
         self.notifier.tell("READY=1")

@@ -92,6 +92,10 @@ class FakeAuthenticator:
         """Never asked: no mechanism for it is offered."""
         raise AssertionError("tokens are no logins here")
 
+    async def verify_certificate(self, user: str, names: tuple[str, ...], peer_host: str) -> Account:
+        """Never asked: clients have no certificates here."""
+        raise AssertionError("certificates are no logins here")
+
     async def scram_begin(self, mechanism: str, user: str, peer_host: str) -> scram.Verifier:
         """What the password gives, with a salt of the user's own."""
         await trio.lowlevel.checkpoint()

@@ -26,7 +26,7 @@ from ..errors import IronpostError
 from ..identity.passwords import Authenticator
 from ..runtime import deadlines, threads
 from ..runtime.board import Board
-from ..runtime.certificates import CertificateStore
+from ..runtime.certificates import Certificates, CertificateStore
 from ..runtime.ipc import Channel, Message
 from ..runtime.limits import Limits
 from ..runtime.listeners import Listener, Serve
@@ -85,12 +85,12 @@ class Inherited:
         self.board = Board(single["board"], self.slot, self.workers)
         self.listening = [sockets.socket(fileno=descriptor) for descriptor in listening]
 
-    def accepted(self) -> tuple[Config, bytes, bytes, list[ListenerConfig]]:
-        """The configuration that the supervisor has accepted, the certificate, and what the listeners are."""
+    def accepted(self) -> tuple[Config, Certificates, list[ListenerConfig]]:
+        """The configuration that the supervisor has accepted, the certificates, and what the listeners are."""
         octets = os.pread(self.config_descriptor, os.fstat(self.config_descriptor).st_size, 0)
         record = msgpack.unpackb(octets)
         config = parse(record["config"], self.directory)
-        return config, record["chain"], record["key"], [ListenerConfig(*row) for row in record["listeners"]]
+        return config, Certificates(*record["certificates"]), [ListenerConfig(*row) for row in record["listeners"]]
 
 
 class Worker:
@@ -98,11 +98,11 @@ class Worker:
 
     def __init__(self, inherited: Inherited) -> None:
         self.inherited = inherited
-        config, chain, key, listeners = inherited.accepted()
+        config, found, listeners = inherited.accepted()
         self.log_options = LogOptions(config.log.level, config.log.format)
         self.log = Log(self.log_options, {"worker": inherited.slot})
         self.listener_configs = listeners
-        self.certificates = CertificateStore(chain, key)
+        self.certificates = CertificateStore(found)
         self.config = config
         self.channel = Channel(inherited.ipc)
         self.listeners: list[Listener] = []
@@ -265,8 +265,8 @@ class Worker:
 
     def _reload(self) -> None:
         try:
-            config, chain, key, _ = self.inherited.accepted()
-            self.certificates.replace(chain, key)
+            config, found, _ = self.inherited.accepted()
+            self.certificates.replace(found)
         except (IronpostError, ValueError) as error:
             # The supervisor has checked them: this is a fault of ours, and the old ones stand.
             self.log.error("reload refused", why=str(error))

@@ -4,6 +4,7 @@ use crate::enter::instant;
 use crate::errors::Fault;
 use ironpost_tls::{ClientConfig, ServerConfig, Verification};
 use pyo3::prelude::*;
+use std::borrow::Cow;
 
 /// Certificates and keys of a server.
 #[pyclass(frozen, module = "ironpost._core")]
@@ -12,11 +13,16 @@ pub(crate) struct TlsServerConfig(ServerConfig);
 #[pymethods]
 impl TlsServerConfig {
     #[new]
-    #[pyo3(signature = (chain_pem, key_pem, more = Vec::new()))]
-    fn new(chain_pem: &[u8], key_pem: &[u8], more: Vec<(Vec<u8>, Vec<u8>)>) -> PyResult<Self> {
+    #[pyo3(signature = (chain_pem, key_pem, more = Vec::new(), clients_pem = None))]
+    fn new(
+        chain_pem: &[u8],
+        key_pem: &[u8],
+        more: Vec<(Vec<u8>, Vec<u8>)>,
+        clients_pem: Option<&[u8]>,
+    ) -> PyResult<Self> {
         instant(|| {
             Ok(Self(
-                ServerConfig::from_pem(chain_pem, key_pem, &more).map_err(Fault::from)?,
+                ServerConfig::from_pem(chain_pem, key_pem, &more, clients_pem).map_err(Fault::from)?,
             ))
         })
     }
@@ -63,6 +69,8 @@ pub(crate) struct TlsInfo {
     server_name: Option<String>,
     #[pyo3(get)]
     resumed: bool,
+    #[pyo3(get)]
+    client_certificate: Option<Cow<'static, [u8]>>,
 }
 
 #[pymethods]
@@ -83,6 +91,7 @@ impl From<ironpost_tls::TlsInfo> for TlsInfo {
             cipher: info.cipher,
             server_name: info.server_name,
             resumed: info.resumed,
+            client_certificate: info.client_certificate.map(Cow::Owned),
         }
     }
 }

@@ -52,7 +52,7 @@ const PAIRS: usize = 1000;
 fn main() {
     let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let read = |name: &str| std::fs::read(data.join(name)).unwrap();
-    let server_config = ServerConfig::from_pem(&read("mail.pem"), &read("mail.key"), &[]).unwrap();
+    let server_config = ServerConfig::from_pem(&read("mail.pem"), &read("mail.key"), &[], None).unwrap();
     let client_config = ClientConfig::new(Verification::Required, Some(&read("root.pem"))).unwrap();
     let handshake = || {
         let mut server = Wire::server(Silent::default(), &server_config).unwrap();

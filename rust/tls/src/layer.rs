@@ -133,6 +133,14 @@ impl Layer {
         self.common().handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
+    /// DER of what the peer of a server has shown and holds the key of.
+    pub(crate) fn client_certificate(&self) -> Option<&[u8]> {
+        match &self.connection {
+            Connection::Server(connection) => connection.peer_certificates()?.first().map(AsRef::as_ref),
+            Connection::Client(_) => None,
+        }
+    }
+
     pub(crate) fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
     }

@@ -1,7 +1,8 @@
-//! Server side: certificates, session tickets (RFC 5077, RFC 8446 §4.6.1), no client certificates.
+//! Server side: certificates, session tickets (RFC 5077, RFC 8446 §4.6.1).
 
 pub(crate) use crate::certificates::take_server_name;
 use crate::certificates::{Resolver, certified_key};
+use crate::clients;
 use crate::error::{ConfigFault, TlsFault};
 use crate::layer::Layer;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -21,8 +22,14 @@ fn ticketer() -> Result<Arc<dyn ProducesTickets>, ConfigFault> {
     if let Some(ticketer) = TICKETER.get() {
         return Ok(ticketer.clone());
     }
-    let made = aws_lc_rs::Ticketer::new().map_err(|error| ConfigFault(format!("session tickets: {error}")))?;
+    let made = own_ticketer()?;
     Ok(TICKETER.get_or_init(|| made).clone())
+}
+
+/// For one configuration. A ticket holds its client's certificate and spares its verification: a reload that has taken a
+/// revocation list in must not be gone round by an old ticket.
+fn own_ticketer() -> Result<Arc<dyn ProducesTickets>, ConfigFault> {
+    aws_lc_rs::Ticketer::new().map_err(|error| ConfigFault(format!("session tickets: {error}")))
 }
 
 /// An immutable server configuration; cheap to clone.
@@ -33,8 +40,15 @@ impl ServerConfig {
     /// From a chain (the server's own certificate first) and its key in PEM, and further pairs that are chosen by SNI
     /// from their DNS names. The first pair also serves clients whose name fits none, or that send none.
     ///
+    /// `clients`: authorities, and revocation lists, for certificates of clients, which are not asked for without them.
+    ///
     /// Fails with a text that names the faulty pair.
-    pub fn from_pem(chain_pem: &[u8], key_pem: &[u8], more: &[(Vec<u8>, Vec<u8>)]) -> Result<Self, ConfigFault> {
+    pub fn from_pem(
+        chain_pem: &[u8],
+        key_pem: &[u8],
+        more: &[(Vec<u8>, Vec<u8>)],
+        clients: Option<&[u8]>,
+    ) -> Result<Self, ConfigFault> {
         let provider = provider();
         let mut keys = vec![certified_key(chain_pem, key_pem, "", &provider)?];
         for (index, (chain_pem, key_pem)) in more.iter().enumerate() {
@@ -45,12 +59,15 @@ impl ServerConfig {
                 &provider,
             )?);
         }
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| ConfigFault(error.to_string()))?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Resolver::new(keys)?));
-        config.ticketer = ticketer()?;
+            .map_err(|error| ConfigFault(error.to_string()))?;
+        let builder = match clients {
+            Some(pem) => builder.with_client_cert_verifier(clients::verifier(pem, provider)?),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(Resolver::new(keys)?));
+        config.ticketer = if clients.is_some() { own_ticketer()? } else { ticketer()? };
         // Sessions live in tickets alone: no memory of ours per client.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.max_early_data_size = 0;

@@ -23,6 +23,8 @@ pub struct TlsInfo {
     pub server_name: Option<String>,
     /// Whether a session ticket has spared the full handshake.
     pub resumed: bool,
+    /// DER of the certificate by which the client has proved itself (server).
+    pub client_certificate: Option<Vec<u8>>,
 }
 
 /// A core and its optional TLS layer.
@@ -276,6 +278,7 @@ impl<C: Core> Wire<C> {
             cipher: layer.cipher(),
             server_name: layer.server_name().map(str::to_owned),
             resumed: layer.resumed(),
+            client_certificate: layer.client_certificate().map(<[u8]>::to_vec),
         })
     }
 

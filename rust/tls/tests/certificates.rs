@@ -11,7 +11,7 @@ fn owned(pair: (&[u8], &[u8])) -> (Vec<u8>, Vec<u8>) {
 
 #[test]
 fn server_name_chooses_exact_then_wildcard_then_the_first() {
-    let config = ServerConfig::from_pem(MAIL.0, MAIL.1, &[owned(WILD), owned(RSA)]).unwrap();
+    let config = ServerConfig::from_pem(MAIL.0, MAIL.1, &[owned(WILD), owned(RSA)], None).unwrap();
     let strict = ClientConfig::new(Verification::Required, Some(ROOT)).unwrap();
     let any = ClientConfig::new(Verification::Opportunistic, None).unwrap();
     for name in [
@@ -45,7 +45,7 @@ fn server_name_chooses_exact_then_wildcard_then_the_first() {
 
 #[test]
 fn rsa_serves_alone() {
-    let config = ServerConfig::from_pem(RSA.0, RSA.1, &[]).unwrap();
+    let config = ServerConfig::from_pem(RSA.0, RSA.1, &[], None).unwrap();
     let mut server = Wire::server(Keep::default(), &config).unwrap();
     let mut client = Wire::client(Keep::default(), &client_config(), "rsa.example.org").unwrap();
     run(&mut client, &mut server, 1).unwrap();
@@ -71,10 +71,10 @@ fn what_is_wrong_is_said_clearly() {
         ),
     ];
     for (chain, key, expected) in cases {
-        let text = ServerConfig::from_pem(chain, key, &[]).err().unwrap().to_string();
+        let text = ServerConfig::from_pem(chain, key, &[], None).err().unwrap().to_string();
         assert!(text.starts_with(expected), "{text:?} but {expected:?}");
     }
-    let text = ServerConfig::from_pem(MAIL.0, MAIL.1, &[owned(WILD), (MAIL.0.to_vec(), Vec::new())])
+    let text = ServerConfig::from_pem(MAIL.0, MAIL.1, &[owned(WILD), (MAIL.0.to_vec(), Vec::new())], None)
         .err()
         .unwrap();
     assert_eq!(text.to_string(), "private key (further pair 2): the file is empty");

@@ -390,12 +390,12 @@ async def test_after_the_challenge_nothing_else_is_taken(house: House) -> None:
 
 
 async def test_tokens_are_logins_only_when_an_issuer_is_configured(house: House) -> None:
-    assert login.mechanisms(house.authenticator)[-2:] == ("OAUTHBEARER", "XOAUTH2")
+    assert login.mechanisms(house.authenticator, None)[-2:] == ("OAUTHBEARER", "XOAUTH2")
     before = house.authenticator.tokens
     house.configure(house.issuer.config(house.folder))
     assert house.authenticator.tokens is before
     house.configure("")
-    assert "XOAUTH2" not in login.mechanisms(house.authenticator)
+    assert "XOAUTH2" not in login.mechanisms(house.authenticator, None)
     assert login.begin(house.authenticator, "XOAUTH2", ELSEWHERE) is None
 
 

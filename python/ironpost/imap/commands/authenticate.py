@@ -83,7 +83,8 @@ async def begin(session: Session, mechanism: str, initial: bytes | None) -> None
     if not session.login_allowed:
         session.wire.respond(tag, "NO", "PRIVACYREQUIRED", "start TLS first")
         return
-    session.exchange = logins.begin(session.context.authenticator, mechanism, session.stream.peer.host)
+    authenticator, peer = session.context.authenticator, session.stream.peer.host
+    session.exchange = logins.begin(authenticator, mechanism, peer, session.wire.tls)
     if session.exchange is None:
         session.wire.respond(tag, "NO", "CANNOT", "that mechanism is not offered")
         return

@@ -32,7 +32,7 @@ impl Core for Keep {
 }
 
 pub fn server_config() -> ServerConfig {
-    ServerConfig::from_pem(MAIL.0, MAIL.1, &[]).unwrap()
+    ServerConfig::from_pem(MAIL.0, MAIL.1, &[], None).unwrap()
 }
 
 pub fn client_config() -> ClientConfig {
