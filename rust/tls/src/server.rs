@@ -67,7 +67,11 @@ impl ServerConfig {
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::new(Resolver::new(keys)?));
-        config.ticketer = if clients.is_some() { own_ticketer()? } else { ticketer()? };
+        config.ticketer = if clients.is_some() {
+            own_ticketer()?
+        } else {
+            ticketer()?
+        };
         // Sessions live in tickets alone: no memory of ours per client.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.max_early_data_size = 0;
