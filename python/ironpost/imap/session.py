@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 
 from .. import _core
-from ..errors import ConnectionLost, PeerTimeout, ServerDraining
+from ..errors import ConnectionLost, PeerTimeout, ServerDraining, SessionDismissed
 from ..runtime import timeouts
 from ..store.client import OutcomeUnknown
 from . import capability, namespaces, updates
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..config import ListenerConfig
     from ..context import WorkerContext
     from ..identity.login import Login
+    from ..identity.presence import Present
     from ..runtime.stream import MailStream
     from ..state.directory import Account
 
@@ -62,6 +63,7 @@ class Session:
         "log",
         "mailbox_gone",
         "mailbox_name",
+        "present",
         "qresync",
         "rev2",
         "rights_told",
@@ -94,6 +96,7 @@ class Session:
         self.client_name = ""  # as its ID says (RFC 2971)
         self.idle_tag: str | None = None
         self.exchange: Login | None = None  # under way
+        self.present: Present | None = None  # once logged in
         self.append: append.PendingAppend | None = None
         self.scope: trio.CancelScope | None = None  # around the wait for the peer, so that a hint can end it
         self.woken = False
@@ -180,7 +183,7 @@ class Session:
         # Between commands the server may stop; in the middle of an APPEND or a login the client is heard out.
         calm = self.append is None and self.exchange is None
         if self.idle_tag is None:
-            await self.stream.fill(self.wire, limit, interruptible=calm)
+            await self.stream.fill(self.wire, limit, interruptible=calm, dismissible=calm)
             return
         with trio.CancelScope() as scope:
             self.scope = scope
@@ -188,7 +191,7 @@ class Session:
                 # A hint came between the last look and now: it must not be slept through.
                 scope.cancel()
             try:
-                await self.stream.fill(self.wire, limit, interruptible=calm)
+                await self.stream.fill(self.wire, limit, interruptible=calm, dismissible=calm)
             finally:
                 self.scope = None
         if self.woken:
@@ -308,6 +311,9 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
         await _farewell(session, "", "autologout; idle for too long")
     except ServerDraining:
         await _farewell(session, "UNAVAILABLE", "the server is stopping, please connect again")
+    except SessionDismissed as error:
+        session.log.info("imap session dismissed", why=str(error))
+        await _farewell(session, "", str(error))
     except ConnectionLost:
         log.debug("imap connection lost")
     except _core.TlsError as error:
@@ -322,6 +328,7 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
         await _farewell(session, "SERVERBUG", f"internal failure, reference {log.reference}")
     finally:
         context.hints.unsubscribe(session)
+        context.presence.leave(session.present)
         if session.append is not None:
             session.append.discard()
         await stream.close()

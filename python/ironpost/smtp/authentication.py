@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AuthenticationBusy, AuthenticationFailed, SaslError, TooManyFailures
 from ..identity import login
+from ..identity.presence import Present
 from . import replies
 from .replies import Answer
 
@@ -23,7 +24,8 @@ def begin(session: Session, event: _core.AuthBegin) -> Awaitable[None] | None:
     if not session.login_allowed:
         _done(session, replies.AUTH_NEEDS_TLS)
         return None
-    session.exchange = login.begin(session.context.authenticator, event.mechanism, session.stream.peer.host)
+    authenticator, host = session.context.authenticator, session.stream.peer.host
+    session.exchange = login.begin(authenticator, event.mechanism, host, "submission")
     if session.exchange is None:
         _done(session, replies.AUTH_MECHANISM)
         return None
@@ -67,6 +69,10 @@ async def _step(session: Session, data: bytes | None) -> None:
         session.wire.auth_challenge(outcome)
         return
     session.account = outcome
+    session.present = Present(context.session_id(), "submission", outcome, exchange.proof, session.stream)
+    session.present.secure = session.wire.secure
+    session.present.client = session.hello
+    context.presence.enter(session.present)
     session.peer_line = ""
     context.counters.add("smtp_logins")
     _done(session, replies.AUTH_OK)
