@@ -22,11 +22,7 @@ MANY = 12  # connections, so that neither worker is likely to have none
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     made = Server(tmp_path_factory.mktemp("app") / "data")
-    made.write_config(
-        (made.folder / "ironpost.toml")
-        .read_text()
-        .replace("[identity]", f"[process]\nworkers = {WORKERS}\n\n[identity]")
-    )
+    made.write_config(f"workers = {WORKERS}\n" + (made.folder / "ironpost.toml").read_text())
     with made.serving() as server:
         assert len(server.workers()) == WORKERS
         yield server
@@ -72,6 +68,14 @@ LOGINS: dict[str, Callable[[Server, str, str], Client]] = {
 }
 
 
+def hang_up(client: Client) -> None:
+    """Closes without a word."""
+    if client.file is not None:
+        client.file.close()
+    assert client.sock is not None
+    client.sock.close()
+
+
 def ended(client: Client) -> bytes:
     """The octets that end a session that has said nothing."""
     stream = client.file
@@ -86,10 +90,10 @@ def test_an_app_password_opens_its_scope_alone(server: Server, user: str, scope:
     for service, login in LOGINS.items():
         if service == scope:
             for typed in (password, password.upper().replace("-", " ")):
-                login(server, user, typed).close()
+                hang_up(login(server, user, typed))
         else:
             with pytest.raises((imaplib.IMAP4.error, poplib.error_proto, smtplib.SMTPAuthenticationError)):
-                login(server, user, typed)
+                login(server, user, password)
     (row,) = json.loads(command(server, "app-password", "list", f"{user}@{DOMAIN}", "--json"))
     assert row["scopes"] == [scope]
     assert row["label"] == "phone"
@@ -130,7 +134,7 @@ def test_revoked_sessions_are_told_and_end(server: Server, user: str) -> None:
     assert "ended 14" in command(server, "session", "revoke", f"{user}@{DOMAIN}")
     for client in clients[:MANY]:
         assert ended(client).startswith(b"* BYE the session was ended by the administrator")
-    assert ended(clients[MANY]).startswith(b"-ERR")
+    assert ended(clients[MANY]) == b""  # RFC 1939 §3: POP3 says nothing unasked
     assert ended(clients[MANY + 1]).startswith(b"421 4.7.0 ")
     assert other.noop()[0] == "OK"
     assert sessions(server, user) == []
@@ -138,7 +142,7 @@ def test_revoked_sessions_are_told_and_end(server: Server, user: str) -> None:
     assert "ended 1" in command(server, "session", "revoke", "--id", row["id"])
     assert ended(other).startswith(b"* BYE")
     for client in (*clients, other):
-        client.sock.close()  # type: ignore[union-attr]
+        hang_up(client)
 
 
 def test_an_idle_is_ended_too(server: Server, user: str) -> None:
@@ -159,9 +163,9 @@ def test_sessions_end_with_what_they_stand_on(server: Server, user: str) -> None
     by_app: list[Client] = [login(server, user, password) for login in LOGINS.values()]
     by_password = [server.imap(user) for _ in range(MANY)]
     command(server, "app-password", "remove", address, password[:4])
-    for client, start in zip(by_app, (b"* BYE", b"-ERR", b"421"), strict=True):
+    for client, start in zip(by_app, (b"* BYE", b"", b"421"), strict=True):
         assert ended(client).startswith(start)
-        client.sock.close()  # type: ignore[union-attr]
+        hang_up(client)
     with pytest.raises(imaplib.IMAP4.error):
         server.imap(user, password)
     kept = add(server, user, "--scope", "imap")
@@ -170,11 +174,11 @@ def test_sessions_end_with_what_they_stand_on(server: Server, user: str) -> None
     ironpost("account", "passwd", address, "--password-stdin", "--dir", str(server.folder), stdin="another one 42")
     for client in by_password:
         assert ended(client).startswith(b"* BYE this login is not valid any more")
-        client.sock.close()
+        hang_up(client)
     assert stays.noop()[0] == "OK"
     command(server, "account", "remove", address, "--yes")
     assert ended(stays).startswith(b"* BYE")
-    stays.sock.close()
+    hang_up(stays)
 
 
 def test_faults_are_told(server: Server, user: str) -> None:

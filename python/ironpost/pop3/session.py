@@ -422,22 +422,11 @@ def _lock_maildrop(runtime_folder: str, account: int) -> int | None:
 
 
 async def _last_words(session: Session) -> None:
-    """The alert that tells the peer why TLS has failed, if it still listens (RFC 8446 §6.2)."""
+    """The alert that tells the peer that TLS ends, or why it has failed, if it still listens (RFC 8446 §6)."""
     try:
         await session.stream.drain(session.wire, timeouts.FAREWELL)
     except (PeerTimeout, ConnectionLost, _core.CoreError) as error:
         session.log.debug("pop3 peer gone", error=str(error))
-
-
-async def _dismissed(session: Session, why: str) -> None:
-    """An answer to whatever the client asks next: nothing else may be said unasked."""
-    try:
-        session.wire.err(why, "SYS/PERM")
-        session.wire.close_tls()
-    except _core.CoreError as error:
-        session.log.debug("pop3 farewell impossible", error=str(error))
-        return
-    await _last_words(session)
 
 
 async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerContext) -> None:
@@ -451,9 +440,10 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
         # RFC 1939 §3: without QUIT nothing is removed.
         log.debug("pop3 connection ended", error=str(error))
     except SessionDismissed as error:
-        # Without QUIT nothing is removed here, either.
+        # RFC 1939 §3, as for autologout: nothing may be said unasked, and nothing is removed.
         session.log.info("pop3 session dismissed", why=str(error))
-        await _dismissed(session, str(error))
+        wire.close_tls()
+        await _last_words(session)
     except _core.TlsError as error:
         log.info("pop3 tls failed", error=str(error))
         await _last_words(session)
