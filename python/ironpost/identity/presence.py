@@ -72,12 +72,13 @@ class Present:
 class Presence:
     """All of one worker, used on its Trio thread. As many as there are connections, which `Limits` bounds."""
 
-    __slots__ = ("_accounts", "_fresh", "_present")
+    __slots__ = ("_accounts", "_ended", "_fresh", "_present", "_transaction")
 
     def __init__(self) -> None:
         self._present: dict[str, Present] = {}
         self._accounts: dict[int, set[Present]] = {}
         self._fresh: set[int] = set()  # accounts with logins since the last look
+        self._transaction = self._ended = -1  # of the directory, at the last look
 
     def enter(self, one: Present) -> None:
         """It has logged in. Its login may have lost its ground meanwhile: it is looked at soon."""
@@ -111,21 +112,26 @@ class Presence:
         return len(found)
 
     async def watch(self, directory: Directory) -> None:
-        """Dismisses those whose login has lost its ground; until cancelled."""
-        transaction, ended = -1, directory.logins_ended()
+        """Looks every LOOK_SECONDS, until cancelled."""
         while True:
-            if directory.generation != transaction:
-                transaction, before, ended = directory.generation, ended, directory.logins_ended()
-                if ended != before:
-                    self._fresh.update(self._accounts)
-            suspects, self._fresh = self._fresh, set()
-            for number, account in enumerate(suspects, 1):
-                self._look(directory, account)
-                if number % ACCOUNTS_PER_TURN == 0:
-                    await trio.lowlevel.checkpoint()
+            await self.look(directory)
             await trio.sleep(LOOK_SECONDS)
 
-    def _look(self, directory: Directory, account: int) -> None:
+    async def look(self, directory: Directory) -> None:
+        """Dismisses those whose login has lost its ground. Costs next to nothing while no login has ended anywhere."""
+        transaction = directory.generation
+        if transaction != self._transaction:
+            self._transaction, before, self._ended = transaction, self._ended, directory.logins_ended()
+            if self._ended != before:
+                self._fresh.update(self._accounts)
+        suspects, self._fresh = self._fresh, set()
+        for number, account in enumerate(suspects, 1):
+            self._look_at(directory, account)
+            if number % ACCOUNTS_PER_TURN == 0:
+                await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+
+    def _look_at(self, directory: Directory, account: int) -> None:
         present = self._accounts.get(account)
         if present:
             credential = directory.credential(account)
