@@ -29,6 +29,7 @@ from benches.servers import ROOT, Side
 from benches.store.search_peers import both, fill
 
 RECEIVE_OCTETS = 1 << 18
+TAIL_OCTETS = 4096  # longer than any tagged line
 SECONDS_MAX = 600
 THUNDERBIRD = (
     "UID FETCH 1:* (UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS (From To Cc Bcc Subject Date Message-ID Priority X-Priority "
@@ -57,7 +58,7 @@ class Client:
             octets = self.socket.recv(RECEIVE_OCTETS)
             if not octets:
                 raise RuntimeError(f"{self.side.name} closed the connection")
-            tail = (tail + octets)[-400:]
+            tail = (tail + octets)[-TAIL_OCTETS:]
             if mark in tail and tail.endswith(b"\r\n"):
                 return
             if b"\r\nt NO" in tail or b"\r\nt BAD" in tail or tail.startswith((b"t NO", b"t BAD")):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from .identity.presence import Presence
 from .quota import Quotas
 from .runtime.board import Board, local
 from .runtime.metrics import Counters
@@ -44,6 +45,7 @@ class WorkerContext:
     worker: int = 1
     board: Board = field(default_factory=local)
     ask_supervisor: Callable[[str], Awaitable[dict[str, Any]]] | None = None
+    presence: Presence = field(default_factory=Presence)
     quotas: Quotas = field(init=False)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 

@@ -119,6 +119,10 @@ class ServerDraining(StreamError):
     """The server stops, and the session has said that this is a good moment to be told."""
 
 
+class SessionDismissed(StreamError):
+    """The session is to end, and this is a good moment to be told; the text says why and is fit for the peer."""
+
+
 class DirectoryError(UserError):
     """An edit of the directory that its rules forbid. `code` is one of a closed set, for programs."""
 

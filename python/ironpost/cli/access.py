@@ -133,6 +133,7 @@ class _Offline:
 
     def __init__(self, config: Config, *, store: bool) -> None:
         from ..identity.hashing import Hasher
+        from ..identity.presence import Presence
         from ..runtime.logging import standard
         from ..state.directory import Directory
 
@@ -140,6 +141,8 @@ class _Offline:
         self.hasher: Hasher = Hasher(config.identity)
         self.directory: Directory = Directory(config.state_folder)
         self.hints: Any = _NobodyListens()
+        self.presence = Presence()  # nobody is logged in when no server runs
+        self.slot = 0
         self._log = standard("warning")
         self._core: Any = None
         if store:

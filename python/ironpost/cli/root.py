@@ -16,6 +16,7 @@ INTERRUPTED: Final = 130
 _COMMANDS: Final = {
     "account": ("directory", "account"),
     "alias": ("directory", "alias"),
+    "app-password": ("app_password", "app_password"),
     "backup": ("backup", "backup"),
     "config": ("server", "config_group"),
     "domain": ("directory", "domain"),
@@ -27,12 +28,14 @@ _COMMANDS: Final = {
     "quota": ("quota", "quota"),
     "restore": ("backup", "restore"),
     "serve": ("server", "serve"),
+    "session": ("session", "session"),
     "status": ("server", "status"),
     "store": ("store", "store"),
 }
 _HELP: Final = {
     "account": "Accounts: add, list, remove, passwd, import.",
     "alias": "Aliases: add, list, remove.",
+    "app-password": "Further passwords of an account: add, list, remove.",
     "backup": "Save everything into a folder; list and verify what was saved.",
     "config": "Check the configuration; print its reference.",
     "domain": "Domains: add, list, remove.",
@@ -44,6 +47,7 @@ _HELP: Final = {
     "quota": "What accounts and domains may hold: show, set.",
     "restore": "Put back everything, an account or a mailbox out of a backup.",
     "serve": "Run the server in the foreground.",
+    "session": "Who is logged in: list, revoke.",
     "status": "What the server is doing.",
     "store": "The mail store: check, compact, export, import, rebuild, stat.",
 }

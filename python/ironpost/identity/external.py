@@ -14,6 +14,8 @@ from .sasl import bounded, decoded
 
 if TYPE_CHECKING:
     from ..state.directory import Account
+    from .passwords import Proven
+    from .presence import Proof
 
 __all__ = ["MECHANISM", "CertificateAuthority", "ExternalLogin", "addresses"]
 
@@ -23,7 +25,7 @@ MECHANISM: Final = "EXTERNAL"
 class CertificateAuthority(Protocol):
     """Who decides: `passwords.Authenticator`."""
 
-    async def verify_certificate(self, user: str, names: tuple[str, ...], peer_host: str) -> Account: ...
+    async def verify_certificate(self, user: str, names: tuple[str, ...], peer_host: str) -> Proven: ...
 
 
 def addresses(certificate: bytes) -> tuple[str, ...]:
@@ -46,7 +48,7 @@ def addresses(certificate: bytes) -> tuple[str, ...]:
 class ExternalLogin:
     """The client's only message says whom it wants to be; an empty one leaves that to its certificate."""
 
-    __slots__ = ("_authority", "_host", "_names", "user")
+    __slots__ = ("_authority", "_host", "_names", "proof", "user")
     refusal = "the certificate is not of that account"
 
     def __init__(self, authority: CertificateAuthority, certificate: bytes, peer_host: str) -> None:
@@ -54,6 +56,7 @@ class ExternalLogin:
         self._host = peer_host
         self._names = addresses(certificate)
         self.user = ""
+        self.proof: Proof
 
     async def step(self, data: bytes | None) -> bytes | Account:
         """See login.Login."""
@@ -62,4 +65,5 @@ class ExternalLogin:
         self.user = decoded(bounded(data))
         if "\0" in self.user:
             raise SaslError("malformed EXTERNAL message")
-        return await self._authority.verify_certificate(self.user, self._names, self._host)
+        account, self.proof = await self._authority.verify_certificate(self.user, self._names, self._host)
+        return account

@@ -1,5 +1,8 @@
 """Authenticator: is this password right? Costly checks off the loop and few at once; a cache of verified logins.
 
+App passwords come first, and cost neither of both. One that is expired or not for this service is a wrong password to the
+peer, at the price of one.
+
 The cache holds a keyed hash of (credential, its generation, password), so that a change of the password in any process
 ends all of its entries by itself: the generation is read from the directory for every login. Failures are never cached.
 An account with too many failures is closed only to addresses from which its owner has not logged in lately, so that
@@ -12,20 +15,25 @@ import hashlib
 import hmac
 import os
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, TypeVar
 
 import trio
 
 from ..errors import AuthenticationBusy, AuthenticationFailed, TokenRefused, TooManyFailures, UserError
-from . import scram
+from ..state.app_passwords import USED_GRAIN_SECONDS
+from . import app_passwords, scram
 from .hashing import Hasher
+from .presence import Proof
 
 if TYPE_CHECKING:
     from ..config import Config, IdentityConfig
     from ..runtime.limits import Limits
     from ..runtime.logging import Log
+    from ..state.app_passwords import AppPassword
     from ..state.directory import Account, Credential, Directory
     from .tokens import Tokens
 
@@ -33,6 +41,13 @@ KNOWN_PLACES_MAX: Final = 100_000
 USER_CHARACTERS_MAX: Final = 320
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+class Proven(NamedTuple):
+    """A good login: who it is, and what the login stands on."""
+
+    account: Account
+    proof: Proof
 
 
 class Authenticator:
@@ -45,6 +60,7 @@ class Authenticator:
         self._key = secrets.token_bytes(32)
         self._verified: OrderedDict[bytes, float] = OrderedDict()  # login to the time at which it is forgotten
         self._places: OrderedDict[tuple[int, str], None] = OrderedDict()  # (account, host) of good logins
+        self._uses: OrderedDict[tuple[int, str], float] = OrderedDict()  # app passwords: when their use was last noted
         self._waiting = 0
         self._decoy_key: bytes | None = None
         self.tokens: Tokens | None = None
@@ -65,19 +81,50 @@ class Authenticator:
 
         self.tokens = tokens_of(config, self.tokens, self._slowly, self._log)
 
-    async def verify(self, user: str, password: str, peer_host: str) -> Account:
-        """The account, when the password is right.
+    async def verify(self, user: str, password: str, peer_host: str, service: str) -> Proven:
+        """The account, when the password is right and, if it is an app password, good for `service`.
 
         Raises AuthenticationFailed, AuthenticationBusy (temporary), TooManyFailures (temporary).
         """
         now = trio.current_time()
         account, name = self._admitted(user, peer_host, now)
         credential = None if account is None else self._directory.credential(account.id)
-        if account is None or credential is None or not await self._right(account, credential, password, now):
-            if account is None or credential is None:
-                await self._slowly(self.hasher.check_nobody, password)
+        if account is None or credential is None:
+            await self._slowly(self.hasher.check_nobody, password)
             self._failed(peer_host, name)
-        return self._succeeded(account, name, peer_host)
+        found = app_passwords.match(credential.verifiers, password)
+        if found is not None:
+            return await self._with_app_password(account, found, password, peer_host, name, service)
+        if not await self._right(account, credential, password, now):
+            self._failed(peer_host, name)
+        return self._succeeded(account, name, peer_host, Proof("password", credential.changes))
+
+    async def _with_app_password(
+        self, account: Account, found: AppPassword, password: str, peer_host: str, name: str, service: str
+    ) -> Proven:
+        why = app_passwords.refusal(found, service, time.time())
+        if why:
+            self._log.info("app login refused", account=account.address, app=found.id, peer=peer_host, why=why)
+            await self._slowly(self.hasher.check_nobody, password)
+            self._failed(peer_host, name)
+        await trio.lowlevel.checkpoint()
+        self._note_use(account, found.id)
+        return self._succeeded(account, name, peer_host, Proof("app-password", app_password=found.id))
+
+    def _note_use(self, account: Account, identifier: str) -> None:
+        """Now and then, and without waiting for the disk."""
+        now = trio.current_time()
+        key = (account.id, identifier)
+        if now - self._uses.get(key, -USED_GRAIN_SECONDS) < USED_GRAIN_SECONDS:
+            return
+        _remember(self._uses, key, now, KNOWN_PLACES_MAX)
+
+        def told(done: Future[None]) -> None:
+            error = done.exception()
+            if error is not None:
+                self._log.warning("use not noted", account=account.address, app=identifier, why=str(error))
+
+        self._directory.app_passwords.note_use(account.id, identifier, time.time()).add_done_callback(told)
 
     async def scram_begin(self, mechanism: str, user: str, peer_host: str) -> scram.Verifier:
         """What is kept of the user's password; for users who have none something that looks the same and fits nothing.
@@ -95,7 +142,7 @@ class Authenticator:
 
     async def scram_end(
         self, mechanism: str, user: str, verifier: scram.Verifier, peer_host: str, *, good: bool
-    ) -> Account:
+    ) -> Proven:
         """The account, when the client's proof was good and the password has not been changed meanwhile.
 
         Raises AuthenticationFailed, TooManyFailures.
@@ -104,11 +151,11 @@ class Authenticator:
         account, name = self._admitted(user, peer_host, trio.current_time())
         credential = None if account is None else self._directory.credential(account.id)
         present = None if credential is None else scram.read(mechanism, credential.verifiers)
-        if not good or account is None or present != verifier:
+        if not good or account is None or credential is None or present != verifier:
             self._failed(peer_host, name)
-        return self._succeeded(account, name, peer_host)
+        return self._succeeded(account, name, peer_host, Proof(mechanism.lower(), credential.changes))
 
-    async def verify_token(self, user: str, token: str, peer_host: str) -> Account:
+    async def verify_token(self, user: str, token: str, peer_host: str) -> Proven:
         """The account that a token is for, when it is good and `user` means the same account or is "".
 
         Raises TokenRefused, AuthenticationBusy (temporary; also when nobody can say now whether it is good), TooManyFailures.
@@ -134,9 +181,9 @@ class Authenticator:
             # A token that has run out is what every client comes with once in a while, some of them again and again: that must
             # not close the account to its owner's other devices. The address is counted as for any failure.
             self._failed(peer_host, "" if error.honest else name, error)
-        return self._succeeded(account, owner_name, peer_host)
+        return self._succeeded(account, owner_name, peer_host, Proof("token"))
 
-    async def verify_certificate(self, user: str, names: tuple[str, ...], peer_host: str) -> Account:
+    async def verify_certificate(self, user: str, names: tuple[str, ...], peer_host: str) -> Proven:
         """The account of one of the `names` that a client has proved: the one that `user` means, the only one when that is "".
 
         Raises AuthenticationFailed, TooManyFailures.
@@ -154,7 +201,7 @@ class Authenticator:
                 "certificate refused", peer=peer_host, user=user[:USER_CHARACTERS_MAX], names=" ".join(names)[:1000]
             )
             self._failed(peer_host, "")
-        return self._succeeded(account, account.address.lower(), peer_host)
+        return self._succeeded(account, account.address.lower(), peer_host, Proof("certificate"))
 
     def _address_admitted(self, peer_host: str, now: float) -> None:
         if self._limits.login_closed_for_address(peer_host, now):
@@ -178,10 +225,10 @@ class Authenticator:
         self._limits.login_failed(peer_host, name, trio.current_time())
         raise error or AuthenticationFailed(host=peer_host, account=name)
 
-    def _succeeded(self, account: Account, name: str, peer_host: str) -> Account:
+    def _succeeded(self, account: Account, name: str, peer_host: str, proof: Proof) -> Proven:
         self._limits.login_succeeded(name)
         _remember(self._places, (account.id, peer_host), None, KNOWN_PLACES_MAX)
-        return account
+        return Proven(account, proof)
 
     async def _right(self, account: Account, credential: Credential, password: str, now: float) -> bool:
         entry = self._entry(account.id, credential.generation, password)

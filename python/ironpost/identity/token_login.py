@@ -9,6 +9,8 @@ from . import oauth
 
 if TYPE_CHECKING:
     from ..state.directory import Account
+    from .passwords import Proven
+    from .presence import Proof
 
 __all__ = ["Issuer", "TokenAuthority", "TokenLogin"]
 
@@ -25,13 +27,13 @@ class TokenAuthority(Protocol):
     @property
     def tokens(self) -> Issuer | None: ...
 
-    async def verify_token(self, user: str, token: str, peer_host: str) -> Account: ...
+    async def verify_token(self, user: str, token: str, peer_host: str) -> Proven: ...
 
 
 class TokenLogin:
     """The client hands over its token; a refused one gets a challenge that says why, and its answer ends the exchange."""
 
-    __slots__ = ("_authority", "_host", "_issuer", "_mechanism", "_refused", "user")
+    __slots__ = ("_authority", "_host", "_issuer", "_mechanism", "_refused", "proof", "user")
     refusal = "the token is not accepted"
 
     def __init__(self, authority: TokenAuthority, issuer: Issuer, mechanism: str, peer_host: str) -> None:
@@ -41,6 +43,7 @@ class TokenLogin:
         self._host = peer_host
         self._refused: TokenRefused | None = None
         self.user = ""
+        self.proof: Proof
 
     async def step(self, data: bytes | None) -> bytes | Account:
         """See login.Login."""
@@ -56,7 +59,8 @@ class TokenLogin:
             if not bearer.token:
                 # A client that looks for the issuer; it has guessed at nothing, so it is not counted either.
                 raise TokenRefused("no token")
-            return await self._authority.verify_token(bearer.user, bearer.token, self._host)
+            account, self.proof = await self._authority.verify_token(bearer.user, bearer.token, self._host)
+            return account
         except TokenRefused as error:
             self._refused = error
             return self._issuer.challenge(error.status)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 
 from .. import _core
-from ..errors import ConnectionLost, PeerTimeout, ServerDraining
+from ..errors import ConnectionLost, PeerTimeout, ServerDraining, SessionDismissed
 from ..identity.login import Login, mechanisms
 from ..runtime import timeouts
 from ..store.client import OutcomeUnknown
@@ -22,6 +22,7 @@ from .dispatch import HANDLERS
 if TYPE_CHECKING:
     from ..config import ListenerConfig
     from ..context import WorkerContext
+    from ..identity.presence import Present
     from ..runtime.stream import MailStream
     from ..state.directory import Account
 
@@ -63,6 +64,7 @@ class Session:
         "made",
         "mailbox_gone",
         "places",
+        "present",
         "qresync",
         "rev2",
         "rights_told",
@@ -95,6 +97,7 @@ class Session:
         self.client_name = ""  # as its ID says (RFC 2971)
         self.idle_tag: str | None = None
         self.exchange: Login | None = None  # under way
+        self.present: Present | None = None  # once logged in
         self.append: append.PendingAppend | None = None
         self.scope: trio.CancelScope | None = None  # around the wait for the peer, so that a hint can end it
         self.woken = False
@@ -186,7 +189,7 @@ class Session:
         calm = self.append is None and self.exchange is None
         self._listen()
         if not (self.places and calm):
-            await self.stream.fill(self.wire, limit, interruptible=calm)
+            await self.stream.fill(self.wire, limit, interruptible=calm, dismissible=calm)
             return
         with trio.CancelScope() as scope:
             self.scope = scope
@@ -194,7 +197,7 @@ class Session:
                 # A hint came between the last look and now: it must not be slept through.
                 scope.cancel()
             try:
-                await self.stream.fill(self.wire, limit, interruptible=calm)
+                await self.stream.fill(self.wire, limit, interruptible=calm, dismissible=calm)
             finally:
                 self.scope = None
         if self.woken:
@@ -326,6 +329,9 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
         await _farewell(session, "", "autologout; idle for too long")
     except ServerDraining:
         await _farewell(session, "UNAVAILABLE", "the server is stopping, please connect again")
+    except SessionDismissed as error:
+        session.log.info("imap session dismissed", why=str(error))
+        await _farewell(session, "", str(error))
     except ConnectionLost:
         log.debug("imap connection lost")
     except _core.TlsError as error:
@@ -340,6 +346,7 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
         await _farewell(session, "SERVERBUG", f"internal failure, reference {log.reference}")
     finally:
         context.hints.unsubscribe(session)
+        context.presence.leave(session.present)
         if session.append is not None:
             session.append.discard()
         await stream.close()

@@ -15,9 +15,11 @@ from ..errors import (
     PeerTimeout,
     SaslError,
     ServerDraining,
+    SessionDismissed,
     TooManyFailures,
 )
 from ..identity import login
+from ..identity.presence import Present, Proof
 from ..runtime import timeouts
 from ..store.client import OutcomeUnknown
 
@@ -46,6 +48,7 @@ class Session:
         "lock",
         "log",
         "messages",
+        "present",
         "store",
         "stream",
         "user",
@@ -61,6 +64,7 @@ class Session:
         self.log = log
         self.user: str | None = None
         self.exchange: login.Login | None = None
+        self.present: Present | None = None  # once logged in
         self.lock: int | None = None
         self.view: _core.MailboxView | None = None
         self.messages: list[tuple[int, int]] = []  # (uid, octets); message n is at n - 1
@@ -82,7 +86,8 @@ class Session:
                 await self.stream.drain(self.wire, timeouts.POP3_WRITE)
                 limit = timeouts.POP3_LOGIN if self.view is None else timeouts.POP3_IDLE
                 # Before login nothing is lost when the server stops; a session with a maildrop may finish.
-                await self.stream.fill(self.wire, limit, interruptible=self.view is None)
+                calm = self.view is None
+                await self.stream.fill(self.wire, limit, interruptible=calm, dismissible=True)
                 continue
             match event:
                 case _core.Pop3Command(name, arguments):
@@ -185,14 +190,16 @@ class Session:
         if user is None:
             self.wire.err("USER comes first")
             return
-        self.exchange = login.with_password(self.context.authenticator, user, password, self.stream.peer.host)
+        authenticator, host = self.context.authenticator, self.stream.peer.host
+        self.exchange = login.with_password(authenticator, user, password, host, "pop3")
         await self._auth_step(None)
 
     async def _auth_begin(self, mechanism: str, initial: bytes | None) -> None:
         if not self.login_allowed:
             self.wire.err("start TLS first", "AUTH")
             return
-        self.exchange = login.begin(self.context.authenticator, mechanism, self.stream.peer.host, self.wire.tls)
+        authenticator, peer = self.context.authenticator, self.stream.peer.host
+        self.exchange = login.begin(authenticator, mechanism, peer, "pop3", self.wire.tls)
         if self.exchange is None:
             self.wire.err("that mechanism is not offered", "AUTH")
             return
@@ -225,13 +232,13 @@ class Session:
                 self.wire.auth_challenge(outcome)
                 return
             self.exchange = None
-            await self._open_maildrop(outcome)
+            await self._open_maildrop(outcome, exchange.proof)
 
     def _refuse(self, text: str, code: str) -> None:
         self.exchange = None
         self.wire.err(text, code)
 
-    async def _open_maildrop(self, account: Account) -> None:
+    async def _open_maildrop(self, account: Account, proof: Proof) -> None:
         self.lock = _lock_maildrop(str(self.context.config.runtime_folder), account.id)
         if self.lock is None:
             self.wire.err("the maildrop is in use by another session", "IN-USE")
@@ -248,6 +255,9 @@ class Session:
             self.log.warning("maildrop not opened", error=str(error))
             self.wire.err("temporary failure, please try again", "SYS/TEMP")
             return
+        self.present = Present(self.log.reference, "pop3", account, proof, self.stream)
+        self.present.secure = self.wire.secure
+        self.context.presence.enter(self.present)
         self.log = self.log.bind(account=account.address)
         self.context.counters.add("pop3_logins")
         self.wire.authenticated()
@@ -413,7 +423,7 @@ def _lock_maildrop(runtime_folder: str, account: int) -> int | None:
 
 
 async def _last_words(session: Session) -> None:
-    """The alert that tells the peer why TLS has failed, if it still listens (RFC 8446 §6.2)."""
+    """The alert that tells the peer that TLS ends, or why it has failed, if it still listens (RFC 8446 §6)."""
     try:
         await session.stream.drain(session.wire, timeouts.FAREWELL)
     except (PeerTimeout, ConnectionLost, _core.CoreError) as error:
@@ -430,6 +440,11 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
     except (PeerTimeout, ConnectionLost, ServerDraining) as error:
         # RFC 1939 §3: without QUIT nothing is removed.
         log.debug("pop3 connection ended", error=str(error))
+    except SessionDismissed as error:
+        # RFC 1939 §3, as for autologout: nothing may be said unasked, and nothing is removed.
+        session.log.info("pop3 session dismissed", why=str(error))
+        wire.close_tls()
+        await _last_words(session)
     except _core.TlsError as error:
         log.info("pop3 tls failed", error=str(error))
         await _last_words(session)
@@ -438,5 +453,6 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
     except Exception:
         log.exception("pop3 session failed")
     finally:
+        context.presence.leave(session.present)
         session.release()
         await stream.close()

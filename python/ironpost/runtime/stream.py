@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
 
-from ..errors import ConnectionLost, PeerTimeout, ServerDraining
+from ..errors import ConnectionLost, PeerTimeout, ServerDraining, SessionDismissed
 from . import deadlines, timeouts
 
 if TYPE_CHECKING:
@@ -43,7 +43,18 @@ class Address(NamedTuple):
 class MailStream:
     """Owns the socket, which may come from `socket` or from `trio.socket`."""
 
-    __slots__ = ("_closed", "_deadlines", "_expired", "_local", "_socket", "_turns", "interruptible", "peer")
+    __slots__ = (
+        "_closed",
+        "_deadlines",
+        "_dismissed",
+        "_expired",
+        "_local",
+        "_patient",
+        "_socket",
+        "_turns",
+        "interruptible",
+        "peer",
+    )
 
     def __init__(self, socket: sockets.socket | trio.socket.SocketType, peer: Address | None = None) -> None:
         if not isinstance(socket, sockets.socket):
@@ -56,6 +67,8 @@ class MailStream:
         self._closed = False
         self._turns = 0
         self.interruptible = False  # the wait under way may be ended because the server stops
+        self._patient = True  # the wait under way may not be ended by `dismiss`
+        self._dismissed = ""
         self._local: Address | None = None
         if peer is None:
             try:
@@ -80,12 +93,16 @@ class MailStream:
         """True when nothing of this connection leaves the machine."""
         return is_loopback(self.peer.host) and is_loopback(self.local.host)
 
-    async def fill(self, wire: Wire, limit_seconds: float, *, interruptible: bool = False) -> bool:
+    async def fill(
+        self, wire: Wire, limit_seconds: float, *, interruptible: bool = False, dismissible: bool = False
+    ) -> bool:
         """One read, given to the wire; waits for it at most `limit_seconds`. False after the end of the peer's octets.
 
-        Raises PeerTimeout, ConnectionLost, and, for an `interruptible` wait, ServerDraining when the server stops;
-        `_core.TlsError` of the wire passes.
+        Raises PeerTimeout, ConnectionLost, and, for an `interruptible` wait, ServerDraining when the server stops, for a
+        `dismissible` one SessionDismissed after `dismiss`; `_core.TlsError` of the wire passes.
         """
+        if dismissible and self._dismissed:  # also when the peer never lets us wait
+            raise SessionDismissed(self._dismissed)
         try:
             length = self._socket.recv_into(_view)
             self._turns += 1
@@ -100,6 +117,7 @@ class MailStream:
                 return length > 0
         except BlockingIOError:
             self.interruptible = interruptible
+            self._patient = not dismissible
             if interruptible and self._deadlines.draining:
                 raise ServerDraining("the server stops") from None
             length = await self._wait_and_read(limit_seconds)
@@ -144,6 +162,13 @@ class MailStream:
                 self._socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
             self.shut()
 
+    def dismiss(self, why: str) -> None:
+        """Ends the session at its next dismissible wait, now if it is in one; `why` is fit for the peer."""
+        self._dismissed = self._dismissed or why
+        if not self._patient and self in self._deadlines.table:
+            self._deadlines.forget(self)
+            self.expire()
+
     def expire(self) -> None:
         """Called by the table of deadlines, when the time is up or the server stops: ends the wait under way."""
         self._expired = True
@@ -172,6 +197,7 @@ class MailStream:
                     deadline = trio.current_time() + limit_seconds
                 self._turns = 0
                 self.interruptible = False
+                self._patient = True
                 await self._wait(trio.lowlevel.wait_writable, deadline, "nothing taken", limit_seconds)
                 continue
             except OSError as error:
@@ -192,6 +218,8 @@ class MailStream:
         except trio.ClosedResourceError:
             if self._expired:
                 self._expired = False
+                if self._dismissed and not self._patient:
+                    raise SessionDismissed(self._dismissed) from None
                 if self.interruptible and self._deadlines.draining:
                     raise ServerDraining("the server stops") from None
                 raise PeerTimeout(f"{what} for {limit_seconds:g} s") from None

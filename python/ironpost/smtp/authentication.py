@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import AuthenticationBusy, AuthenticationFailed, SaslError, TooManyFailures
 from ..identity import login
+from ..identity.presence import Present
 from . import replies
 from .replies import Answer
 
@@ -24,7 +25,7 @@ def begin(session: Session, event: _core.AuthBegin) -> Awaitable[None] | None:
         _done(session, replies.AUTH_NEEDS_TLS)
         return None
     authenticator, peer = session.context.authenticator, session.stream.peer.host
-    session.exchange = login.begin(authenticator, event.mechanism, peer, session.wire.tls)
+    session.exchange = login.begin(authenticator, event.mechanism, peer, "submission", session.wire.tls)
     if session.exchange is None:
         _done(session, replies.AUTH_MECHANISM)
         return None
@@ -68,6 +69,10 @@ async def _step(session: Session, data: bytes | None) -> None:
         session.wire.auth_challenge(outcome)
         return
     session.account = outcome
+    session.present = Present(context.session_id(), "submission", outcome, exchange.proof, session.stream)
+    session.present.secure = session.wire.secure
+    session.present.client = session.hello
+    context.presence.enter(session.present)
     session.peer_line = ""
     context.counters.add("smtp_logins")
     _done(session, replies.AUTH_OK)

@@ -67,6 +67,7 @@ OUTCOME_UNKNOWN: Final = Answer(451, "4.3.0", "The message may not have been sto
 STORE_ERROR: Final = Answer(451, "4.3.0", "Storing the message failed, try again later (reference {id})")
 INTERNAL: Final = Answer(421, "4.3.0", "Internal error, closing connection (reference {id})")
 DRAINING: Final = Answer(421, "4.3.2", "{hostname} is stopping, try again later")
+DISMISSED: Final = Answer(421, "4.7.0", "Closing connection: {why}")
 TIMEOUT: Final = Answer(421, "4.4.2", "{hostname} timed out waiting for you")
 TOO_MANY_ERRORS: Final = Answer(421, "4.7.0", "Too many errors, closing connection")
 NO_PROGRESS: Final = Answer(421, "4.7.0", "Too many commands without a message, closing connection")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from .. import _core
-from ..errors import ConnectionLost, PeerTimeout, ServerDraining
+from ..errors import ConnectionLost, PeerTimeout, ServerDraining, SessionDismissed
 from ..identity.login import Login, mechanisms
 from ..runtime import timeouts
 from ..store.client import OutcomeUnknown
@@ -27,6 +27,7 @@ from .submission import SubmissionPolicy
 if TYPE_CHECKING:
     from ..config import ListenerConfig
     from ..context import WorkerContext
+    from ..identity.presence import Present
     from ..runtime.stream import MailStream
     from ..state.directory import Account
 
@@ -61,6 +62,9 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
         await session.farewell(replies.TIMEOUT.with_(hostname=settings.hostname))
     except ServerDraining:
         await session.farewell(replies.DRAINING.with_(hostname=settings.hostname))
+    except SessionDismissed as error:
+        context.log.info("session dismissed", service=listener.service, peer=stream.peer.host, why=str(error))
+        await session.farewell(replies.DISMISSED.with_(why=str(error)))
     except ConnectionLost as error:
         context.log.info("connection lost", service=listener.service, peer=stream.peer.host, why=str(error) or "reset")
     except _core.TlsError as error:
@@ -71,6 +75,7 @@ async def serve(stream: MailStream, listener: ListenerConfig, context: WorkerCon
         context.log.exception("session failed", service=listener.service, peer=stream.peer.host, reference=reference)
         await session.farewell(replies.INTERNAL.with_(id=reference))
     finally:
+        context.presence.leave(session.present)
         session.drop_transaction()
         with trio.CancelScope(deadline=trio.current_time() + timeouts.FAREWELL, shield=True):
             await stream.close()
@@ -93,6 +98,7 @@ class Session:
         "overshoot",
         "peer_line",
         "policy",
+        "present",
         "refused_recipients",
         "settings",
         "store",
@@ -119,6 +125,7 @@ class Session:
         self.store = context.store
         self.account: Account | None = None
         self.exchange: Login | None = None
+        self.present: Present | None = None  # once logged in
         self.hello = ""
         self.extended = False
         self.peer_line = ""  # cached start of the Received field
@@ -146,7 +153,8 @@ class Session:
                 more = await stream.fill(wire, timeouts.TLS_HANDSHAKE)
                 self.handshaking = not wire.secure
             else:  # between transactions the server may stop without harm
-                more = await stream.fill(wire, timeouts.SMTP_COMMAND, interruptible=self.transaction is None)
+                calm = self.transaction is None
+                more = await stream.fill(wire, timeouts.SMTP_COMMAND, interruptible=calm, dismissible=True)
             await self._take_events()
             if wire.output_pending:
                 await stream.drain(wire, timeouts.SMTP_WRITE)
@@ -299,6 +307,8 @@ class Session:
             self.hello = ""
             self.extended = False
             self.account = None
+            self.context.presence.leave(self.present)
+            self.present = None
             self.peer_line = ""
             self.handshaking = True
             self.wire.start_tls(config, replies.TLS_READY.enhanced, replies.TLS_READY.text)

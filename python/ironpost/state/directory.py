@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgpack
 
-from . import acl, addresses, edits, metadata, quotas
+from . import acl, addresses, app_passwords, edits, metadata, quotas
 from .edits import Verifier
 from .env import StateEnvironment, Transaction
 from .quotas import Changes, Limits
@@ -51,12 +51,14 @@ class Alias(NamedTuple):
 
 
 class Credential:
-    """What a password is checked against. `generation` grows with every change."""
+    """What passwords are checked against. `generation` grows whenever the verifiers of the account's own password are made
+    anew, `changes` only when it has become another one."""
 
-    __slots__ = ("generation", "verifiers")
+    __slots__ = ("changes", "generation", "verifiers")
 
-    def __init__(self, generation: int, verifiers: tuple[Verifier, ...]) -> None:
+    def __init__(self, generation: int, verifiers: tuple[Verifier, ...], changes: int = 0) -> None:
         self.generation = generation
+        self.changes = changes
         self.verifiers = verifiers
 
     def __repr__(self) -> str:
@@ -67,7 +69,9 @@ class Directory:
     """Opens or creates the directory in `folder` (DIR/state). One per process."""
 
     def __init__(self, folder: Path) -> None:
-        self.environment = StateEnvironment(folder / "directory", (*edits.TABLES, *acl.TABLES, *metadata.TABLES))
+        tables = (*edits.TABLES, *acl.TABLES, *metadata.TABLES, *app_passwords.TABLES)
+        self.environment = StateEnvironment(folder / "directory", tables)
+        self.app_passwords = app_passwords.AppPasswords(self.environment)
         self.sharing = Sharing(self.environment)
         self.metadata = metadata.Metadata(self.environment)
         self._resolved: OrderedDict[tuple[str, str], Resolution | None] = OrderedDict()
@@ -158,7 +162,13 @@ class Directory:
             record = self._load(transaction, "credentials", edits.id_key(account))
         if record is None:
             return None
-        return Credential(record["generation"], tuple(record["verifiers"]))
+        return Credential(record["generation"], tuple(record["verifiers"]), record.get("changes", 0))
+
+    def logins_ended(self) -> int:
+        """Grows with every edit after which somebody who is logged in may not be so any more."""
+        with self.environment.read() as transaction:
+            record = self._load(transaction, "meta", b"logins")
+        return 0 if record is None else int(record["ended"])
 
     def url_key(self, account: int, mailbox: int) -> bytes | None:
         """The mailbox's access key for IMAP URLs, if URLs have been made."""

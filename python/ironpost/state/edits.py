@@ -16,6 +16,7 @@ from . import addresses
 from .env import Transaction
 
 TABLES: Final = ("meta", "domains", "accounts", "ids", "tombstones", "aliases", "credentials", "told", "urlkeys")
+APP_PASSWORD: Final = "app-password"  # the kind of verifiers that a new password leaves as they are
 KEY_OCTETS_MAX: Final = 500  # LMDB's bound is 511
 FORMAT: Final = 1
 TARGETS_MAX: Final = 1000
@@ -97,6 +98,8 @@ def remove_account(tables: Tables, txn: Transaction, address: str) -> int:
     account = int(row["id"])
     txn.delete(name.encode(), db=tables["accounts"])
     txn.delete(id_key(account), db=tables["credentials"])
+    _drop_from(txn, tables["app-password-uses"], id_key(account))
+    touch_logins(tables, txn)
     drop_url_keys(tables, txn, account, None)
     txn.delete(name.encode(), db=tables["told"])
     put(txn, tables["ids"], id_key(account), {"name": name, "removed": time.time()})
@@ -119,13 +122,19 @@ def drop_tombstone(tables: Tables, txn: Transaction, account: int) -> None:
 def set_verifiers(
     tables: Tables, txn: Transaction, address: str, verifiers: list[Verifier], generation: int | None
 ) -> None:
-    """A new password, or the same one with another cost when `generation` is still the present one."""
+    """A new password, or the same one with another cost when `generation` is still the present one. App passwords stay."""
     _, row = account_row(tables, txn, address)
     name = id_key(row["id"])
-    present = load(txn, tables["credentials"], name) or {"generation": 0}
-    if generation is not None and present["generation"] != generation:
+    present = load(txn, tables["credentials"], name) or {"generation": 0, "verifiers": []}
+    changes = present.get("changes", 0)
+    if generation is None:
+        changes += 1
+        touch_logins(tables, txn)
+    elif present["generation"] != generation:
         raise DirectoryError("changed", "the password has been changed meanwhile")
-    put(txn, tables["credentials"], name, {"generation": present["generation"] + 1, "verifiers": verifiers})
+    kept = [verifier for verifier in present["verifiers"] if verifier.get("kind") == APP_PASSWORD]
+    record = {"generation": present["generation"] + 1, "changes": changes, "verifiers": [*verifiers, *kept]}
+    put(txn, tables["credentials"], name, record)
     touch(tables, txn)
 
 
@@ -158,9 +167,14 @@ def drop_url_keys(tables: Tables, txn: Transaction, account: int, mailbox: int |
     if mailbox is not None:
         txn.delete(url_key_name(account, mailbox), db=tables["urlkeys"])
         return
-    with txn.cursor(db=tables["urlkeys"]) as cursor:
-        more = cursor.set_range(id_key(account))
-        while more and bytes(cursor.key()).startswith(id_key(account)):
+    _drop_from(txn, tables["urlkeys"], id_key(account))
+
+
+def _drop_from(txn: Transaction, table: Any, prefix: bytes) -> None:
+    """All rows whose keys begin so."""
+    with txn.cursor(db=table) as cursor:
+        more = cursor.set_range(prefix)
+        while more and bytes(cursor.key()).startswith(prefix):
             more = cursor.delete()
 
 
@@ -275,6 +289,12 @@ def touch(tables: Tables, txn: Transaction) -> None:
     """Counts an edit."""
     meta = load(txn, tables["meta"], b"directory") or {"generation": 0}
     put(txn, tables["meta"], b"directory", {"format": FORMAT, "generation": meta["generation"] + 1})
+
+
+def touch_logins(tables: Tables, txn: Transaction) -> None:
+    """Counts an edit after which somebody who is logged in may not be so any more."""
+    row = load(txn, tables["meta"], b"logins") or {"ended": 0}
+    put(txn, tables["meta"], b"logins", {"ended": row["ended"] + 1})
 
 
 def load(txn: Transaction, table: Any, name: bytes) -> Any:

@@ -6,6 +6,8 @@ import trio
 
 from ..errors import AuthenticationFailed
 from ..identity import scram
+from ..identity.passwords import Proven
+from ..identity.presence import Proof
 from ..state.directory import Account, Limits, Resolution
 
 
@@ -78,7 +80,7 @@ class FakeAuthenticator:
         self.password = password
         self.failure: Exception | None = None
 
-    async def verify(self, user: str, password: str, peer_host: str) -> Account:
+    async def verify(self, user: str, password: str, peer_host: str, service: str) -> Proven:
         """The account, or AuthenticationFailed."""
         await trio.lowlevel.checkpoint()
         if self.failure is not None:
@@ -86,7 +88,7 @@ class FakeAuthenticator:
         account = self.directory.people.get(user.lower())
         if account is None or password != self.password:
             raise AuthenticationFailed
-        return account
+        return Proven(account, Proof("password", 0))
 
     async def verify_token(self, user: str, token: str, peer_host: str) -> Account:
         """Never asked: no mechanism for it is offered."""
@@ -108,9 +110,9 @@ class FakeAuthenticator:
 
     async def scram_end(
         self, mechanism: str, user: str, verifier: scram.Verifier, peer_host: str, *, good: bool
-    ) -> Account:
+    ) -> Proven:
         """As for passwords."""
-        return await self.verify(user, self.password if good else "", peer_host)
+        return await self.verify(user, self.password if good else "", peer_host, "")
 
 
 class FakeHints:

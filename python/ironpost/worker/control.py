@@ -34,9 +34,10 @@ PROGRESS_SECONDS: Final = 0.2  # between two frames that tell it
 SOCKET_NAME: Final = "control.sock"
 
 
-async def serve(folder: Path, context: OperationContext, log: Log) -> None:
-    """Answers until cancelled. The caller holds the control lock, so a socket that lies there is stale."""
-    path = folder / SOCKET_NAME
+async def serve(folder: Path, context: OperationContext, log: Log, name: str = SOCKET_NAME) -> None:
+    """Answers until cancelled. The caller holds the control lock, or the slot that the socket is named after, so that one
+    that lies there is stale."""
+    path = folder / name
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM | sockets.SOCK_CLOEXEC) as listener:
@@ -75,7 +76,7 @@ async def _client(
             limit = FIRST_SECONDS
             while True:
                 with trio.fail_after(limit):
-                    request = await _receive(stream)
+                    request = await receive(stream)
                 if request is None:
                     return
                 limit = IDLE_SECONDS
@@ -154,7 +155,9 @@ async def perform(
             return {"ok": False, "kind": "store", "error": f"store: {error}"}
         log.exception("operation failed", operation=name)
         return {"ok": False, "kind": "internal", "error": f"{name} failed: {type(error).__name__} (see the log)"}
-    if name.split(".")[0] in ("domain", "account", "alias") and not name.endswith((".list", ".existing")):
+    if name.split(".")[0] in ("domain", "account", "alias", "app-password") and not name.endswith(
+        (".list", ".existing")
+    ):
         log.info("directory changed", operation=name)
     return {"ok": True, "result": result}
 
@@ -175,7 +178,8 @@ def frame(message: dict[str, Any]) -> bytes:
     return struct.pack(">I", len(octets)) + octets
 
 
-async def _receive(stream: trio.SocketStream) -> dict[str, Any] | None:
+async def receive(stream: trio.SocketStream) -> dict[str, Any] | None:
+    """The next message, None at the end. Raises ValueError, msgpack.UnpackException."""
     head = await _exactly(stream, 4)
     if head is None:
         return None

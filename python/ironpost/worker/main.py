@@ -36,11 +36,12 @@ from ..runtime.process import name_process
 from ..runtime.systemd import FIRST_DESCRIPTOR
 from ..state.directory import Directory
 from ..state.env import StateFailed
-from . import control, indexing, roles, upkeep
+from . import control, indexing, roles, session_operations, upkeep
 from .operations import STATUS_SECONDS
 
 if TYPE_CHECKING:
     from ..identity.hashing import Hasher
+    from ..identity.presence import Presence
     from ..store.client import StoreClient
 
 EXIT_FAILED: Final = 70
@@ -132,6 +133,14 @@ class Worker:
     def hasher(self) -> Hasher:
         return self.context.authenticator.hasher
 
+    @property
+    def presence(self) -> Presence:
+        return self.context.presence
+
+    @property
+    def slot(self) -> int:
+        return self.inherited.slot
+
     async def server_status(self) -> dict[str, Any]:
         """Asks the supervisor, who alone knows all workers."""
         self._asked += 1
@@ -216,9 +225,10 @@ class Worker:
             services.start_soon(roles.hold, "janitor", partial(roles.janitor, context), context)
             services.start_soon(roles.hold, "indexer", partial(indexing.run, context), context)
             services.start_soon(roles.hold, "upkeep", partial(upkeep.run, context), context)
-            services.start_soon(
-                roles.hold, "control", partial(control.serve, context.config.runtime_folder, self, self.log), context
-            )
+            run = context.config.runtime_folder
+            services.start_soon(roles.hold, "control", partial(control.serve, run, self, self.log), context)
+            services.start_soon(control.serve, run, self, self.log, session_operations.socket_name(self.slot))
+            services.start_soon(context.presence.watch, context.directory)
             services.start_soon(self._signals)
             with self._sessions_scope:
                 async with trio.open_nursery() as sessions:

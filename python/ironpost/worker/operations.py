@@ -17,6 +17,7 @@ from ..runtime import threads
 if TYPE_CHECKING:
     from ..config import Config
     from ..identity.hashing import Hasher
+    from ..identity.presence import Presence
     from ..runtime.notify import HintBus
     from ..state.directory import Directory
     from ..store.client import StoreClient
@@ -38,6 +39,10 @@ class OperationContext(Protocol):
     def hints(self) -> HintBus: ...
     @property
     def hasher(self) -> Hasher: ...
+    @property
+    def presence(self) -> Presence: ...
+    @property
+    def slot(self) -> int: ...
     async def server_status(self) -> dict[str, Any]:
         """What the supervisor knows, or {"running": False}."""
 
@@ -222,6 +227,8 @@ SHARING_OPERATIONS: Final = (
     "mailbox.sharing.export",
     "mailbox.sharing.import",
 )
+APP_PASSWORD_OPERATIONS: Final = ("app-password.add", "app-password.list", "app-password.remove")
+SESSION_OPERATIONS: Final = ("session.here.list", "session.here.revoke", "session.list", "session.revoke")
 QUOTA_OPERATIONS: Final = ("quota.domains", "quota.page", "quota.set", "quota.show")
 OPERATIONS: Final[dict[str, Operation]] = {
     "account.add": account_add,
@@ -233,6 +240,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "alias.add": alias_add,
     "alias.list": alias_list,
     "alias.remove": alias_remove,
+    **{name: _elsewhere("worker.app_password_operations", name) for name in APP_PASSWORD_OPERATIONS},
     "domain.add": domain_add,
     "domain.list": domain_list,
     "domain.remove": domain_remove,
@@ -240,6 +248,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "queue.list": queue_list,
     "queue.remove": queue_remove,
     "queue.retry": queue_retry,
+    **{name: _elsewhere("worker.session_operations", name) for name in SESSION_OPERATIONS},
     "status": status,
     "store.check": store_check,
     "store.compact": store_compact,

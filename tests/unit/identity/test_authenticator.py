@@ -57,8 +57,10 @@ class House:
         await self.directory.add_domain("example.test")
         await accounts.add_account(self.directory, self.hasher, "alice@example.test", "right")
 
-    async def login(self, password: str, user: str = "alice@example.test", host: str = ELSEWHERE) -> int:
-        return (await self.authenticator.verify(user, password, host)).id
+    async def login(
+        self, password: str, user: str = "alice@example.test", host: str = ELSEWHERE, service: str = "imap"
+    ) -> int:
+        return (await self.authenticator.verify(user, password, host, service)).account.id
 
 
 @pytest.fixture
@@ -118,7 +120,7 @@ async def test_verifiers_follow_the_configured_cost(house: House) -> None:
 async def scram_login(house: House, password: str, user: str = "alice@example.test") -> int:
     """By SCRAM-SHA-256; raises what the exchange raises."""
     client = ScramClient("SCRAM-SHA-256", user, password)
-    exchange = login.begin(house.authenticator, "scram-sha-256", ELSEWHERE)
+    exchange = login.begin(house.authenticator, "scram-sha-256", ELSEWHERE, "imap")
     assert exchange is not None
     outcome = await exchange.step(None)
     while isinstance(outcome, bytes):
@@ -180,7 +182,7 @@ async def test_a_login_by_password_makes_missing_verifiers(house: House) -> None
 async def test_a_password_that_changes_in_between_is_the_old_one(house: House) -> None:
     await house.people()
     client = ScramClient("SCRAM-SHA-256", "alice@example.test", "right")
-    exchange = login.begin(house.authenticator, "SCRAM-SHA-256", ELSEWHERE)
+    exchange = login.begin(house.authenticator, "SCRAM-SHA-256", ELSEWHERE, "imap")
     assert exchange is not None
     challenge = await exchange.step(client(None))
     assert isinstance(challenge, bytes)

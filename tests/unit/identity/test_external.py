@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from ironpost.errors import SaslError
 from ironpost.identity.external import ExternalLogin, addresses
+from ironpost.identity.passwords import Proven
+from ironpost.identity.presence import Proof
 from ironpost.state.directory import Account
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -62,10 +64,10 @@ class Authority:
     def __init__(self) -> None:
         self.asked: list[tuple[str, tuple[str, ...], str]] = []
 
-    async def verify_certificate(self, user: str, names: tuple[str, ...], peer_host: str) -> Account:
+    async def verify_certificate(self, user: str, names: tuple[str, ...], peer_host: str) -> Proven:
         await trio.lowlevel.checkpoint()
         self.asked.append((user, names, peer_host))
-        return Account(1, "a@example.test")
+        return Proven(Account(1, "a@example.test"), Proof("certificate"))
 
 
 async def test_the_client_speaks_first_and_once() -> None:
@@ -73,6 +75,7 @@ async def test_the_client_speaks_first_and_once() -> None:
     login = ExternalLogin(authority, certificate([x509.RFC822Name("a@example.test")]), "192.0.2.1")
     assert await login.step(None) == b""
     assert await login.step(b"") == Account(1, "a@example.test")
+    assert login.proof == Proof("certificate")
     login = ExternalLogin(authority, certificate([]), "192.0.2.1")
     await login.step("grüße@example.test".encode())
     assert authority.asked == [

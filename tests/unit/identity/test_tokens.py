@@ -49,7 +49,7 @@ class House:
     async def login(self, token: str, user: str = "alice@example.test", host: str = ELSEWHERE) -> Account:
         """By OAUTHBEARER; raises what the exchange raises."""
         authzid = f"a={user}" if user else ""
-        exchange = login.begin(self.authenticator, "oauthbearer", host)
+        exchange = login.begin(self.authenticator, "oauthbearer", host, "imap")
         assert exchange is not None
         assert await exchange.step(None) == b""
         outcome = await exchange.step(f"n,{authzid},\x01auth=Bearer {token}\x01\x01".encode())
@@ -92,7 +92,7 @@ async def test_a_good_token_is_a_login(house: House) -> None:
     await house.people()
     for user in ("alice@example.test", "ALICE@Example.Test", "alice", ""):
         assert (await house.login(house.issuer.token(), user)).address == "alice@example.test"
-    exchange = login.begin(house.authenticator, "XOAUTH2", ELSEWHERE)
+    exchange = login.begin(house.authenticator, "XOAUTH2", ELSEWHERE, "imap")
     assert exchange is not None
     token = house.issuer.token(email="bob@example.test")
     assert await exchange.step(f"user=bob\x01auth=Bearer {token}\x01\x01".encode()) == (2, "bob@example.test")
@@ -333,7 +333,7 @@ async def test_bad_tokens_close_the_address(house: House) -> None:
         with pytest.raises(TooManyFailures):
             await house.login(house.issuer.token(), user)
     with pytest.raises(TooManyFailures):
-        await house.authenticator.verify("alice", "right", ELSEWHERE)
+        await house.authenticator.verify("alice", "right", ELSEWHERE, "imap")
     assert (await house.login(house.issuer.token(), host="192.0.2.2")).id == 1
 
 
@@ -344,7 +344,7 @@ async def test_bad_tokens_close_the_account_to_strangers_and_expired_ones_do_not
     for number in range(6):
         with pytest.raises(AuthenticationFailed):
             await house.login(old, host=f"203.0.113.{number}")
-    assert (await house.authenticator.verify("bob", "right", "203.0.113.50")).id == 2
+    assert (await house.authenticator.verify("bob", "right", "203.0.113.50", "imap")).account.id == 2
     assert (await house.login(house.issuer.token(), host="203.0.113.50")).id == 1
     for number in range(5):
         with pytest.raises(AuthenticationFailed):
@@ -353,7 +353,7 @@ async def test_bad_tokens_close_the_account_to_strangers_and_expired_ones_do_not
         with pytest.raises(TooManyFailures):
             await house.login(house.issuer.token(), user, host="203.0.113.200")
     with pytest.raises(TooManyFailures):
-        await house.authenticator.verify("alice", "right", "203.0.113.200")
+        await house.authenticator.verify("alice", "right", "203.0.113.200", "imap")
     assert (await house.login(house.issuer.token(), host="198.51.100.1")).id == 1
 
 
@@ -369,7 +369,7 @@ async def test_expired_tokens_close_the_address(house: House) -> None:
 async def test_a_client_that_looks_for_the_issuer_is_not_counted(house: House) -> None:
     await house.people()
     for _ in range(5):
-        exchange = login.begin(house.authenticator, "OAUTHBEARER", ELSEWHERE)
+        exchange = login.begin(house.authenticator, "OAUTHBEARER", ELSEWHERE, "imap")
         assert exchange is not None
         told = await exchange.step(b"n,,\x01auth=\x01\x01")
         assert isinstance(told, bytes)
@@ -382,7 +382,7 @@ async def test_a_client_that_looks_for_the_issuer_is_not_counted(house: House) -
 async def test_after_the_challenge_nothing_else_is_taken(house: House) -> None:
     await house.people()
     for answer in (b"x", f"n,,\x01auth=Bearer {house.issuer.token()}\x01\x01".encode()):
-        exchange = login.begin(house.authenticator, "OAUTHBEARER", ELSEWHERE)
+        exchange = login.begin(house.authenticator, "OAUTHBEARER", ELSEWHERE, "imap")
         assert exchange is not None
         await exchange.step(b"n,,\x01auth=\x01\x01")
         with pytest.raises(SaslError):
@@ -396,12 +396,12 @@ async def test_tokens_are_logins_only_when_an_issuer_is_configured(house: House)
     assert house.authenticator.tokens is before
     house.configure("")
     assert "XOAUTH2" not in login.mechanisms(house.authenticator, None)
-    assert login.begin(house.authenticator, "XOAUTH2", ELSEWHERE) is None
+    assert login.begin(house.authenticator, "XOAUTH2", ELSEWHERE, "imap") is None
 
 
 async def test_an_exchange_under_way_when_tokens_cease_to_be_logins(house: House) -> None:
     await house.people()
-    exchange = login.begin(house.authenticator, "XOAUTH2", ELSEWHERE)
+    exchange = login.begin(house.authenticator, "XOAUTH2", ELSEWHERE, "imap")
     assert exchange is not None
     house.configure("")
     with pytest.raises(AuthenticationBusy):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from ironpost.errors import ConnectionLost, PeerTimeout, ServerDraining
+from ironpost.errors import ConnectionLost, PeerTimeout, ServerDraining, SessionDismissed
 from ironpost.runtime import deadlines
 from ironpost.runtime.stream import TURNS_MAX, MailStream, address_of, is_loopback
 
@@ -193,3 +193,33 @@ def test_addresses() -> None:
     assert is_loopback("127.9.9.9")
     assert is_loopback("::1")
     assert not is_loopback("10.0.0.1")
+
+
+async def test_dismissal_waits_for_a_good_moment() -> None:
+    outcomes = []
+    pairs = [connected(), connected()]
+    streams = [MailStream(server) for _, server in pairs]
+
+    async def wait(stream: MailStream, dismissible: bool) -> None:
+        try:
+            await stream.fill(Remembering(), 60, dismissible=dismissible)  # type: ignore[arg-type]
+            outcomes.append("data")
+            await stream.fill(Remembering(), 60, dismissible=True)  # type: ignore[arg-type]
+        except SessionDismissed as error:
+            outcomes.append(str(error))
+
+    async with trio.open_nursery() as nursery:
+        for stream, dismissible in zip(streams, (True, False), strict=True):
+            nursery.start_soon(wait, stream, dismissible)
+        await trio.testing.wait_all_tasks_blocked()
+        for stream in streams:
+            stream.dismiss("over")
+            stream.dismiss("again")
+        await trio.testing.wait_all_tasks_blocked()
+        assert outcomes == ["over"]
+        pairs[1][0].send(b"more")  # two reads' worth: the second is not made
+    assert outcomes == ["over", "data", "over"]
+    for client, _ in pairs:
+        client.close()
+    for stream in streams:
+        await stream.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ... import __version__
 from ...errors import AuthenticationBusy, AuthenticationFailed, SaslError, TooManyFailures
 from ...identity import login as logins
+from ...identity.presence import Present
 from .. import sync
 from ..capability import ENABLEABLE
 
@@ -27,6 +28,8 @@ async def identify(session: Session, tag: str, name: str, fields: dict[str, str 
     if fields:
         names = (value for key, value in fields.items() if key.lower() == "name")
         session.client_name = (next(names, None) or "")[:100]
+        if session.present is not None:
+            session.present.client = session.client_name
         session.log.debug(
             "imap client", **{f"client_{key.lower()[:30]}": (value or "")[:100] for key, value in fields.items()}
         )
@@ -73,7 +76,8 @@ async def login(session: Session, tag: str, name: str, user: str, password: str)
     if not session.login_allowed:
         session.wire.respond(tag, "NO", "PRIVACYREQUIRED", "start TLS first")
         return
-    session.exchange = logins.with_password(session.context.authenticator, user, password, session.stream.peer.host)
+    authenticator, host = session.context.authenticator, session.stream.peer.host
+    session.exchange = logins.with_password(authenticator, user, password, host, "imap")
     await _step(session, tag, None)
 
 
@@ -84,7 +88,7 @@ async def begin(session: Session, mechanism: str, initial: bytes | None) -> None
         session.wire.respond(tag, "NO", "PRIVACYREQUIRED", "start TLS first")
         return
     authenticator, peer = session.context.authenticator, session.stream.peer.host
-    session.exchange = logins.begin(authenticator, mechanism, peer, session.wire.tls)
+    session.exchange = logins.begin(authenticator, mechanism, peer, "imap", session.wire.tls)
     if session.exchange is None:
         session.wire.respond(tag, "NO", "CANNOT", "that mechanism is not offered")
         return
@@ -126,6 +130,10 @@ async def _step(session: Session, tag: str, data: bytes | None) -> None:
         return
     session.exchange = None
     session.account = outcome
+    session.present = Present(session.log.reference, "imap", outcome, exchange.proof, session.stream)
+    session.present.secure = session.wire.secure
+    session.present.client = session.client_name
+    session.context.presence.enter(session.present)
     session.log = session.log.bind(account=outcome.address)
     session.wire.authenticated()
     session.context.counters.add("imap_logins")
@@ -144,6 +152,8 @@ async def unauthenticate(session: Session, tag: str, name: str) -> None:
     session.rev2 = session.condstore = session.qresync = session.uid_only = False
     session.watch = None
     session.account = None
+    session.context.presence.leave(session.present)
+    session.present = None
     session.log = session.log.bind(account=None)
     session.wire.unauthenticated()
     session.wire.respond(tag, "OK", f"CAPABILITY {session.capabilities}", f"{name} completed")
