@@ -35,6 +35,11 @@ def mails(*, packed: int, octets_max: int) -> list[Mail]:
     return found
 
 
+def small(count: int) -> list[Mail]:
+    """Messages that can be told apart."""
+    return [Mail(f"m{n}", b"Subject: m%d\r\nFrom: a@b.test\r\n\r\ntext %d\r\n" % (n, n)) for n in range(count)]
+
+
 class Pair:
     """A session with each server."""
 
