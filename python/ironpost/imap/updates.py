@@ -14,10 +14,12 @@ from . import flags, namespaces
 if TYPE_CHECKING:
     from .session import Session
 
-__all__ = ["HOLDS_EXPUNGES", "bring_up_to_date", "tell_rights"]
+__all__ = ["HOLDS_EXPUNGES", "READS", "bring_up_to_date", "tell_rights"]
 
 # Commands during which message numbers must stand still; their UID forms are free of it.
 HOLDS_EXPUNGES = frozenset({"FETCH", "STORE", "SEARCH", "SORT", "THREAD"})
+# Commands that answer with what the mailbox holds.
+READS = HOLDS_EXPUNGES - {"STORE"}
 
 
 async def bring_up_to_date(session: Session, command: str) -> None:
