@@ -14,8 +14,8 @@ from .model import Folder, Message, Note
 
 AT_ONCE: Final = 500  # sent in one request
 WIDTH_MAX: Final = 20
-# As in Dovecot's pop3_uidl_format: %u the UID, %v the UIDVALIDITY, each with a width, and in hexadecimal behind X or x.
-_VARIABLE: Final = re.compile(r"%(?:%|(0?)([0-9]{0,2})([xX]?)([uv]))")
+# As in Dovecot's pop3_uidl_format: %u the UID, %v the UIDVALIDITY, each with a width; X is hexadecimal in small letters.
+_VARIABLE: Final = re.compile(r"%(?:%|(0?)([0-9]{0,2})(X?)([uv]))")
 
 
 def checked(pattern: str) -> str:
@@ -35,7 +35,7 @@ def made(pattern: str, uid: int, uid_validity: int) -> str:
         if found[0] == "%%":
             return "%"
         number = uid if found[4] == "u" else uid_validity
-        return f"{number:{found[1]}{found[2]}{found[3] or 'd'}}"
+        return f"{number:{found[1]}{found[2]}{'x' if found[3] else 'd'}}"
 
     return _VARIABLE.sub(value, pattern)
 

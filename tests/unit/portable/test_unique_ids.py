@@ -14,8 +14,8 @@ from ironpost.portable.unique_ids import checked, made
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        ("%08Xu%08Xv", "0000001F0000ABCD"),
-        ("%08xu%v", "0000001f43981"),
+        ("%08Xu%08Xv", "0000001f0000abcd"),
+        ("%Xu%v", "1f43981"),
         ("UID%u-%v", "UID31-43981"),
         ("%v.%u", "43981.31"),
         ("%5u", "   31"),
@@ -26,7 +26,7 @@ def test_patterns(pattern: str, expected: str) -> None:
     assert made(checked(pattern), 31, 0xABCD) == expected
 
 
-@pytest.mark.parametrize("pattern", ["", "x", "%v", "%u%", "%g%u", "%99u", "%%u", "%Xx%u"])
+@pytest.mark.parametrize("pattern", ["", "x", "%v", "%u%", "%g%u", "%99u", "%%u", "%xu", "%Xx%u"])
 def test_what_is_no_pattern(pattern: str) -> None:
     with pytest.raises(UserError, match="no pattern"):
         checked(pattern)
