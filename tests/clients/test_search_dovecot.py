@@ -13,6 +13,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.support import corpora
+from tests.support.differential import threads
 from tests.support.dovecot import Dovecot, missing
 from tests.support.server import DOMAIN, PASSWORD, Server
 
@@ -93,21 +94,6 @@ def test_thread_refs(pair: Pair) -> None:
     """The same threads; Dovecot puts them in the order of their sent dates, the draft in that of their latest arrivals."""
     ours, theirs = (ask(client, "THREAD", "REFS", "UTF-8", "ALL") for client in pair)
     assert threads(ours) == threads(theirs)
-
-
-def threads(answer: bytes) -> list[bytes]:
-    """The threads of an answer, in no order of their own."""
-    depth, start, found = 0, 0, []
-    for place, octet in enumerate(answer):
-        if octet == ord("("):
-            start = place if depth == 0 else start
-            depth += 1
-        elif octet == ord(")"):
-            depth -= 1
-            if depth == 0:
-                found.append(answer[start : place + 1])
-    assert depth == 0
-    return sorted(found)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import poplib
 import socket
 import ssl
+import time
+from pathlib import Path
 
 import pytest
 
 from tests.support.server import DOMAIN, PASSWORD, Server
 
+LOGIN_DELAY_SECONDS = 3600
 MESSAGE = b"From: a@remote.test\r\nSubject: %d\r\n\r\nline one\r\n.dot\r\nlast\r\n"
 
 
@@ -128,3 +132,43 @@ def test_utf8_and_languages(running: Server, user: str) -> None:
     with pytest.raises(poplib.error_proto):
         client.utf8()
     client.quit()
+
+
+def test_login_delay(tmp_path: Path) -> None:
+    """RFC 2449 §6.5 and §8.1.1: announced, kept over all workers, and no login of the refused ones."""
+    config = f'\n[pop3]\nlogin_delay = "{LOGIN_DELAY_SECONDS}s"\n'
+    server = Server(tmp_path / "data", accounts=("alice", "bob"), config=config)
+    server.write_config("workers = 2\n" + (server.folder / "ironpost.toml").read_text())
+    with server.serving():
+        client = server.pop3("alice")
+        assert client.capa()["LOGIN-DELAY"] == [str(LOGIN_DELAY_SECONDS)]
+        with pytest.raises(poplib.error_proto, match=r"\[IN-USE\]"):
+            server.pop3("alice")
+        client.quit()
+        for _ in range(6):
+            with pytest.raises(poplib.error_proto, match=r"\[LOGIN-DELAY\]"):
+                server.pop3("alice")
+        with pytest.raises(poplib.error_proto, match=r"\[AUTH\]"):
+            server.pop3("alice", "wrong")
+        server.pop3("bob").quit()
+        for file in (server.folder / "run" / "pop3").iterdir():
+            past = time.time() - LOGIN_DELAY_SECONDS - 1
+            os.utime(file, (past, past))
+        server.pop3("alice").quit()
+        with pytest.raises(poplib.error_proto, match=r"\[LOGIN-DELAY\]"):
+            server.pop3("alice")
+
+
+def test_too_many_failures(tmp_path: Path) -> None:
+    """RFC 3206 §4: [AUTH] for what the user has done, [SYS/TEMP] for what will be over; then the session is over, too."""
+    config = "\n[limits]\nfailed_logins_per_address = 2\nexempt_networks = []\n"
+    with Server(tmp_path / "data", accounts=("alice",), config=config).serving() as server:
+        for _ in range(2):
+            with pytest.raises(poplib.error_proto, match=r"^b'-ERR \[AUTH\]"):
+                server.pop3("alice", "wrong")
+        with server.raw("pop3") as client:
+            client.line()
+            client.send(f"USER alice@{DOMAIN}\r\nPASS {PASSWORD}\r\n".encode())
+            assert client.line().startswith(b"+OK")
+            assert client.line().startswith(b"-ERR [SYS/TEMP] ")
+            assert client.line() == b""

@@ -1,4 +1,4 @@
-"""A real Dovecot for tests: its `imap` program on pipes, from the unpacked root of scripts/peers.sh; no daemon, no port."""
+"""A real Dovecot for tests: its `imap` and `pop3` programs on pipes, from the unpacked root of scripts/peers.sh; no port."""
 
 from __future__ import annotations
 
@@ -64,18 +64,28 @@ class Dovecot:
     @contextmanager
     def imap(self, location: str, *settings: str) -> Iterator[imaplib.IMAP4]:
         """A session, logged in. `location`: mail_location with ~ for the home."""
+        client = imaplib.IMAP4_stream(shlex.join(self._command("imap", location, settings)))
+        try:
+            yield client
+        finally:
+            client.logout()
+            client.process.wait(30)
+
+    def pop3(self, location: str, commands: bytes, *settings: str) -> bytes:
+        """What a POP3 session, logged in, answers to these lines, of which the last is QUIT."""
+        command = self._command("pop3", location, settings)
+        done = subprocess.run(command, input=commands, capture_output=True, timeout=30, check=False)
+        return done.stdout
+
+    def _command(self, program: str, location: str, settings: tuple[str, ...]) -> list[str]:
+        """Starts one of Dovecot's session programs on its standard input and output."""
         options = [f"mail_location={location.replace('~', '/var/bench/home')}", *settings]
         inner = (
             "mount --make-rprivate / && "
             f"mount --bind {shlex.quote(str(self.folder))} {shlex.quote(str(PEERS / 'var/bench'))} && "
             f"mount --rbind /dev {shlex.quote(str(PEERS / 'dev'))} && "
             f"exec chroot --userspec={USER}:{USER} {shlex.quote(str(PEERS))} /usr/bin/env USER=tester "
-            "HOME=/var/bench/home /usr/lib/dovecot/imap -c /var/bench/dovecot.conf "
+            f"HOME=/var/bench/home /usr/lib/dovecot/{program} -c /var/bench/dovecot.conf "
             + " ".join(f"-o {shlex.quote(option)}" for option in options)
         )
-        client = imaplib.IMAP4_stream(f"unshare -m bash -c {shlex.quote(inner)}")
-        try:
-            yield client
-        finally:
-            client.logout()
-            client.process.wait(30)
+        return ["unshare", "-m", "bash", "-c", inner]

@@ -35,6 +35,7 @@ _NEEDED: Final = (
     "ironpost.supervisor.lock",
     "ironpost.supervisor.privileges",
     "ironpost.worker.control",
+    "ironpost.worker.uidl_operations",
 )
 
 

@@ -16,6 +16,7 @@ _COMMANDS: Final = {
     "list": ("mailbox_list", "list_", "List the mailboxes of an account."),
     "purge": ("mailbox_recover", "purge", "Let expunged messages go for good, now."),
     "recover": ("mailbox_recover", "recover", "Put expunged messages back."),
+    "uidl": ("mailbox_uidl", "uidl", "Keep the ids that messages had at another POP3 server."),
 }
 
 

@@ -37,6 +37,13 @@ _json = click.option("--json", "json_", is_flag=True, help="The report as JSON."
 @click.option("--dry-run", is_flag=True, help="Read everything, store nothing.")
 @click.option("--utf8-names", is_flag=True, help="Folder names are UTF-8, not modified UTF-7.")
 @click.option("--follow", is_flag=True, help="Follow symbolic links out of PATH.")
+@click.option(
+    "--pop3-uidl",
+    "uidl_pattern",
+    default="",
+    metavar="PATTERN",
+    help="How the old server made the ids of POP3: %08Xu%08Xv for Dovecot, UID%u-%v for Courier.",
+)
 @click.option("--keep-fields", is_flag=True, help="mbox: leave Status, X-UID and the like in the messages.")
 @_json
 @directory_option
@@ -50,6 +57,7 @@ def mailbox_import(
     dry_run: bool,
     utf8_names: bool,
     follow: bool,
+    uidl_pattern: str,
     keep_fields: bool,
     json_: bool,
     directory_option: str | None,
@@ -60,6 +68,7 @@ def mailbox_import(
     """
     from ..portable.detect import open_source
     from ..portable.importing import Importer, Wishes
+    from ..portable.unique_ids import checked
     from .apart import access_apart
 
     single = path.is_file()
@@ -70,6 +79,7 @@ def mailbox_import(
         rename=folders[0] if single and folders else "",
         skip_known=skip_duplicates,
         dry_run=dry_run,
+        uidl_pattern=checked(uidl_pattern) if uidl_pattern else "",
     )
     with access_apart(chosen(directory_option)) as door, _meter("import") as (bar, say):
         importer = Importer(door, wishes, say, bar)
@@ -91,10 +101,11 @@ def mailbox_import(
         as_json(facts)
     else:
         done = "would store" if dry_run else "stored"
+        uidls = f", {report.kept_uidls} ids of POP3 kept" if report.kept_uidls else ""
         click.echo(
             f"{report.format}: {report.folders} mailboxes, {report.found} messages: {done} {report.stored} "
             f"({octets(report.octets)}, {report.kept_uids} with their UIDs), {report.known} were there already, "
-            f"{report.left_out} left out"
+            f"{report.left_out} left out{uidls}"
         )
     return _code(report)
 

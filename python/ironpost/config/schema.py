@@ -211,6 +211,13 @@ class ImapConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Pop3Config:
+    login_delay: float = setting(
+        kinds.Duration(0, 86_400), "pause that an account has to keep between two logins (RFC 2449 §6.5); 0: none", 0.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ExpireConfig:
     """What goes by itself."""
 
@@ -299,6 +306,7 @@ class Config:
     store: StoreConfig = table(StoreConfig, "the mail store")
     quota: QuotaConfig = table(QuotaConfig, "limits of accounts and domains (docs/quotas.md)")
     imap: ImapConfig = table(ImapConfig, "IMAP")
+    pop3: Pop3Config = table(Pop3Config, "POP3")
     expire: tuple[ExpireConfig, ...] = array(
         ExpireConfig,
         "mailboxes that empty themselves (docs/retention.md). Default: `'\\Trash'` and `'\\Junk'` after 30 days; any rule "

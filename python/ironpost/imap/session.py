@@ -147,8 +147,12 @@ class Session:
             await self.stream.drain(self.wire, timeouts.IMAP_WRITE)
 
     async def finish(self, tag: str, command: str, code: str = "", text: str = "") -> None:
-        """Untagged updates, then the tagged OK."""
+        """Untagged updates, then the tagged OK. Raises NotFound when the mailbox has been deleted while it was read."""
+        was_there = not self.mailbox_gone
         await updates.bring_up_to_date(self, command)
+        if was_there and self.mailbox_gone and command.removeprefix("UID ") in updates.READS:
+            # What was found may be a part, or nothing at all, and OK would pass it off as the whole.
+            raise _core.NotFound("no such mailbox")
         self.wire.respond(tag, "OK", code, text or f"{command} completed")
 
     def wake(self) -> None:

@@ -14,10 +14,12 @@ from . import flags, namespaces, wishes
 if TYPE_CHECKING:
     from .session import Session
 
-__all__ = ["HOLDS_EXPUNGES", "NO_COMMAND", "bring_up_to_date", "tell_rights"]
+__all__ = ["HOLDS_EXPUNGES", "NO_COMMAND", "READS", "bring_up_to_date", "tell_rights"]
 
 # Commands during which message numbers must stand still; their UID forms are free of it.
 HOLDS_EXPUNGES = frozenset({"FETCH", "STORE", "SEARCH", "SORT", "THREAD"})
+# Commands that answer with what the mailbox holds.
+READS = HOLDS_EXPUNGES - {"STORE"}
 # Commands whose answer is what they have removed, whatever NOTIFY says.
 _REMOVES = frozenset({"EXPUNGE", "MOVE", "REPLACE", "UID EXPUNGE", "UID MOVE", "UID REPLACE"})
 # Between two commands, which NOTIFY alone allows.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,9 @@ from ..errors import (
 from ..identity import login
 from ..identity.presence import Present, Proof
 from ..runtime import timeouts
+from ..state import uidls
 from ..store.client import OutcomeUnknown
+from .maildrop import Maildrop, Refusal
 
 if TYPE_CHECKING:
     from ..config import ListenerConfig
@@ -45,12 +46,13 @@ class Session:
         "context",
         "deleted",
         "exchange",
-        "lock",
         "log",
+        "maildrop",
         "messages",
         "present",
         "store",
         "stream",
+        "uidls",
         "user",
         "view",
         "wire",
@@ -65,10 +67,11 @@ class Session:
         self.user: str | None = None
         self.exchange: login.Login | None = None
         self.present: Present | None = None  # once logged in
-        self.lock: int | None = None
+        self.maildrop: Maildrop | None = None
         self.view: _core.MailboxView | None = None
         self.messages: list[tuple[int, int]] = []  # (uid, octets); message n is at n - 1
         self.deleted: set[int] = set()  # message numbers
+        self.uidls: dict[int, str] | None = None  # by UID; read when they are asked for
         self.bad_commands = 0
         self.closing = False
 
@@ -109,9 +112,9 @@ class Session:
 
     def release(self) -> None:
         """Gives the maildrop back."""
-        if self.lock is not None:
-            os.close(self.lock)
-            self.lock = None
+        if self.maildrop is not None:
+            self.maildrop.release()
+            self.maildrop = None
 
     # -- commands ------------------------------------------------------------------------------------------------
 
@@ -144,6 +147,9 @@ class Session:
                 lines.append("STLS")
         else:
             lines += logins
+        delay = math.ceil(self.context.config.pop3.login_delay)
+        if delay:
+            lines.append(f"LOGIN-DELAY {delay}")  # RFC 2449 §6.5; the same for all, so without USER
         lines += [self._expire(), "UTF8 USER", "LANG", "IMPLEMENTATION ironpost"]
         self.wire.ok_list("capabilities follow", lines)
 
@@ -239,10 +245,12 @@ class Session:
         self.wire.err(text, code)
 
     async def _open_maildrop(self, account: Account, proof: Proof) -> None:
-        self.lock = _lock_maildrop(str(self.context.config.runtime_folder), account.id)
-        if self.lock is None:
-            self.wire.err("the maildrop is in use by another session", "IN-USE")
+        config = self.context.config
+        maildrop = Maildrop.open(config.runtime_folder, account.id, config.pop3.login_delay)
+        if isinstance(maildrop, Refusal):
+            self.wire.err(maildrop.text, maildrop.code)
             return
+        self.maildrop = maildrop
         try:
             core = self.store.core
             self.view = await self.store.call(core.open_view(account.id, "INBOX", True))
@@ -281,17 +289,21 @@ class Session:
         )
 
     async def uidl(self, number: int | None = None) -> None:
-        """UIDL: UIDVALIDITY and UID name a message for ever."""
-        assert self.view is not None
-        validity = self.view.uid_validity
+        """UIDL: UIDVALIDITY and UID name a message for ever; so does the id that it has brought from another server."""
         if number is not None:
             if self._present(number):
-                self.wire.ok(f"{number} {validity}.{self.messages[number - 1][0]}")
+                self.wire.ok(f"{number} {self._unique_id(self.messages[number - 1][0])}")
             return
         self.wire.ok_list(
             "unique ids follow",
-            [f"{n} {validity}.{uid}" for n, (uid, _) in enumerate(self.messages, 1) if n not in self.deleted],
+            [f"{n} {self._unique_id(uid)}" for n, (uid, _) in enumerate(self.messages, 1) if n not in self.deleted],
         )
+
+    def _unique_id(self, uid: int) -> str:
+        assert self.view is not None
+        if self.uidls is None:
+            self.uidls = self.context.directory.uidls.of(self.view.account, self.view.mailbox)
+        return self.uidls.get(uid) or uidls.own(self.view.uid_validity, uid)
 
     async def retr(self, number: int) -> None:
         """RETR."""
@@ -407,19 +419,6 @@ _HANDLERS: dict[str, Callable[..., Awaitable[None]]] = {
     "USER": Session.name_user,
     "UTF8": Session.utf8,
 }
-
-
-def _lock_maildrop(runtime_folder: str, account: int) -> int | None:
-    """The exclusive lock of RFC 1939 §4, across workers: an flock, which the kernel drops with its holder."""
-    folder = os.path.join(runtime_folder, "pop3")
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    descriptor = os.open(os.path.join(folder, f"{account}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 async def _last_words(session: Session) -> None:

@@ -27,6 +27,7 @@ class UidList:
     validity: int | None = None
     next: int | None = None
     uids: dict[str, int] = field(default_factory=dict)
+    uidls: dict[str, str] = field(default_factory=dict)  # those that were kept from yet another server
 
 
 def base_name(name: str) -> str:
@@ -67,7 +68,11 @@ def _dovecot_uidlist(rows: list[str]) -> UidList:
         if not colon:
             raise ValueError(f"the line {row[:60]!r}")
         # A file that is listed twice has the later UID: it was lost and has come again.
-        found.uids[base_name(name)] = _number(facts.split(" ", 1)[0])
+        uid, *more = facts.split(" ")
+        found.uids[base_name(name)] = _number(uid)
+        for fact in more:
+            if fact[:1] == "P":
+                found.uidls[base_name(name)] = fact[1:]
     return found
 
 

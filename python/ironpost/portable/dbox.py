@@ -1,7 +1,8 @@
 """Dovecot's sdbox (a file for each message) and mdbox (many in one file, found by an index).
 
 A file begins with a line "2 M<octets of a message header> C<...>"; a message is a header that ends in its length, the octets,
-and lines of metadata, of which R is the date of arrival. Flags are in Dovecot's index alone (`dovecot_index`).
+and lines of metadata, of which R is the date of arrival and P the unique id of POP3 that it has from yet another server. Flags
+are in Dovecot's index alone (`dovecot_index`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Stored(NamedTuple):
     length: int
     received: int | None
     elsewhere: bool  # parts of it are in other files
+    uidl: str = ""
 
 
 class Dbox:
@@ -139,6 +141,7 @@ def _message(path: str, offset: int | None, uid: int, row: Row | None) -> Messag
         flags=row.names() if row else (),
         date=stored.received,
         uid=uid,
+        uidl=stored.uidl,
     )
 
 
@@ -165,7 +168,7 @@ def find(path: str, offset: int | None) -> Stored:
             raise MessageFault("has a damaged message header") from None
         file.seek(at + size + length)
         after = file.read(METADATA_OCTETS_MAX)
-        received, elsewhere = None, False
+        received, elsewhere, uidl = None, False, ""
         if after.startswith(_AFTER):
             for line in after[len(_AFTER) :].split(b"\n"):
                 if not line:
@@ -174,9 +177,11 @@ def find(path: str, offset: int | None) -> Stored:
                     received = _hex(line[1:])
                 elif line[:1] == b"X":
                     elsewhere = True
+                elif line[:1] == b"P":
+                    uidl = line[1:].decode("latin-1")
         elif not after:
             raise MessageFault("is shorter than it should be")
-        return Stored(at + size, length, received, elsewhere)
+        return Stored(at + size, length, received, elsewhere, uidl)
 
 
 def _hex(text: bytes) -> int | None:

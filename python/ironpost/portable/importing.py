@@ -8,7 +8,7 @@ holds only one. UIDs can't tell: new mail on both sides may bear the same.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,10 +21,12 @@ from .content import PIECE_OCTETS, Reading
 from .model import Folder, Message, MessageFault, Note, Source
 from .names import NameMap
 from .operations import BATCH_MESSAGES, BATCH_OCTETS, BUSY
+from .unique_ids import UniqueIds
 
 BUSY_TRIES: Final = 20
 _ATOM: Final = re.compile(r'[!#$&\'+,\-./0-9:;<=>?@A-Z\[^_`a-z|}~]+$')  # fmt: skip
 _EMPTY: Final = b""
+INBOX: Final = "INBOX"
 
 
 class Requester(Protocol):
@@ -54,6 +56,7 @@ class Report:
     left_out: int = 0
     faults: int = 0  # lines about things left out that are no messages
     kept_uids: int = 0
+    kept_uidls: int = 0
     subscriptions: int = 0
     notes: int = 0
     names: dict[str, str] = field(default_factory=dict)  # those that had to change
@@ -74,6 +77,7 @@ class Wishes:
     rename: str = ""  # of a source that is one mailbox
     skip_known: bool = True
     dry_run: bool = False
+    uidl_pattern: str = ""  # of POP3's unique ids at the old server (`unique_ids`)
 
 
 class Importer:
@@ -88,6 +92,7 @@ class Importer:
         self._names = NameMap(wishes.into)
         self._present: dict[str, dict[str, Any]] = {}
         self._lock = Lock()
+        self._uidls: UniqueIds | None = None  # of the folder that is being read
         self.seen: set[str] = set()  # names of the source's folders that were taken
 
     def note(self, place: str, text: str, left_out: bool) -> None:
@@ -131,6 +136,9 @@ class Importer:
             self.report.found += lost
             self.report.left_out += lost
             return
+        self._uidls = None
+        if target.name == INBOX and not self.wishes.dry_run:
+            self._uidls = UniqueIds(folder, self.wishes.uidl_pattern, self.ask, self.note)
         batch = _Batch(self, target, pool)
         raised = False
         for message in source.messages(folder):
@@ -149,6 +157,9 @@ class Importer:
         batch.settle()
         if target.keeps_uids and not raised:
             self._raise_uid_next(folder, target)
+        if self._uidls is not None:
+            self._uidls.flush()
+            self.report.kept_uidls += self._uidls.kept
 
     def _adopt(self, folder: Folder, name: str) -> _Target:
         if self.wishes.dry_run:
@@ -172,19 +183,21 @@ class Importer:
                     f"the mailbox {name!r} has held mail before or its UIDVALIDITY is taken: new UIDs",
                     False,
                 )
-        known = self._known(name, info) if self.wishes.skip_known and info["messages"] else Counter()
+        known = self._known(name, info) if self.wishes.skip_known and info["messages"] else {}
         return _Target(name, keeps, info["uid_next"], known)
 
-    def _known(self, name: str, info: dict[str, Any]) -> Counter[bytes]:
-        """What the mailbox holds: date and fingerprint of each message."""
-        known: Counter[bytes] = Counter()
+    def _known(self, name: str, info: dict[str, Any]) -> dict[bytes, list[int]]:
+        """What the mailbox holds: UIDs by date and fingerprint, the first of equal messages last."""
+        known: dict[bytes, list[int]] = defaultdict(list)
         after = 0
         while page := self.ask("mail.rows", mailbox=name, after=after, fingerprints=True):
             for row in page:
                 if row[5] is not None:
-                    known[key_of(row[2], row[5])] += 1
+                    known[key_of(row[2], row[5])].append(row[0])
             after = page[-1][0]
-        return known
+        for uids in known.values():
+            uids.reverse()
+        return dict(known)
 
     def _raise_uid_next(self, folder: Folder, target: _Target) -> None:
         if folder.uid_next is not None and folder.uid_next > target.uid_next:
@@ -223,13 +236,17 @@ class Importer:
         self.report.octets += size
         if message.uid == uid:
             self.report.kept_uids += 1
+        if self._uidls is not None:
+            self._uidls.add(message, uid)
         if remark:
             self.note(message.place or message.path, remark, False)
         self._meter.advance(1, size)
 
-    def passed_over(self) -> None:
-        """One that is there already."""
+    def passed_over(self, message: Message, uid: int) -> None:
+        """One that is there already, with this UID."""
         self.report.known += 1
+        if self._uidls is not None:
+            self._uidls.add(message, uid)
         self._meter.advance(1)
 
 
@@ -238,15 +255,12 @@ class _Target:
     name: str
     keeps_uids: bool
     uid_next: int
-    known: Counter[bytes]
+    known: dict[bytes, list[int]]
 
-    def is_known(self, date: int, digest: bytes) -> bool:
-        """Takes one of its kind off the count."""
-        key = key_of(date, digest)
-        if self.known[key] <= 0:
-            return False
-        self.known[key] -= 1
-        return True
+    def take_known(self, date: int, digest: bytes) -> int:
+        """The UID of one of its kind, which is taken off the count; 0: there is none."""
+        uids = self.known.get(key_of(date, digest))
+        return uids.pop() if uids else 0
 
 
 class _Batch:
@@ -297,8 +311,8 @@ class _Batch:
             self._importer.stored(message, size, uid, remark)
 
     def _small(self, message: Message, octets: bytes, date: int) -> None:
-        if self._target.known and self._target.is_known(date, _core.Fingerprint(octets).digest()):
-            self._importer.passed_over()
+        if self._target.known and (uid := self._target.take_known(date, _core.Fingerprint(octets).digest())):
+            self._importer.passed_over(message, uid)
             return
         if self._importer.wishes.dry_run:
             self._importer.stored(message, len(octets), message.uid or 1, "")
@@ -334,8 +348,8 @@ class _Batch:
             for piece in _read(message):
                 fingerprint.update(piece)
                 size += len(piece)
-            if self._target.is_known(date, fingerprint.digest()):
-                importer.passed_over()
+            if uid := self._target.take_known(date, fingerprint.digest()):
+                importer.passed_over(message, uid)
                 return
             if importer.wishes.dry_run:
                 importer.stored(message, size, message.uid or 1, "")

@@ -83,6 +83,7 @@ class Maildir:
                 path,
                 flags=(*_flags(name, letters), *courier.get(base, ())),
                 uid=uid or None,
+                uidl=uids.uidls.get(base, ""),
                 again=moved.finder(base),
             )
 

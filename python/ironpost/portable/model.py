@@ -40,6 +40,7 @@ class Message:
     date: int | None = None  # Unix seconds; None: the file's mtime
     zone: int = 0  # minutes east of UTC
     uid: int | None = None
+    uidl: str = ""  # its unique id in POP3 (RFC 1939 §7), when the source has kept one
     saved: int | None = None
     ending: str = "auto"  # as `_core.Rewriter` has it
     quoting: str = "keep"

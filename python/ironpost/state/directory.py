@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgpack
 
-from . import acl, addresses, app_passwords, edits, metadata, quotas
+from . import acl, addresses, app_passwords, edits, metadata, quotas, uidls
 from .edits import Verifier
 from .env import StateEnvironment, Transaction
 from .quotas import Changes, Limits
@@ -69,11 +69,12 @@ class Directory:
     """Opens or creates the directory in `folder` (DIR/state). One per process."""
 
     def __init__(self, folder: Path) -> None:
-        tables = (*edits.TABLES, *acl.TABLES, *metadata.TABLES, *app_passwords.TABLES)
+        tables = (*edits.TABLES, *acl.TABLES, *metadata.TABLES, *app_passwords.TABLES, *uidls.TABLES)
         self.environment = StateEnvironment(folder / "directory", tables)
         self.app_passwords = app_passwords.AppPasswords(self.environment)
         self.sharing = Sharing(self.environment)
         self.metadata = metadata.Metadata(self.environment)
+        self.uidls = uidls.Uidls(self.environment)
         self._resolved: OrderedDict[tuple[str, str], Resolution | None] = OrderedDict()
         self._domains: frozenset[str] = frozenset()
         self._accounts: OrderedDict[str, Account | None] = OrderedDict()
@@ -281,7 +282,13 @@ class Directory:
 
     async def remove_account(self, address: str) -> int:
         """Leaves a tombstone, from which the janitor purges the mail; returns the id."""
-        return await self._edit(lambda tables, txn: edits.remove_account(tables, txn, address))
+
+        def remove(tables: dict[str, Any], txn: Transaction) -> int:
+            account = edits.remove_account(tables, txn, address)
+            uidls.drop(tables, txn, edits.id_key(account))
+            return account
+
+        return await self._edit(remove)
 
     async def drop_tombstone(self, account: int) -> None:
         """The mail of a removed account is gone."""

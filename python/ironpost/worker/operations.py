@@ -229,6 +229,7 @@ SHARING_OPERATIONS: Final = (
 )
 APP_PASSWORD_OPERATIONS: Final = ("app-password.add", "app-password.list", "app-password.remove")
 SESSION_OPERATIONS: Final = ("session.here.list", "session.here.revoke", "session.list", "session.revoke")
+UIDL_OPERATIONS: Final = ("mailbox.uidl.list", "mailbox.uidl.set")
 QUOTA_OPERATIONS: Final = ("quota.domains", "quota.page", "quota.set", "quota.show")
 OPERATIONS: Final[dict[str, Operation]] = {
     "account.add": account_add,
@@ -256,6 +257,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     **{name: _elsewhere("worker.mailbox_operations", name) for name in MAILBOX_OPERATIONS},
     **{name: _elsewhere("worker.quota_operations", name) for name in QUOTA_OPERATIONS},
     **{name: _elsewhere("worker.sharing_operations", name) for name in SHARING_OPERATIONS},
+    **{name: _elsewhere("worker.uidl_operations", name) for name in UIDL_OPERATIONS},
 }
 # Those that take long: they tell their progress, and end when whoever asked has gone.
 STREAMED: Final[dict[str, Streamed]] = {

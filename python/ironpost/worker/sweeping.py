@@ -1,4 +1,4 @@
-"""Access control lists and annotations that have lost their mailbox or their people: let go of, now and then.
+"""Access control lists, annotations and ids of POP3 that have lost their mailbox, message or people: let go of, now and then.
 
 Ids of mailboxes and accounts are never used again, so such rows give nobody anything; they only take room.
 """
@@ -27,6 +27,7 @@ async def run(context: WorkerContext) -> None:
         await trio.sleep(PASS_SECONDS)
         await sweep(context)
         await sweep_annotations(context)
+        await sweep_uidls(context)
 
 
 async def sweep(context: WorkerContext) -> int:
@@ -74,5 +75,33 @@ async def sweep_annotations(context: WorkerContext) -> int:
             raise
         except (_core.StoreError, OutcomeUnknown) as error:
             context.log.warning("annotations not swept", account=owner, why=str(error))
+        await trio.sleep(REST_SECONDS)
+    return dropped
+
+
+async def sweep_uidls(context: WorkerContext) -> int:
+    """The same for ids that messages have brought from another POP3 server; how many are let go of."""
+    directory, store = context.directory, context.store
+    uidls, dropped = directory.uidls, 0
+    for account, mailbox in uidls.mailboxes():
+        try:
+            # The rows are read first: whatever is in them was there when the mailbox is looked at.
+            rows = uidls.of(account, mailbox)
+            gone = set(rows)
+            known = directory.sharing.address(account) is not None
+            for info in await store.call(store.core.list_mailboxes(account)) if known else ():
+                if info.id == mailbox:
+                    view = await store.call(store.core.open_view(account, info.name, True))
+                    if view.mailbox == mailbox:
+                        gone -= {uid for uid, _ in await store.call(store.core.messages(view))}
+                    else:
+                        gone = set()  # renamed meanwhile; the next pass looks again
+            if gone:
+                await uidls.drop(account, mailbox, gone)
+                dropped += len(gone)
+        except _core.StoreFailed:
+            raise
+        except (_core.StoreError, OutcomeUnknown) as error:
+            context.log.warning("ids of pop3 not swept", account=account, why=str(error))
         await trio.sleep(REST_SECONDS)
     return dropped

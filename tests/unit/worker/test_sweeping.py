@@ -12,7 +12,7 @@ from ironpost.state.directory import Directory
 from ironpost.state.metadata import Target
 from ironpost.testing.people import FakeDirectory
 from ironpost.testing.world import World
-from ironpost.worker.sweeping import sweep, sweep_annotations
+from ironpost.worker.sweeping import sweep, sweep_annotations, sweep_uidls
 
 SECRET = [{"kind": "argon2id", "hash": "$argon2id$fake"}]
 
@@ -57,5 +57,15 @@ def test_what_is_gone_is_swept(tmp_path: Path) -> None:
         assert await sweep_annotations(context) == 4
         assert await sweep_annotations(context) == 0
         assert metadata.targets() == kept_targets
+        uidls = context.directory.uidls
+        assert await uidls.set(1, kept.id, 5, [(1, "a")]) == []
+        assert await uidls.set(1, lost.id, 5, [(1, "a"), (2, "b")]) == []
+        assert await uidls.set(3, 99, 5, [(1, "a")]) == []
+        sink = core.sink(size_hint=0)
+        await store.write_sink(sink, b"Subject: x\r\n\r\nx\r\n")
+        await store.call(core.append(1, "kept", sink, (), None), write=True)
+        assert await sweep_uidls(context) == 3
+        assert await sweep_uidls(context) == 0
+        assert uidls.mailboxes() == [(1, kept.id)]
 
     trio.run(main)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ... import _core
 from ...quota import Room
-from .. import flags, namespaces, notices
+from .. import flags, namespaces, notices, updates
 from ..urls import BadUrl, UrlReader
 from .message import finish_removal
 from .selection import require_view
@@ -216,6 +216,11 @@ async def complete(
     try:
         stored = await session.store.call(_submit(session, pending), write=True)
     except _core.NotFound:
+        if pending.replaced is not None:
+            # As with COPY: TRYCREATE is of the target alone.
+            await updates.bring_up_to_date(session, name)
+            if session.mailbox_gone:
+                raise
         session.wire.respond(tag, "NO", await namespaces.missing(session, mailbox), "no such mailbox")
         return
     session.context.quotas.look((pending.found.owner,))

@@ -118,6 +118,10 @@ async def copy(session: Session, tag: str, name: str, messages: _core.SequenceSe
             ticket = core.copy_across(view, messages, uid, found.owner.id, found.name, move, found.rights)
         validity, source, copied = await session.store.call(ticket, write=True)
     except _core.NotFound:
+        # TRYCREATE is of the target alone (RFC 9051 §6.4.7), so not when the selected mailbox has been deleted.
+        await updates.bring_up_to_date(session, name)
+        if session.mailbox_gone:
+            raise
         session.wire.respond(tag, "NO", await namespaces.missing(session, target), "no such mailbox")
         return
     if not move or found.owner.id != view.account:

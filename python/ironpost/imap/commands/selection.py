@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ... import _core
@@ -94,7 +95,9 @@ async def close(session: Session, tag: str, name: str) -> None:
     view = session.view
     gone = view is None or session.mailbox_gone or view.read_only
     if view is not None and not gone and "e" in namespaces.rights_of(session, view):
-        await session.store.call(session.store.core.expunge(view, None), write=True)
+        # Deleted under the session it has nothing left to remove, and CLOSE knows no NO (RFC 9051 §6.4.1).
+        with suppress(_core.NotFound):
+            await session.store.call(session.store.core.expunge(view, None), write=True)
     _forget(session)
     session.wire.respond(tag, "OK", "", "CLOSE completed")
 
