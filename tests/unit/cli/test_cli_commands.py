@@ -245,7 +245,7 @@ def test_queue_items_are_positive_numbers(shell: Shell, data: Path, item: str) -
 
 
 def test_no_command_names_the_commands(shell: Shell) -> None:
-    assert "One of account, alias, backup, config" in shell.mistake()
+    assert "One of account, alias, app-password, backup, config" in shell.mistake()
     assert shell.mistake("queue") == (
         "ironpost: which command? One of list, remove, retry (see: ironpost queue --help)\n"
     )
