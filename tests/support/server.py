@@ -121,10 +121,11 @@ class Server:
 
         def read() -> None:
             assert process.stdout is not None
-            for line in process.stdout:
-                self.output.append(line.rstrip("\n"))
-                if line.strip() == "ready":
-                    ready.set()
+            with process.stdout:
+                for line in process.stdout:
+                    self.output.append(line.rstrip("\n"))
+                    if line.strip() == "ready":
+                        ready.set()
             ready.set()
 
         threading.Thread(target=read, daemon=True).start()
