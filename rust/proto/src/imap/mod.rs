@@ -21,6 +21,7 @@ pub mod flags;
 mod framer;
 pub mod lexer;
 mod literal;
+pub mod mailbox_filter;
 pub mod mailbox_name;
 pub mod modseq;
 pub mod partial;
