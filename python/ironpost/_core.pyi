@@ -420,6 +420,7 @@ class Command:
     SETACL: (mailbox: str, identifier: str, mode: str "+" "-" "=", rights: str)  known rights, `c` and `d` among them
     APPEND REPLACE, UID REPLACE: (mailbox: str, replaces: SequenceSet | None, parts: tuple[AppendPart, ...] behind the last
         literal) after AppendBegin ... BodyEnd, which come for each literal
+    UIDBATCHES: (size: int, batches: tuple[int, int] | None)  as the client wrote them, 1 at least
     SEARCH SORT THREAD, UID SEARCH, UID SORT, UID THREAD: (program: SearchProgram,)
     FETCH, UID FETCH: (set: SequenceSet, items: FetchItems)
     STORE, UID STORE: (set: SequenceSet, mode: str "+" "-" "=", silent: bool, flags: tuple[str, ...],
@@ -819,6 +820,8 @@ class MailboxView:
         """Shows no message as recent from now on (IMAP4rev2)."""
     def uid_of(self, messages: SequenceSet, uid: bool) -> int | None:
         """The UID of the first message that is meant and there."""
+    def uid_batches(self, size: int, first: int = 1, last: int = 4294967295) -> list[tuple[int, int]]:
+        """The UID ranges, highest UID first, of batches number `first` to `last` of `size` messages (RFC 10022)."""
     def message(self, number: int) -> tuple[int, int] | None:
         """(uid, size in octets) of a message number; POP3's listing comes from messages()."""
 

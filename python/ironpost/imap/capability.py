@@ -68,6 +68,7 @@ _AFTER_LOGIN = (
     "UNAUTHENTICATE",
     "UTF8=ACCEPT",
     "UIDONLY",
+    "UIDBATCHES",
     "PREVIEW",
     # RFC 9208; not QUOTASET: limits are set by the administrator alone.
     "QUOTA",

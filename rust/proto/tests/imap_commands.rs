@@ -67,6 +67,7 @@ fn every_command_is_refused_where_it_is_not_allowed() {
                     | "UNSELECT"
                     | "CHECK"
                     | "CANCELUPDATE"
+                    | "UIDBATCHES"
             );
         assert_eq!(
             parse_in(Session::authenticated(), row.name) == state_fault,
@@ -757,5 +758,44 @@ fn contexts() {
         "CANCELUPDATE \"B01\" x",
     ] {
         assert_eq!(tags(bad), Err(BadKind::Syntax), "{bad}");
+    }
+}
+
+/// RFC 10022 §4.
+#[test]
+fn uid_batches() {
+    let read = |line: &str| match parse(line) {
+        Ok(("UIDBATCHES", Arguments::UidBatches { size, batches })) => Ok((size, batches)),
+        Ok(other) => panic!("{other:?}"),
+        Err(kind) => Err(kind),
+    };
+    let print = |(size, batches): (u32, Option<(u32, u32)>)| match batches {
+        None => format!("UIDBATCHES {size}"),
+        Some((first, last)) => format!("UIDBATCHES {size} {first}:{last}"),
+    };
+    for line in [
+        "UIDBATCHES 2000",
+        "UIDBATCHES 1",
+        "UIDBATCHES 500 1:1",
+        "UIDBATCHES 500 20:10",
+        "UIDBATCHES 4294967295 1:4294967295",
+    ] {
+        assert_eq!(print(read(line).unwrap()), line);
+        assert_eq!(read(&line.to_lowercase()), read(line));
+    }
+    for bad in [
+        "UIDBATCHES",
+        "UIDBATCHES ",
+        "UIDBATCHES 0",
+        "UIDBATCHES x",
+        "UIDBATCHES 500 ",
+        "UIDBATCHES 500 1",
+        "UIDBATCHES 500 1:",
+        "UIDBATCHES 500 0:1",
+        "UIDBATCHES 500 1:*",
+        "UIDBATCHES 500 1:2 3:4",
+        "UIDBATCHES 4294967296",
+    ] {
+        assert_eq!(read(bad), Err(BadKind::Syntax), "{bad}");
     }
 }

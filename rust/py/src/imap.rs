@@ -545,6 +545,7 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
         Arguments::SetMetadata { mailbox, values } => (mailbox, tuple(py, values)?).into_pyobject(py),
         Arguments::QuotaRoot(root) => (root,).into_pyobject(py),
         Arguments::SetQuota { root, limits } => (root, tuple(py, limits)?).into_pyobject(py),
+        Arguments::UidBatches { size, batches } => (size, batches).into_pyobject(py),
         Arguments::CancelUpdate(tags) => (tuple(py, tags)?,).into_pyobject(py),
         Arguments::Set(set) => (SequenceSet { inner: set }.into_py_any(py)?,).into_pyobject(py),
     }

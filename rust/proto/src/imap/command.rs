@@ -6,7 +6,7 @@ use super::append::{AppendPart, AppendTarget};
 use super::command_acl::{of_identifier, set_acl};
 use super::command_auth::{authenticate, compress, enable, id, language, login};
 use super::command_mailbox::{create, examine_or_select, list, lsub, mailbox, rename, status};
-use super::command_message::{append, cancel_update, copy, fetch, replace, search, store, uid_expunge};
+use super::command_message::{append, cancel_update, copy, fetch, replace, search, store, uid_batches, uid_expunge};
 use super::command_metadata::{Depth, get_metadata, set_metadata};
 use super::command_quota::{get_quota, set_quota};
 use super::command_url::{gen_url_auth, reset_key, url_fetch};
@@ -139,6 +139,13 @@ pub enum Arguments {
     },
     /// UID EXPUNGE.
     Set(SequenceSet),
+    /// UIDBATCHES (RFC 10022 §3.1).
+    UidBatches {
+        /// Messages in each batch.
+        size: u32,
+        /// Of the batches, which, from 1 for the one with the highest UIDs, as the client wrote it; all when `None`.
+        batches: Option<(u32, u32)>,
+    },
     /// CANCELUPDATE (RFC 5267 §4.3.5): the tags of searching commands.
     CancelUpdate(Vec<String>),
     /// GENURLAUTH (RFC 4467): URLs up to their access identifiers, each with its mechanism in upper case.
@@ -287,6 +294,7 @@ pub static COMMANDS: &[Row] = &[
     row("UID MOVE", Allowed::Selected, copy),
     row("MOVE", Allowed::Selected, copy),
     row("CANCELUPDATE", Allowed::Selected, cancel_update),
+    row("UIDBATCHES", Allowed::Selected, uid_batches),
     row("UID EXPUNGE", Allowed::Selected, uid_expunge),
     row("EXPUNGE", Allowed::Selected, nothing),
     row("CLOSE", Allowed::Selected, nothing),
