@@ -396,6 +396,8 @@ class SearchProgram:
 
     asks_modseq: bool
     names_numbers: bool  # a set of message numbers is among its keys
+    names_saved: bool  # `$` is
+    saves: bool  # RETURN (SAVE)
     updates: bool
 
 @final
@@ -420,6 +422,7 @@ class Command:
     SETACL: (mailbox: str, identifier: str, mode: str "+" "-" "=", rights: str)  known rights, `c` and `d` among them
     APPEND REPLACE, UID REPLACE: (mailbox: str, replaces: SequenceSet | None, parts: tuple[AppendPart, ...] behind the last
         literal) after AppendBegin ... BodyEnd, which come for each literal
+    ESEARCH: (sources: tuple[tuple[str, tuple[str, ...]], ...] | None, program: SearchProgram)  filter in lower case, its names
     UIDBATCHES: (size: int, batches: tuple[int, int] | None)  as the client wrote them, 1 at least
     SEARCH SORT THREAD, UID SEARCH, UID SORT, UID THREAD: (program: SearchProgram,)
     FETCH, UID FETCH: (set: SequenceSet, items: FetchItems)
@@ -524,6 +527,8 @@ class ImapServer(Wire):
         """The beginning of the line: so many octets and CRLF follow by append_output; None is NIL, and nothing follows."""
     def untagged_rights(self, response: str, mailbox: str, words: Sequence[str]) -> None:
         """ACL, LISTRIGHTS or MYRIGHTS line (RFC 4314 §3.6-3.8)."""
+    def untagged_found(self, tag: str, mailbox: str, uid_validity: int, data: str) -> None:
+        """ESEARCH line that names its mailbox (RFC 7377 §2.1); `data` is empty or begins with a space."""
     def untagged_metadata(self, mailbox: str, values: Sequence[tuple[str, bytes | None]]) -> None:
         """METADATA line (RFC 5464 §4.4.1): entries with values or NIL; one at least."""
     def untagged_quota(self, root: str, resources: Sequence[tuple[str, int, int]]) -> None:
@@ -1113,6 +1118,11 @@ class Store:
     def search(
         self, view: MailboxView, program: SearchProgram, uid: bool, tag: str
     ) -> int: ...  # -> ticket: bytes (SEARCH/ESEARCH line)
+    def search_data(
+        self, view: MailboxView, program: SearchProgram
+    ) -> (
+        int
+    ): ...  # -> ticket: bytes, what an ESEARCH line says of UIDs behind its correlator; b"" when nothing was found
     def messages(self, view: MailboxView) -> int: ...  # -> ticket: list[tuple[int, int]] (uid, size) in order
     def facts(
         self, view: MailboxView, after: int = 0, limit: int = 10_000

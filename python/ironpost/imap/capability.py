@@ -44,6 +44,7 @@ _AFTER_LOGIN = (
     "STATUS=SIZE",
     "ESEARCH",
     "SEARCHRES",
+    "MULTISEARCH",
     "SORT",
     "SORT=DISPLAY",
     "ESORT",

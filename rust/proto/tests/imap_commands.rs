@@ -9,6 +9,7 @@ use ironpost_proto::Core as _;
 use ironpost_proto::Next;
 use ironpost_proto::imap::command::{Arguments, COMMANDS, ListArguments, StoreMode};
 use ironpost_proto::imap::fetch_att::FetchAttribute;
+use ironpost_proto::imap::mailbox_filter::MailboxFilter;
 use ironpost_proto::imap::{BadKind, Depth, Event, Settings};
 
 fn before_login(line: &str) -> Result<(&'static str, Arguments), BadKind> {
@@ -795,6 +796,52 @@ fn uid_batches() {
         "UIDBATCHES 500 1:*",
         "UIDBATCHES 500 1:2 3:4",
         "UIDBATCHES 4294967296",
+    ] {
+        assert_eq!(read(bad), Err(BadKind::Syntax), "{bad}");
+    }
+}
+
+/// RFC 7377 §2.2 and §6.
+#[test]
+fn searches_of_several_mailboxes() {
+    let read = |line: &str| match parse(line) {
+        Ok(("ESEARCH", Arguments::MultiSearch { sources, program })) => Ok((sources, program)),
+        Ok(other) => panic!("{other:?}"),
+        Err(kind) => Err(kind),
+    };
+    let print = |sources: &[MailboxFilter]| {
+        let one = |filter: &MailboxFilter| match filter.names() {
+            [] => filter.word().to_owned(),
+            names => format!("{} (\"{}\")", filter.word(), names.join("\" \"")),
+        };
+        sources.iter().map(one).collect::<Vec<_>>().join(" ")
+    };
+    for sources in [
+        "selected",
+        "mailboxes (\"folder1\") subtree (\"folder2\")",
+        "inboxes personal subscribed subtree-one (\"a b\" \"INBOX\")",
+    ] {
+        let (read, program) = read(&format!("ESEARCH IN ({sources}) RETURN (MIN COUNT) UNSEEN")).unwrap();
+        assert_eq!(print(&read.unwrap()), sources);
+        assert!(program.returns.min && !program.returns.all);
+    }
+    let (sources, program) = read("esearch in (mailboxes folder1) subject {1+}\r\nx").unwrap();
+    assert_eq!(print(&sources.unwrap()), "mailboxes (\"folder1\")");
+    assert!(program.returns.extended && program.returns.all);
+    let (sources, program) = read("ESEARCH RETURN (SAVE) OR $ SEEN").unwrap();
+    assert_eq!(sources, None);
+    assert!(program.returns.save && program.names_saved() && !program.names_numbers());
+    for bad in [
+        "ESEARCH",
+        "ESEARCH IN",
+        "ESEARCH IN (personal)",
+        "ESEARCH IN () ALL",
+        "ESEARCH IN personal ALL",
+        "ESEARCH IN (selected-delayed) ALL",
+        "ESEARCH IN (subtree) ALL",
+        "ESEARCH IN (personal (depth 1)) ALL",
+        "ESEARCH IN (personal ) ALL",
+        "ESEARCH RETURN (ALL) IN (personal) ALL",
     ] {
         assert_eq!(read(bad), Err(BadKind::Syntax), "{bad}");
     }

@@ -8,11 +8,13 @@ use super::command_auth::{authenticate, compress, enable, id, language, login};
 use super::command_mailbox::{create, examine_or_select, list, lsub, mailbox, rename, status};
 use super::command_message::{append, cancel_update, copy, fetch, replace, search, store, uid_batches, uid_expunge};
 use super::command_metadata::{Depth, get_metadata, set_metadata};
+use super::command_multisearch::esearch;
 use super::command_quota::{get_quota, set_quota};
 use super::command_url::{gen_url_auth, reset_key, url_fetch};
 use super::fault::{BadKind, Fault};
 use super::fetch_att::FetchAttribute;
 use super::lexer::Lexer;
+use super::mailbox_filter::MailboxFilter;
 use super::mailbox_name::NameEncoding;
 use super::modseq::{FetchModifiers, Resync};
 use super::search_key::SearchProgram;
@@ -108,6 +110,13 @@ pub enum Arguments {
     },
     /// SEARCH, SORT, THREAD and their UID forms.
     Search(SearchProgram),
+    /// ESEARCH (RFC 7377).
+    MultiSearch {
+        /// Which mailboxes; the selected one when `None`.
+        sources: Option<Vec<MailboxFilter>>,
+        /// What to find, and what to return of it.
+        program: SearchProgram,
+    },
     /// FETCH and UID FETCH; the latter does not add UID to the items.
     Fetch {
         /// Which messages.
@@ -281,6 +290,7 @@ pub static COMMANDS: &[Row] = &[
     row("SORT", Allowed::Selected, sort),
     row("UID THREAD", Allowed::Selected, thread),
     row("THREAD", Allowed::Selected, thread),
+    row("ESEARCH", Allowed::Authenticated, esearch),
     row("STATUS", Allowed::Authenticated, status),
     row("SELECT", Allowed::Authenticated, examine_or_select),
     row("EXAMINE", Allowed::Authenticated, examine_or_select),

@@ -11,6 +11,7 @@ mod command_auth;
 mod command_mailbox;
 mod command_message;
 mod command_metadata;
+mod command_multisearch;
 mod command_quota;
 mod command_url;
 mod date_time;
