@@ -404,6 +404,8 @@ class SearchProgram:
 
     asks_modseq: bool
     names_numbers: bool  # a set of message numbers is among its keys
+    names_saved: bool  # `$` is
+    saves: bool  # RETURN (SAVE)
     updates: bool
 
 @final
@@ -428,6 +430,8 @@ class Command:
     SETACL: (mailbox: str, identifier: str, mode: str "+" "-" "=", rights: str)  known rights, `c` and `d` among them
     APPEND REPLACE, UID REPLACE: (mailbox: str, replaces: SequenceSet | None, parts: tuple[AppendPart, ...] behind the last
         literal) after AppendBegin ... BodyEnd, which come for each literal
+    ESEARCH: (sources: tuple[tuple[str, tuple[str, ...]], ...] | None, program: SearchProgram)  filter in lower case, its names
+    UIDBATCHES: (size: int, batches: tuple[int, int] | None)  as the client wrote them, 1 at least
     SEARCH SORT THREAD, UID SEARCH, UID SORT, UID THREAD: (program: SearchProgram,)
     FETCH, UID FETCH: (set: SequenceSet, items: FetchItems)
     STORE, UID STORE: (set: SequenceSet, mode: str "+" "-" "=", silent: bool, flags: tuple[str, ...],
@@ -533,6 +537,8 @@ class ImapServer(Wire):
         """The beginning of the line: so many octets and CRLF follow by append_output; None is NIL, and nothing follows."""
     def untagged_words(self, response: str, mailbox: str, words: Sequence[str]) -> None:
         """ACL, LISTRIGHTS or MYRIGHTS line (RFC 4314 §3.6-3.8), METADATA line of entries alone (RFC 5464 §4.4.2)."""
+    def untagged_found(self, tag: str, mailbox: str, uid_validity: int, data: str) -> None:
+        """ESEARCH line that names its mailbox (RFC 7377 §2.1); `data` is empty or begins with a space."""
     def untagged_metadata(self, mailbox: str, values: Sequence[tuple[str, bytes | None]]) -> None:
         """METADATA line (RFC 5464 §4.4.1): entries with values or NIL; one at least."""
     def untagged_quota(self, root: str, resources: Sequence[tuple[str, int, int]]) -> None:
@@ -829,6 +835,8 @@ class MailboxView:
         """Shows no message as recent from now on (IMAP4rev2)."""
     def uid_of(self, messages: SequenceSet, uid: bool) -> int | None:
         """The UID of the first message that is meant and there."""
+    def uid_batches(self, size: int, first: int = 1, last: int = 4294967295) -> list[tuple[int, int]]:
+        """The UID ranges, highest UID first, of batches number `first` to `last` of `size` messages (RFC 10022)."""
     def message(self, number: int) -> tuple[int, int] | None:
         """(uid, size in octets) of a message number; POP3's listing comes from messages()."""
 
@@ -1121,6 +1129,11 @@ class Store:
     def search(
         self, view: MailboxView, program: SearchProgram, uid: bool, tag: str
     ) -> int: ...  # -> ticket: bytes (SEARCH/ESEARCH line)
+    def search_data(
+        self, view: MailboxView, program: SearchProgram
+    ) -> (
+        int
+    ): ...  # -> ticket: bytes, what an ESEARCH line says of UIDs behind its correlator; b"" when nothing was found
     def messages(self, view: MailboxView) -> int: ...  # -> ticket: list[tuple[int, int]] (uid, size) in order
     def facts(
         self, view: MailboxView, after: int = 0, limit: int = 10_000

@@ -42,6 +42,7 @@ _AFTER_LOGIN = (
     "STATUS=SIZE",
     "ESEARCH",
     "SEARCHRES",
+    "MULTISEARCH",
     "SORT",
     "SORT=DISPLAY",
     "ESORT",
@@ -66,6 +67,7 @@ _AFTER_LOGIN = (
     "UNAUTHENTICATE",
     "UTF8=ACCEPT",
     "UIDONLY",
+    "UIDBATCHES",
     "PREVIEW",
     # RFC 9208; not QUOTASET: limits are set by the administrator alone.
     "QUOTA",

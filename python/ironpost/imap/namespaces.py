@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 __all__ = [
+    "INBOXES",
     "OTHERS",
     "SHARED",
     "Found",
@@ -42,6 +43,7 @@ __all__ = [
 
 OTHERS: Final = "Other Users"
 SHARED: Final = "Shared"
+INBOXES: Final = ("INBOX",)  # one's own into which mail is delivered (mda/deliver.py): `inboxes` of RFC 5465 §6.3
 
 
 class NoRight(Exception):

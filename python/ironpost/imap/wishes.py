@@ -40,15 +40,18 @@ class Group(NamedTuple):
     events: frozenset[str]
 
     def covers(self, name: str, *, own: bool, subscribed: bool) -> bool:
-        """Is it about the mailbox of that name? Where mail may be delivered to is not known beforehand, so `inboxes` is
-        `personal` (RFC 5465 §6.3)."""
+        """Is it about the mailbox of that name?"""
         match self.filter:
-            case "personal" | "inboxes":
+            case "personal":
                 return own
+            case "inboxes":
+                return own and name in namespaces.INBOXES
             case "subscribed":
                 return subscribed
             case "subtree":
                 return any(name == root or name.startswith(f"{root}/") for root in self.names)
+            case "subtree-one":
+                return name in self.names or name.rpartition("/")[0] in self.names
             case _:
                 return name in self.names
 

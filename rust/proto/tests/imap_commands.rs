@@ -9,7 +9,8 @@ use ironpost_proto::Core as _;
 use ironpost_proto::Next;
 use ironpost_proto::imap::command::{Arguments, COMMANDS, ListArguments, StoreMode};
 use ironpost_proto::imap::fetch_att::FetchAttribute;
-use ironpost_proto::imap::{BadKind, Depth, Event, EventGroup, MailboxFilter, NotifySet, Settings};
+use ironpost_proto::imap::mailbox_filter::MailboxFilter;
+use ironpost_proto::imap::{BadKind, Depth, Event, EventGroup, NotifySet, Settings};
 
 fn before_login(line: &str) -> Result<(&'static str, Arguments), BadKind> {
     parse_in(Session::new(Settings::default()), line)
@@ -67,6 +68,7 @@ fn every_command_is_refused_where_it_is_not_allowed() {
                     | "UNSELECT"
                     | "CHECK"
                     | "CANCELUPDATE"
+                    | "UIDBATCHES"
             );
         assert_eq!(
             parse_in(Session::authenticated(), row.name) == state_fault,
@@ -849,5 +851,90 @@ fn contexts() {
         "CANCELUPDATE \"B01\" x",
     ] {
         assert_eq!(tags(bad), Err(BadKind::Syntax), "{bad}");
+    }
+}
+
+/// RFC 10022 §4.
+#[test]
+fn uid_batches() {
+    let read = |line: &str| match parse(line) {
+        Ok(("UIDBATCHES", Arguments::UidBatches { size, batches })) => Ok((size, batches)),
+        Ok(other) => panic!("{other:?}"),
+        Err(kind) => Err(kind),
+    };
+    let print = |(size, batches): (u32, Option<(u32, u32)>)| match batches {
+        None => format!("UIDBATCHES {size}"),
+        Some((first, last)) => format!("UIDBATCHES {size} {first}:{last}"),
+    };
+    for line in [
+        "UIDBATCHES 2000",
+        "UIDBATCHES 1",
+        "UIDBATCHES 500 1:1",
+        "UIDBATCHES 500 20:10",
+        "UIDBATCHES 4294967295 1:4294967295",
+    ] {
+        assert_eq!(print(read(line).unwrap()), line);
+        assert_eq!(read(&line.to_lowercase()), read(line));
+    }
+    for bad in [
+        "UIDBATCHES",
+        "UIDBATCHES ",
+        "UIDBATCHES 0",
+        "UIDBATCHES x",
+        "UIDBATCHES 500 ",
+        "UIDBATCHES 500 1",
+        "UIDBATCHES 500 1:",
+        "UIDBATCHES 500 0:1",
+        "UIDBATCHES 500 1:*",
+        "UIDBATCHES 500 1:2 3:4",
+        "UIDBATCHES 4294967296",
+    ] {
+        assert_eq!(read(bad), Err(BadKind::Syntax), "{bad}");
+    }
+}
+
+/// RFC 7377 §2.2 and §6.
+#[test]
+fn searches_of_several_mailboxes() {
+    let read = |line: &str| match parse(line) {
+        Ok(("ESEARCH", Arguments::MultiSearch { sources, program })) => Ok((sources, program)),
+        Ok(other) => panic!("{other:?}"),
+        Err(kind) => Err(kind),
+    };
+    let print = |sources: &[MailboxFilter]| {
+        let one = |filter: &MailboxFilter| match filter.names() {
+            [] => filter.word().to_owned(),
+            names => format!("{} (\"{}\")", filter.word(), names.join("\" \"")),
+        };
+        sources.iter().map(one).collect::<Vec<_>>().join(" ")
+    };
+    for sources in [
+        "selected",
+        "mailboxes (\"folder1\") subtree (\"folder2\")",
+        "inboxes personal subscribed subtree-one (\"a b\" \"INBOX\")",
+    ] {
+        let (read, program) = read(&format!("ESEARCH IN ({sources}) RETURN (MIN COUNT) UNSEEN")).unwrap();
+        assert_eq!(print(&read.unwrap()), sources);
+        assert!(program.returns.min && !program.returns.all);
+    }
+    let (sources, program) = read("esearch in (mailboxes folder1) subject {1+}\r\nx").unwrap();
+    assert_eq!(print(&sources.unwrap()), "mailboxes (\"folder1\")");
+    assert!(program.returns.extended && program.returns.all);
+    let (sources, program) = read("ESEARCH RETURN (SAVE) OR $ SEEN").unwrap();
+    assert_eq!(sources, None);
+    assert!(program.returns.save && program.names_saved() && !program.names_numbers());
+    for bad in [
+        "ESEARCH",
+        "ESEARCH IN",
+        "ESEARCH IN (personal)",
+        "ESEARCH IN () ALL",
+        "ESEARCH IN personal ALL",
+        "ESEARCH IN (selected-delayed) ALL",
+        "ESEARCH IN (subtree) ALL",
+        "ESEARCH IN (personal (depth 1)) ALL",
+        "ESEARCH IN (personal ) ALL",
+        "ESEARCH RETURN (ALL) IN (personal) ALL",
+    ] {
+        assert_eq!(read(bad), Err(BadKind::Syntax), "{bad}");
     }
 }

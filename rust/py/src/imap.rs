@@ -113,6 +113,16 @@ impl SearchProgram {
     }
 
     #[getter]
+    fn names_saved(&self) -> bool {
+        self.inner.names_saved()
+    }
+
+    #[getter]
+    fn saves(&self) -> bool {
+        self.inner.returns.save
+    }
+
+    #[getter]
     fn updates(&self) -> bool {
         self.inner.returns.update
     }
@@ -230,6 +240,11 @@ wire_class! {
 
         fn untagged_words(&mut self, response: &str, mailbox: &str, words: Vec<String>) -> PyResult<()> {
             self.wire.core(|core| core.untagged_words(response, mailbox, &words))
+        }
+
+        fn untagged_found(&mut self, tag: &str, mailbox: &str, uid_validity: u32, data: &str) -> PyResult<()> {
+            self.wire
+                .core(|core| core.untagged_found(tag, mailbox, uid_validity, data))
         }
 
         fn untagged_metadata(&mut self, mailbox: &str, values: Vec<(String, Option<Vec<u8>>)>) -> PyResult<()> {
@@ -565,6 +580,17 @@ fn arguments<'py>(py: Python<'py>, arguments: Arguments) -> PyResult<Bound<'py, 
         Arguments::SetMetadata { mailbox, values } => (mailbox, tuple(py, values)?).into_pyobject(py),
         Arguments::QuotaRoot(root) => (root,).into_pyobject(py),
         Arguments::SetQuota { root, limits } => (root, tuple(py, limits)?).into_pyobject(py),
+        Arguments::MultiSearch { sources, program } => {
+            let source = |filter: &imap::mailbox_filter::MailboxFilter| {
+                PyResult::Ok((filter.word(), tuple(py, filter.names().to_vec())?))
+            };
+            let sources = match sources {
+                Some(sources) => Some(tuple(py, sources.iter().map(source).collect::<PyResult<Vec<_>>>()?)?),
+                None => None,
+            };
+            (sources, SearchProgram { inner: program }.into_py_any(py)?).into_pyobject(py)
+        }
+        Arguments::UidBatches { size, batches } => (size, batches).into_pyobject(py),
         Arguments::CancelUpdate(tags) => (tuple(py, tags)?,).into_pyobject(py),
         Arguments::Set(set) => (SequenceSet { inner: set }.into_py_any(py)?,).into_pyobject(py),
     }

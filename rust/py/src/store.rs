@@ -629,6 +629,14 @@ impl Store {
         Ok(ticket)
     }
 
+    fn search_data(&self, view: &MailboxView, program: &SearchProgram) -> PyResult<Ticket> {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let view = Arc::clone(view.inner());
+        let ticket = self.read(reader::search_data(view, program.inner.clone(), Arc::clone(&cancelled)))?;
+        self.tickets().searches.insert(ticket, cancelled);
+        Ok(ticket)
+    }
+
     fn messages(&self, view: &MailboxView) -> PyResult<Ticket> {
         self.read(reader::messages(Arc::clone(view.inner())))
     }

@@ -6,14 +6,16 @@ use super::append::{AppendPart, AppendTarget};
 use super::command_acl::{of_identifier, set_acl};
 use super::command_auth::{authenticate, compress, enable, id, language, login};
 use super::command_mailbox::{create, examine_or_select, list, lsub, mailbox, rename, status};
-use super::command_message::{append, cancel_update, copy, fetch, replace, search, store, uid_expunge};
+use super::command_message::{append, cancel_update, copy, fetch, replace, search, store, uid_batches, uid_expunge};
 use super::command_metadata::{Depth, get_metadata, set_metadata};
+use super::command_multisearch::esearch;
 use super::command_notify::{NotifySet, notify};
 use super::command_quota::{get_quota, set_quota};
 use super::command_url::{gen_url_auth, reset_key, url_fetch};
 use super::fault::{BadKind, Fault};
 use super::fetch_att::FetchAttribute;
 use super::lexer::Lexer;
+use super::mailbox_filter::MailboxFilter;
 use super::mailbox_name::NameEncoding;
 use super::modseq::{FetchModifiers, Resync};
 use super::search_key::SearchProgram;
@@ -109,6 +111,13 @@ pub enum Arguments {
     },
     /// SEARCH, SORT, THREAD and their UID forms.
     Search(SearchProgram),
+    /// ESEARCH (RFC 7377).
+    MultiSearch {
+        /// Which mailboxes; the selected one when `None`.
+        sources: Option<Vec<MailboxFilter>>,
+        /// What to find, and what to return of it.
+        program: SearchProgram,
+    },
     /// FETCH and UID FETCH; the latter does not add UID to the items.
     Fetch {
         /// Which messages.
@@ -140,6 +149,13 @@ pub enum Arguments {
     },
     /// UID EXPUNGE.
     Set(SequenceSet),
+    /// UIDBATCHES (RFC 10022 §3.1).
+    UidBatches {
+        /// Messages in each batch.
+        size: u32,
+        /// Of the batches, which, from 1 for the one with the highest UIDs, as the client wrote it; all when `None`.
+        batches: Option<(u32, u32)>,
+    },
     /// CANCELUPDATE (RFC 5267 §4.3.5): the tags of searching commands.
     CancelUpdate(Vec<String>),
     /// GENURLAUTH (RFC 4467): URLs up to their access identifiers, each with its mechanism in upper case.
@@ -277,6 +293,7 @@ pub static COMMANDS: &[Row] = &[
     row("SORT", Allowed::Selected, sort),
     row("UID THREAD", Allowed::Selected, thread),
     row("THREAD", Allowed::Selected, thread),
+    row("ESEARCH", Allowed::Authenticated, esearch),
     row("STATUS", Allowed::Authenticated, status),
     row("SELECT", Allowed::Authenticated, examine_or_select),
     row("EXAMINE", Allowed::Authenticated, examine_or_select),
@@ -290,6 +307,7 @@ pub static COMMANDS: &[Row] = &[
     row("UID MOVE", Allowed::Selected, copy),
     row("MOVE", Allowed::Selected, copy),
     row("CANCELUPDATE", Allowed::Selected, cancel_update),
+    row("UIDBATCHES", Allowed::Selected, uid_batches),
     row("UID EXPUNGE", Allowed::Selected, uid_expunge),
     row("EXPUNGE", Allowed::Selected, nothing),
     row("CLOSE", Allowed::Selected, nothing),

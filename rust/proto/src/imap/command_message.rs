@@ -1,4 +1,4 @@
-//! Arguments of APPEND, REPLACE, SEARCH, FETCH, STORE, COPY, MOVE and UID EXPUNGE (RFC 9051 §6.3.12, §6.4).
+//! Arguments of APPEND, REPLACE, SEARCH, FETCH, STORE, COPY, MOVE, UID EXPUNGE and UIDBATCHES (RFC 9051 §6.3.12, §6.4).
 
 use super::append::{self, End};
 use super::command::{Arguments, Context, StoreMode};
@@ -106,6 +106,19 @@ pub(super) fn copy(lexer: &mut Lexer<'_>, context: &Context) -> Result<Arguments
 /// `uid-expunge = "UID" SP "EXPUNGE" SP sequence-set` (RFC 4315 §2.1)
 pub(super) fn uid_expunge(lexer: &mut Lexer<'_>, _: &Context) -> Result<Arguments, Fault> {
     Ok(Arguments::Set(set(lexer)?))
+}
+
+/// `message-batches = "UIDBATCHES" SP nz-number [SP nz-number ":" nz-number]` (RFC 10022 §4)
+pub(super) fn uid_batches(lexer: &mut Lexer<'_>, _: &Context) -> Result<Arguments, Fault> {
+    lexer.space()?;
+    let size = lexer.nz_number()?;
+    let mut batches = None;
+    if lexer.eat(b' ') {
+        let first = lexer.nz_number()?;
+        lexer.expect(b':', "malformed range of batches")?;
+        batches = Some((first, lexer.nz_number()?));
+    }
+    Ok(Arguments::UidBatches { size, batches })
 }
 
 /// An APPEND whose line has ended before any literal of a message: all that it brings are URLs (RFC 4469).

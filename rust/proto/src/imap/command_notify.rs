@@ -1,16 +1,13 @@
 //! Arguments of NOTIFY (RFC 5465 §8).
 
 use super::command::{Arguments, Context};
-use super::command_mailbox::name;
 use super::fault::{BadKind, Fault};
 use super::fetch_att::FetchAttribute;
 use super::lexer::Lexer;
-use super::mailbox_name::decode_name;
+use super::mailbox_filter::MailboxFilter;
 
 /// Event groups in one command.
 const GROUPS_MAX: usize = 64;
-/// Mailbox names in one group.
-const MAILBOXES_MAX: usize = 1000;
 /// Events in one group.
 const EVENTS_MAX: usize = 32;
 
@@ -32,90 +29,6 @@ pub struct EventGroup {
     pub events: Vec<String>,
     /// What is wanted of new messages; empty for nothing.
     pub fetch: Vec<FetchAttribute>,
-}
-
-/// Which mailboxes a group of events is about (RFC 5465 §6).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MailboxFilter {
-    /// The selected one, at once.
-    Selected,
-    /// The selected one, EXPUNGE with the next command that allows it.
-    SelectedDelayed,
-    /// Those to which mail is delivered.
-    Inboxes,
-    /// All of the user's own.
-    Personal,
-    /// Those that the user has subscribed to.
-    Subscribed,
-    /// These and all below them.
-    Subtree(Vec<String>),
-    /// These.
-    Mailboxes(Vec<String>),
-}
-
-impl MailboxFilter {
-    /// `filter-mailboxes`, in parentheses that the caller reads.
-    fn parse(lexer: &mut Lexer<'_>, context: &Context) -> Result<Self, Fault> {
-        let word = lexer.atom()?;
-        Ok(match word.to_ascii_lowercase().as_str() {
-            "selected" => Self::Selected,
-            "selected-delayed" => Self::SelectedDelayed,
-            "inboxes" => Self::Inboxes,
-            "personal" => Self::Personal,
-            "subscribed" => Self::Subscribed,
-            "subtree" => Self::Subtree(mailboxes(lexer, context)?),
-            "mailboxes" => Self::Mailboxes(mailboxes(lexer, context)?),
-            _ => return Err(Fault::syntax("unknown mailbox filter")),
-        })
-    }
-
-    /// Its word, in lower case.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Selected => "selected",
-            Self::SelectedDelayed => "selected-delayed",
-            Self::Inboxes => "inboxes",
-            Self::Personal => "personal",
-            Self::Subscribed => "subscribed",
-            Self::Subtree(_) => "subtree",
-            Self::Mailboxes(_) => "mailboxes",
-        }
-    }
-
-    /// The names that it lists.
-    #[must_use]
-    pub fn names(&self) -> &[String] {
-        match self {
-            Self::Subtree(names) | Self::Mailboxes(names) => names,
-            _ => &[],
-        }
-    }
-
-    /// It is about the selected mailbox.
-    #[must_use]
-    pub fn of_selected(&self) -> bool {
-        matches!(self, Self::Selected | Self::SelectedDelayed)
-    }
-}
-
-/// `SP one-or-more-mailbox`, `one-or-more-mailbox = mailbox / "(" mailbox *(SP mailbox) ")"`
-fn mailboxes(lexer: &mut Lexer<'_>, context: &Context) -> Result<Vec<String>, Fault> {
-    if !lexer.rest().starts_with(b" (") {
-        return Ok(vec![name(lexer, context)?]);
-    }
-    lexer.space()?;
-    lexer.open()?;
-    let mut names = Vec::new();
-    loop {
-        if names.len() >= MAILBOXES_MAX {
-            return Err(Fault::new(BadKind::Limit, "too many mailboxes"));
-        }
-        names.push(decode_name(&lexer.astring()?, context.encoding)?);
-        if !lexer.another()? {
-            return Ok(names);
-        }
-    }
 }
 
 /// `notify = "NOTIFY" SP (notify-set / "NONE")`, `notify-set = "SET" [SP "STATUS"] SP event-group *(SP event-group)`
@@ -157,7 +70,7 @@ pub(super) fn notify(lexer: &mut Lexer<'_>, context: &Context) -> Result<Argumen
 fn group(lexer: &mut Lexer<'_>, context: &Context) -> Result<EventGroup, Fault> {
     lexer.open()?;
     let mut group = EventGroup {
-        filter: MailboxFilter::parse(lexer, context)?,
+        filter: MailboxFilter::parse(lexer, context.encoding)?,
         events: Vec::new(),
         fetch: Vec::new(),
     };

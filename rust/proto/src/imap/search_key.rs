@@ -194,6 +194,21 @@ impl SearchProgram {
         names(&self.key)
     }
 
+    /// True when `$` is among the keys, the result that the selected mailbox has saved (RFC 5182).
+    #[must_use]
+    pub fn names_saved(&self) -> bool {
+        fn names(key: &SearchKey) -> bool {
+            match key {
+                SearchKey::Sequence(set) | SearchKey::Uid(set) => set.is_saved(),
+                SearchKey::Not(key) => names(key),
+                SearchKey::Or(left, right) => names(left) || names(right),
+                SearchKey::And(keys) => keys.iter().any(names),
+                _ => false,
+            }
+        }
+        names(&self.key)
+    }
+
     /// Reads `[SP "RETURN" ...] SP ["CHARSET" SP charset SP] search-key *(SP search-key)` up to the end of the command
     /// (RFC 9051 §6.4.4). Keys nest at most `depth_max` deep and number at most [`SEARCH_KEYS_MAX`].
     pub fn parse(lexer: &mut Lexer<'_>, depth_max: usize) -> Result<Self, Fault> {

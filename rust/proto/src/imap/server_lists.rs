@@ -1,7 +1,8 @@
-//! What the server says of access control lists, of annotations and of names that change (RFC 4314, RFC 5464, RFC 5465).
+//! What the server says of access control lists, of annotations, of names that change and of searches in several mailboxes (RFC 4314,
+//! RFC 5464, RFC 5465, RFC 7377).
 
 use super::server::ImapServer;
-use super::{response, response_acl, response_metadata};
+use super::{command_multisearch, response, response_acl, response_metadata};
 use crate::error::LocalMisuse;
 
 impl ImapServer {
@@ -23,6 +24,17 @@ impl ImapServer {
         words: &[Word],
     ) -> Result<(), LocalMisuse> {
         response_acl::rights(&mut self.output, response, mailbox, words, self.encoding)
+    }
+
+    /// An ESEARCH line that names its mailbox (RFC 7377 §2.1); `data` is empty or begins with a space.
+    pub fn untagged_found(
+        &mut self,
+        tag: &str,
+        mailbox: &str,
+        uid_validity: u32,
+        data: &str,
+    ) -> Result<(), LocalMisuse> {
+        command_multisearch::write_found(&mut self.output, tag, mailbox, uid_validity, data, self.encoding)
     }
 
     /// A METADATA line: entries with their values (RFC 5464 §4.4.1).

@@ -42,6 +42,9 @@ const IMAP_SERVER: &[&str] = &[
      (MailboxName)) (personal NONE)\r\nb NOTIFY NONE\r\nc LIST \"\" % RETURN (MYRIGHTS METADATA (/shared/comment))\r\nd XLIST \"\" *\r\n",
     "a GETACL x\r\nb SETACL x -bob@d.example +lrswipkxtea\r\nc SETACL {1+}\r\nx anyone \"\"\r\nd DELETEACL x {3}\r\nbob\r\ne \
      LISTRIGHTS x anyone\r\nf MYRIGHTS &AOQ-\r\n",
+    "a ESEARCH IN (mailboxes (x \"y z\") subtree-one &AOQ- personal) RETURN (MIN COUNT) SUBJECT {1+}\r\nx\r\nb ESEARCH \
+     ALL\r\n",
+    "a SELECT x\r\nb UIDBATCHES 2000\r\nc UIDBATCHES 500 10:20\r\nd UIDBATCHES 4294967295 1:1\r\n",
     "a STORE 1:5,7 +FLAGS.SILENT (\\Deleted)\r\nb UID MOVE 1,2 Trash\r\nc COPY * x\r\nd UID EXPUNGE 1:*\r\ne UNSELECT\r\nf \
      CLOSE\r\n",
     "a FETCH 1 FULL\r\nb FETCH 1 (BINARY[1.2]<1.5> BINARY.SIZE[] BODY[1.MIME] BODY[2.HEADER] RFC822.TEXT)\r\n",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ironpost_store::fetch::FetchCursor as StoreCursor;
 use ironpost_store::reader;
 use ironpost_store::view::MailboxView as StoreView;
+use ironpost_store::view::batches::batches;
 use ironpost_store::view::told::Sync;
 use ironpost_store::view::uids::UidSet;
 use pyo3::prelude::*;
@@ -130,6 +131,11 @@ impl MailboxView {
 
     fn uid_of(&self, messages: &SequenceSet, uid: bool) -> Option<u32> {
         self.view.resolve(&messages.inner, uid).iter().next()
+    }
+
+    #[pyo3(signature = (size, first = 1, last = u32::MAX))]
+    fn uid_batches(&self, size: u32, first: u32, last: u32) -> Vec<(u32, u32)> {
+        batches(&self.view.told().uids, size, first, last)
     }
 
     fn message(&self, number: u32) -> PyResult<Option<(u32, u32)>> {

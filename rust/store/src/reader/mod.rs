@@ -264,6 +264,12 @@ pub fn search(
     Box::new(move |context| search::run(context, &view, &program, uid, &tag, &cancelled).map(Outcome::Bytes))
 }
 
+/// The search of an ESEARCH in one mailbox; answers what its line says of UIDs as `Bytes`. Setting `cancelled` ends it early.
+#[must_use]
+pub fn search_data(view: Arc<MailboxView>, program: SearchProgram, cancelled: Arc<AtomicBool>) -> ReadJob {
+    Box::new(move |context| search::data(context, &view, &program, &cancelled).map(Outcome::Bytes))
+}
+
 /// UID and size of every message of a view, in order; answers `Boxed(Vec<(Uid, u32)>)`. A message that is gone keeps its
 /// place with size 0.
 #[must_use]

@@ -57,6 +57,33 @@ fn plain(name: &[u8], numbers: impl Iterator<Item = u32>, modseq: Option<u64>) -
     out
 }
 
+/// What an ESEARCH line says of UIDs behind its correlator, ` UID` and return data; nothing when there is nothing to say, or
+/// nothing was found (RFC 7377 §2.1).
+#[must_use]
+pub fn data(found: &UidSet, returns: SearchReturn, modseq: Option<u64>) -> Vec<u8> {
+    let mut out = Vec::new();
+    if found.is_empty() || is_silent(returns) {
+        return out;
+    }
+    out.extend_from_slice(b" UID");
+    let ends = (found.first(), found.last());
+    write_data(&mut out, returns, modseq, found.len(), ends, |out, window| {
+        write_set(out, found.iter().skip(window.start).take(window.len()));
+    });
+    out
+}
+
+/// Is any data asked for? UPDATE and CONTEXT ask for none (RFC 5267 §4.1), but make ALL no default.
+fn names_data(returns: SearchReturn) -> bool {
+    let named = returns.min || returns.max || returns.count || returns.all || returns.partial.is_some();
+    named || returns.update || returns.context
+}
+
+/// SAVE alone asks for no answer (RFC 5182 §2.2).
+fn is_silent(returns: SearchReturn) -> bool {
+    returns.save && !names_data(returns)
+}
+
 /// ESEARCH (RFC 4731 §3.1).
 fn extended(
     uid: bool,
@@ -64,15 +91,11 @@ fn extended(
     tag: &str,
     modseq: Option<u64>,
     count: u32,
-    (first, last): (Option<u32>, Option<u32>),
+    ends: (Option<u32>, Option<u32>),
     write_some: impl Fn(&mut Vec<u8>, Range<usize>),
 ) -> Vec<u8> {
     let mut out = Vec::new();
-    let named = returns.min || returns.max || returns.count || returns.all || returns.partial.is_some();
-    // UPDATE and CONTEXT ask for no data (RFC 5267 §4.1), but make ALL no default.
-    let named = named || returns.update || returns.context;
-    if returns.save && !named {
-        // SAVE alone asks for no answer (RFC 5182 §2.2).
+    if is_silent(returns) {
         return out;
     }
     out.extend_from_slice(b"* ESEARCH (TAG ");
@@ -81,6 +104,19 @@ fn extended(
     if uid {
         out.extend_from_slice(b" UID");
     }
+    write_data(&mut out, returns, modseq, count, ends, write_some);
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+fn write_data(
+    out: &mut Vec<u8>,
+    returns: SearchReturn,
+    modseq: Option<u64>,
+    count: u32,
+    (first, last): (Option<u32>, Option<u32>),
+    write_some: impl Fn(&mut Vec<u8>, Range<usize>),
+) {
     let item = |out: &mut Vec<u8>, name: &[u8], value: Option<u32>| {
         if let Some(value) = value {
             out.extend_from_slice(name);
@@ -89,17 +125,17 @@ fn extended(
     };
     // MIN, MAX and ALL are left out when nothing was found; COUNT then says 0.
     if returns.min {
-        item(&mut out, b" MIN ", first);
+        item(out, b" MIN ", first);
     }
     if returns.max {
-        item(&mut out, b" MAX ", last);
+        item(out, b" MAX ", last);
     }
     if returns.count {
-        item(&mut out, b" COUNT ", Some(count));
+        item(out, b" COUNT ", Some(count));
     }
-    if (returns.all || !named) && count > 0 {
+    if (returns.all || !names_data(returns)) && count > 0 {
         out.extend_from_slice(b" ALL ");
-        write_some(&mut out, 0..count as usize);
+        write_some(out, 0..count as usize);
     }
     if let Some(partial) = returns.partial {
         // RFC 9394 §3.1: the range as the client wrote it.
@@ -110,16 +146,14 @@ fn extended(
         if window.is_empty() {
             out.extend_from_slice(b"NIL");
         } else {
-            write_some(&mut out, window);
+            write_some(out, window);
         }
         out.push(b')');
     }
     if let Some(modseq) = modseq {
         out.extend_from_slice(b" MODSEQ ");
-        write_number(&mut out, modseq);
+        write_number(out, modseq);
     }
-    out.extend_from_slice(b"\r\n");
-    out
 }
 
 /// A sequence set whose order counts: only numbers that follow one another become a range.

@@ -60,6 +60,63 @@ pub fn run(
     tag: &str,
     cancelled: &AtomicBool,
 ) -> Result<Vec<u8>> {
+    let Outcome {
+        found,
+        sorted,
+        modseq,
+        numbered,
+        told_modseq,
+    } = outcome(context, view, program, cancelled)?;
+    let mut out = Vec::new();
+    if program.returns.update && !LiveResult::keep(view, program, uid, tag, &found, sorted.as_deref(), told_modseq) {
+        live::write_no_update(&mut out, tag, "this result is not kept up to date");
+    }
+    let number = |member: Uid| if uid { Some(member) } else { numbered.rank(member) };
+    out.extend(match &program.order {
+        SearchOrder::Number => answer::render(&found, &numbered, uid, program.returns, tag, modseq),
+        SearchOrder::Sorted(_) => {
+            let numbers: Vec<u32> = sorted.into_iter().flatten().filter_map(number).collect();
+            answer::render_sorted(&numbers, uid, program.returns, tag, modseq)
+        }
+        SearchOrder::Threaded(algorithm) => thread::threaded(context, view, &found, *algorithm, cancelled, number)?,
+    });
+    Ok(out)
+}
+
+/// Runs a search of ESEARCH and renders what its line says behind the correlator, in UIDs (RFC 7377 §2.1); nothing when nothing
+/// was found. Gives up with `NotFound` once `cancelled` is set.
+///
+/// # Errors
+/// Corrupt for a damaged index row.
+pub fn data(
+    context: &ReadContext,
+    view: &MailboxView,
+    program: &SearchProgram,
+    cancelled: &AtomicBool,
+) -> Result<Vec<u8>> {
+    let outcome = outcome(context, view, program, cancelled)?;
+    Ok(answer::data(&outcome.found, program.returns, outcome.modseq))
+}
+
+/// What a search has found.
+struct Outcome {
+    found: UidSet,
+    /// In the order of SORT.
+    sorted: Option<Vec<Uid>>,
+    /// The highest of what the answer is about, when it is asked for.
+    modseq: Option<u64>,
+    /// The messages that the client knew when the search began, and up to which modseq.
+    numbered: UidSet,
+    told_modseq: u64,
+}
+
+/// Searches, and keeps what SAVE wants kept.
+fn outcome(
+    context: &ReadContext,
+    view: &MailboxView,
+    program: &SearchProgram,
+    cancelled: &AtomicBool,
+) -> Result<Outcome> {
     let (numbered, recent, saved, told_modseq) = {
         let told = view.told();
         (told.uids.clone(), told.recent.clone(), told.saved.clone(), told.modseq)
@@ -93,20 +150,13 @@ pub fn run(
     if program.returns.save {
         view.told().saved = named;
     }
-    let mut out = Vec::new();
-    if program.returns.update && !LiveResult::keep(view, program, uid, tag, &found, sorted.as_deref(), told_modseq) {
-        live::write_no_update(&mut out, tag, "this result is not kept up to date");
-    }
-    let number = |member: Uid| if uid { Some(member) } else { numbered.rank(member) };
-    out.extend(match &program.order {
-        SearchOrder::Number => answer::render(&found, &numbered, uid, program.returns, tag, modseq),
-        SearchOrder::Sorted(_) => {
-            let numbers: Vec<u32> = sorted.into_iter().flatten().filter_map(number).collect();
-            answer::render_sorted(&numbers, uid, program.returns, tag, modseq)
-        }
-        SearchOrder::Threaded(algorithm) => thread::threaded(context, view, &found, *algorithm, cancelled, number)?,
-    });
-    Ok(out)
+    Ok(Outcome {
+        found,
+        sorted,
+        modseq,
+        numbered,
+        told_modseq,
+    })
 }
 
 fn seconds_now() -> i64 {

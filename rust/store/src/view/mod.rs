@@ -1,6 +1,7 @@
 //! One session's picture of one mailbox: made by one read, brought up to date by the change log, held without any
 //! transaction (architecture 5; RFC 9051 §5.2).
 
+pub mod batches;
 pub mod lines;
 pub mod ranges;
 pub mod rows;
