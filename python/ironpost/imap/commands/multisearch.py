@@ -37,7 +37,8 @@ async def esearch(
     """ESEARCH: mailboxes are opened, searched and told one after the other, so their number costs no memory."""
     wire = session.wire
     words = {"selected"} if sources is None else {word for word, _ in sources}
-    if "selected" in words and session.view is None:
+    # RFC 7377 §2.2: UPDATE is of the selected mailbox alone.
+    if ("selected" in words or program.updates) and session.view is None:
         wire.respond(tag, "BAD", "", "no mailbox is selected")
         return
     alone = words == {"selected"}
