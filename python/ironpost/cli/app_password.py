@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from ..config import kinds
-from .common import as_json, chosen, directory_option, table
+from .common import as_json, ask, directory_option, table
 
 _LIFETIME: Final = kinds.Duration(60, 36_600 * 86_400)
-
-
-def _ask(option: str | None, operation: str, **arguments: Any) -> Any:
-    from .access import access
-
-    with access(chosen(option)) as door:
-        return door.request(operation, **arguments)
 
 
 def _lifetime(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -54,7 +47,7 @@ def add(
     address: str, label: str, scopes: tuple[str, ...], lifetime: float | None, directory_option: str | None
 ) -> None:
     """Make an app password and print it, this once."""
-    made = _ask(
+    made = ask(
         directory_option,
         "app-password.add",
         address=address,
@@ -73,7 +66,7 @@ def add(
 @directory_option
 def list_(address: str, json_: bool, directory_option: str | None) -> None:
     """List the app passwords of an account; the passwords themselves are known to nobody."""
-    found = _ask(directory_option, "app-password.list", address=address)
+    found = ask(directory_option, "app-password.list", address=address)
     if json_:
         as_json(found)
         return
@@ -97,5 +90,5 @@ def list_(address: str, json_: bool, directory_option: str | None) -> None:
 @directory_option
 def remove(address: str, identifier: str, directory_option: str | None) -> None:
     """Remove an app password; sessions that have logged in with it end."""
-    _ask(directory_option, "app-password.remove", address=address, id=identifier)
+    ask(directory_option, "app-password.remove", address=address, id=identifier)
     click.echo(f"removed {identifier} of {address}")

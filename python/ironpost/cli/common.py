@@ -78,3 +78,11 @@ def span(seconds: float) -> str:
     minutes, rest = divmod(rest, 60)
     parts = [f"{n} {unit}" for n, unit in ((days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")) if n]
     return " ".join(parts[:2]) or "0 s"
+
+
+def ask(option: str | None, operation: str, **arguments: Any) -> Any:
+    """One request about the server in the chosen folder, whether it runs or not. Raises UserError."""
+    from .access import access
+
+    with access(chosen(option)) as door:
+        return door.request(operation, **arguments)

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
 from ..errors import UserError
-from .common import as_json, chosen, directory_option, table
-
-
-def _ask(option: str | None, operation: str, **arguments: Any) -> Any:
-    from .access import access
-
-    with access(chosen(option)) as door:
-        return door.request(operation, **arguments)
+from .common import as_json, ask, chosen, directory_option, table
 
 
 def _password(from_stdin: bool) -> str:
@@ -49,7 +41,7 @@ def domain() -> None:
 @directory_option
 def domain_add(name: str, directory_option: str | None) -> None:
     """Add a domain."""
-    click.echo(f"added {_ask(directory_option, 'domain.add', domain=name)}")
+    click.echo(f"added {ask(directory_option, 'domain.add', domain=name)}")
 
 
 @domain.command("list")
@@ -57,7 +49,7 @@ def domain_add(name: str, directory_option: str | None) -> None:
 @directory_option
 def domain_list(json_: bool, directory_option: str | None) -> None:
     """List the domains."""
-    names = _ask(directory_option, "domain.list")
+    names = ask(directory_option, "domain.list")
     if json_:
         as_json(names)
     else:
@@ -69,7 +61,7 @@ def domain_list(json_: bool, directory_option: str | None) -> None:
 @directory_option
 def domain_remove(name: str, directory_option: str | None) -> None:
     """Remove a domain that has no accounts and no aliases."""
-    _ask(directory_option, "domain.remove", domain=name)
+    ask(directory_option, "domain.remove", domain=name)
     click.echo(f"removed {name}")
 
 
@@ -86,7 +78,7 @@ def account_add(address: str, password_stdin: bool, directory_option: str | None
     """Add an account."""
     chosen(directory_option)  # a mistake here should not cost the person a password first
     password = _password(password_stdin)
-    added = _ask(directory_option, "account.add", address=address, password=password)
+    added = ask(directory_option, "account.add", address=address, password=password)
     click.echo(f"added {added['address']}")
 
 
@@ -98,7 +90,7 @@ def account_passwd(address: str, password_stdin: bool, directory_option: str | N
     """Give an account a new password."""
     chosen(directory_option)
     password = _password(password_stdin)
-    _ask(directory_option, "account.password", address=address, password=password)
+    ask(directory_option, "account.password", address=address, password=password)
     click.echo(f"changed the password of {address}")
 
 
@@ -108,7 +100,7 @@ def account_passwd(address: str, password_stdin: bool, directory_option: str | N
 @directory_option
 def account_list(domain: str | None, json_: bool, directory_option: str | None) -> None:
     """List the accounts, all or those of DOMAIN."""
-    accounts = _ask(directory_option, "account.list", domain=domain)
+    accounts = ask(directory_option, "account.list", domain=domain)
     if json_:
         as_json(accounts)
     else:
@@ -123,7 +115,7 @@ def account_remove(address: str, yes: bool, directory_option: str | None) -> Non
     """Remove an account; its mail is purged a while later."""
     if not yes and sys.stdin.isatty():
         click.confirm(f"Remove {address} and all its mail?", abort=True)
-    _ask(directory_option, "account.remove", address=address)
+    ask(directory_option, "account.remove", address=address)
     click.echo(f"removed {address}")
 
 
@@ -155,7 +147,7 @@ def alias() -> None:
 @directory_option
 def alias_add(name: str, targets: tuple[str, ...], directory_option: str | None) -> None:
     """Let ALIAS lead to TARGETs: accounts, aliases, or addresses elsewhere. `@domain` catches all the rest."""
-    added = _ask(directory_option, "alias.add", alias=name, targets=list(targets))
+    added = ask(directory_option, "alias.add", alias=name, targets=list(targets))
     click.echo(f"{added['address']} leads to {', '.join(added['targets'])}")
 
 
@@ -164,7 +156,7 @@ def alias_add(name: str, targets: tuple[str, ...], directory_option: str | None)
 @directory_option
 def alias_list(json_: bool, directory_option: str | None) -> None:
     """List the aliases."""
-    aliases = _ask(directory_option, "alias.list")
+    aliases = ask(directory_option, "alias.list")
     if json_:
         as_json(aliases)
     else:
@@ -177,5 +169,5 @@ def alias_list(json_: bool, directory_option: str | None) -> None:
 @directory_option
 def alias_remove(name: str, targets: tuple[str, ...], directory_option: str | None) -> None:
     """Remove an alias, or some of its TARGETs."""
-    _ask(directory_option, "alias.remove", alias=name, targets=list(targets))
+    ask(directory_option, "alias.remove", alias=name, targets=list(targets))
     click.echo(f"removed {name}" + (f" to {', '.join(targets)}" if targets else ""))

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import click
 
-from .common import as_json, chosen, complain, directory_option, span, table
-
-
-def _ask(option: str | None, operation: str, **arguments: Any) -> Any:
-    from .access import access
-
-    with access(chosen(option)) as door:
-        return door.request(operation, **arguments)
+from .common import as_json, ask, complain, directory_option, span, table
 
 
 def _code(silent: list[int]) -> int:
@@ -35,7 +27,7 @@ def session() -> None:
 @directory_option
 def list_(address: str | None, json_: bool, directory_option: str | None) -> int:
     """List the sessions, all or those of ADDRESS."""
-    answer = _ask(directory_option, "session.list", address=address)
+    answer = ask(directory_option, "session.list", address=address)
     if json_:
         as_json(answer["sessions"])
         return _code(answer["silent"])
@@ -68,6 +60,6 @@ def revoke(address: str | None, identifier: str | None, directory_option: str | 
     """
     if (address is None) == (identifier is None):
         raise click.UsageError("give ADDRESS or --id SESSION")
-    answer = _ask(directory_option, "session.revoke", address=address, id=identifier)
+    answer = ask(directory_option, "session.revoke", address=address, id=identifier)
     click.echo(f"ended {answer['ended']}")
     return _code(answer["silent"])

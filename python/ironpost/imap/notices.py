@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..state.metadata import EVERYBODY, SERVER, Target
+from ..state.metadata import EVERYBODY, PRIVATE, SERVER, SHARED, Target
 from . import hierarchy, updates, wishes
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Overflow", "Watch", "absorb", "begin", "look", "own_messages", "places", "tell"]
 
 MAILBOXES_MAX: Final = 20_000  # that one session may watch
-_PRIVATE: Final = "/private"
-_SHARED: Final = "/shared"
 _SERVER_KEY: Final = (0, 0)
 
 # (owner, mailbox)
@@ -119,7 +117,7 @@ def _annotations(session: Session, wanted: Wishes, last: Look, now: Look) -> Non
             now.annotations[key] = last.annotations[key]
             continue
         found: dict[str, int] = {}
-        for scope, account in ((_SHARED, EVERYBODY), (_PRIVATE, session.account_id)):
+        for scope, account in ((SHARED, EVERYBODY), (PRIVATE, session.account_id)):
             target = SERVER if key == _SERVER_KEY else Target(*key)
             for name, value in metadata.below(target._replace(account=account), ""):
                 found[scope + name] = hash(value)
@@ -175,6 +173,10 @@ def _is_selected(session: Session, key: Key) -> bool:
 
 def _tell_names(session: Session, wanted: Wishes, before: Look, now: Look) -> None:
     """LIST lines of what was made, removed, renamed or (un)subscribed; each name once (RFC 5465 §5.4, §5.5)."""
+
+    def events(name: str, old_name: str) -> frozenset[str]:
+        return _events(wanted, now, name) | _events(wanted, before, old_name)
+
     renamed: dict[str, str] = {}
     affected: set[str] = set()
     for key, seen in now.mailboxes.items():
@@ -190,14 +192,10 @@ def _tell_names(session: Session, wanted: Wishes, before: Look, now: Look) -> No
         parent, rest = name.rpartition("/")[0], name.rpartition("/")[2]
         if renamed.get(parent) == old_name.rpartition("/")[0] and rest == old_name.rpartition("/")[2]:
             continue  # it went with its parent
-        if wishes.NAMES in _events(wanted, now, name) | _events(wanted, before, old_name):
+        if wishes.NAMES in events(name, old_name):
             _list(session, now, name, old_name)
-    affected = {name for name in affected if wishes.NAMES in _events(wanted, now, name) | _events(wanted, before, name)}
-    affected |= {
-        name
-        for name in before.subscribed ^ now.subscribed
-        if wishes.SUBSCRIPTIONS in _events(wanted, now, name) | _events(wanted, before, name)
-    }
+    affected = {name for name in affected if wishes.NAMES in events(name, name)}
+    affected |= {name for name in before.subscribed ^ now.subscribed if wishes.SUBSCRIPTIONS in events(name, name)}
     for name in sorted(affected - renamed.keys()):
         _list(session, now, name)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from . import namespaces
+from . import filters
 
 if TYPE_CHECKING:
     from .. import _core
+    from .filters import Filter
     from .hierarchy import Name
 
 __all__ = ["EVENTS", "FLAGS", "MESSAGES", "METADATA", "NAMES", "SERVER", "SUBSCRIPTIONS", "Group", "Wishes"]
@@ -33,27 +34,10 @@ EVENTS: Final = (
 
 
 class Group(NamedTuple):
-    """An event group: the word of its filter in lower case, the names behind it, events in upper case."""
+    """An event group: of which mailboxes it is, and its events in upper case."""
 
-    filter: str
-    names: tuple[str, ...]
+    filter: Filter
     events: frozenset[str]
-
-    def covers(self, name: str, *, own: bool, subscribed: bool) -> bool:
-        """Is it about the mailbox of that name?"""
-        match self.filter:
-            case "personal":
-                return own
-            case "inboxes":
-                return own and name in namespaces.INBOXES
-            case "subscribed":
-                return subscribed
-            case "subtree":
-                return any(name == root or name.startswith(f"{root}/") for root in self.names)
-            case "subtree-one":
-                return name in self.names or name.rpartition("/")[0] in self.names
-            case _:
-                return name in self.names
 
 
 class Wishes(NamedTuple):
@@ -68,7 +52,7 @@ class Wishes(NamedTuple):
         """All that are wanted of a name."""
         found: frozenset[str] = frozenset()
         for group in self.groups:
-            if group.covers(entry.name, own=not entry.owner and not _foreign(entry), subscribed=entry.subscribed):
+            if group.filter.covers(entry):
                 found |= group.events
         return found
 
@@ -80,11 +64,4 @@ class Wishes(NamedTuple):
     @property
     def patterns(self) -> tuple[str, ...]:
         """LIST patterns that reach all names that the groups can be about."""
-        if any(group.filter == "subscribed" for group in self.groups):
-            return ("*",)
-        return tuple(f"{name}*" for group in self.groups for name in group.names)
-
-
-def _foreign(entry: Name) -> bool:
-    """A name where mailboxes of others stand, with or without one there."""
-    return entry.info is None and entry.name.partition("/")[0] in (namespaces.OTHERS, namespaces.SHARED)
+        return filters.patterns(group.filter for group in self.groups)

@@ -16,9 +16,11 @@ from ..errors import DirectoryError
 from . import edits
 from .env import StateEnvironment, Transaction
 
-__all__ = ["SERVER", "VALUE_OCTETS_MAX", "Change", "Metadata", "Target"]
+__all__ = ["EVERYBODY", "PRIVATE", "SERVER", "SHARED", "VALUE_OCTETS_MAX", "Change", "Metadata", "Target"]
 
 TABLES: Final = ("metadata", "metaoctets")
+PRIVATE: Final = "/private"  # what stands in front of names, for the account itself and for all
+SHARED: Final = "/shared"
 EVERYBODY: Final = 0  # no account has this number, no mailbox either
 VALUE_OCTETS_MAX: Final = 32_768
 ENTRIES_MAX: Final = 200  # of one mailbox, for everybody and for each account

@@ -147,6 +147,14 @@ impl Store {
         self.call(|volume| volume.write_then(op, follow))
     }
 
+    /// A search, which `cancel` of its ticket ends.
+    fn cancellable(&self, job: impl FnOnce(Arc<AtomicBool>) -> ReadJob) -> PyResult<Ticket> {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let ticket = self.read(job(Arc::clone(&cancelled)))?;
+        self.tickets().searches.insert(ticket, cancelled);
+        Ok(ticket)
+    }
+
     /// A ticket that completes at once.
     fn nothing(&self, outcome: Outcome) -> PyResult<Ticket> {
         self.read(Box::new(move |_| Ok(outcome)))
@@ -616,25 +624,13 @@ impl Store {
     }
 
     fn search(&self, view: &MailboxView, program: &SearchProgram, uid: bool, tag: String) -> PyResult<Ticket> {
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let view = Arc::clone(view.inner());
-        let ticket = self.read(reader::search(
-            view,
-            program.inner.clone(),
-            uid,
-            tag,
-            Arc::clone(&cancelled),
-        ))?;
-        self.tickets().searches.insert(ticket, cancelled);
-        Ok(ticket)
+        let (view, program) = (Arc::clone(view.inner()), program.inner.clone());
+        self.cancellable(|cancelled| reader::search(view, program, uid, tag, cancelled))
     }
 
     fn search_data(&self, view: &MailboxView, program: &SearchProgram) -> PyResult<Ticket> {
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let view = Arc::clone(view.inner());
-        let ticket = self.read(reader::search_data(view, program.inner.clone(), Arc::clone(&cancelled)))?;
-        self.tickets().searches.insert(ticket, cancelled);
-        Ok(ticket)
+        let (view, program) = (Arc::clone(view.inner()), program.inner.clone());
+        self.cancellable(|cancelled| reader::search_data(view, program, cancelled))
     }
 
     fn messages(&self, view: &MailboxView) -> PyResult<Ticket> {

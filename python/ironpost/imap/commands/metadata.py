@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ...errors import DirectoryError
-from ...state.metadata import SERVER, VALUE_OCTETS_MAX, Change, Target
+from ...state.metadata import EVERYBODY, PRIVATE, SERVER, SHARED, VALUE_OCTETS_MAX, Change, Target
 from .. import namespaces, notices
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["are_entries", "get_metadata", "send_metadata", "set_metadata"]
 
-PRIVATE: Final = "/private"
-SHARED: Final = "/shared"
 SPECIAL_USE: Final = "/private/specialuse"  # RFC 6154 §5.4
 _LINE_OCTETS: Final = 65_536  # of values in one response; further ones get a response of their own
 _VENDOR_LEVELS: Final = 4  # RFC 5464 §3.2: /private/vendor/NAME/...
@@ -47,7 +45,7 @@ class _Annotated:
 
     def place(self, entry: str) -> tuple[Target, str]:
         """Where an entry is kept. Raises _BadEntry."""
-        for scope, account in ((PRIVATE, self._account), (SHARED, 0)):
+        for scope, account in ((PRIVATE, self._account), (SHARED, EVERYBODY)):
             if entry == scope or entry.startswith(f"{scope}/"):
                 return self._target._replace(account=account), entry.removeprefix(scope)
         raise _BadEntry

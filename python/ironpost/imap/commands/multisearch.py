@@ -5,30 +5,20 @@ A mailbox that may not be read is as one that is not there: it is left out witho
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ... import _core
-from ...state import acl
-from .. import namespaces, progress, sync
+from .. import filters, hierarchy, namespaces, progress, sync
 from .selection import require_view
 
 if TYPE_CHECKING:
+    from ..hierarchy import Name
     from ..session import Session
 
 __all__ = ["esearch"]
 
 # (filter in lower case, the mailboxes that it names)
 Source = tuple[str, tuple[str, ...]]
-
-
-class _Candidate(NamedTuple):
-    """A mailbox that may be read."""
-
-    owner: int
-    name: str  # in the owner's account
-    full_name: str  # as this session knows it
-    mailbox: int
-    own: bool
 
 
 async def esearch(
@@ -58,10 +48,10 @@ async def esearch(
         wire.respond("*", "NO", f'NOUPDATE "{tag}"', "results of ESEARCH are not kept up to date")
     if alone:
         require_view(session)
-    for candidate in await _wanted(session, sources or (("selected", ()),)):
-        view = await _open(session, candidate)
+    for entry in await _wanted(session, sources or (("selected", ()),)):
+        view = await _open(session, entry)
         if view is not None:
-            await _search(session, tag, view, candidate.full_name, program)
+            await _search(session, tag, view, entry.name, program)
         await session.drain_if_high()
     await session.finish(tag, name)
 
@@ -78,81 +68,38 @@ async def _search(
         session.wire.untagged_found(tag, mailbox, view.uid_validity, data.decode("ascii"))
 
 
-async def _open(session: Session, candidate: _Candidate) -> _core.MailboxView | None:
+async def _open(session: Session, entry: Name) -> _core.MailboxView | None:
     """The session's own view of the selected mailbox, so that the client hears of no message that it has not been told of, or a
     fresh one. None when the mailbox has gone meanwhile, or may not be read any more."""
     view = session.view
-    if view is None or session.mailbox_gone or (view.account, view.mailbox) != (candidate.owner, candidate.mailbox):
+    if view is None or not _is_selected(session, entry):
+        assert entry.info is not None
+        owner = entry.owner or session.account_id
         try:
-            view = await session.store.call(session.store.core.open_view(candidate.owner, candidate.name, True))
+            view = await session.store.call(session.store.core.open_view(owner, entry.info.name, True))
         except _core.NotFound:
             return None
     return view if "r" in namespaces.rights_of(session, view) else None
 
 
-async def _wanted(session: Session, sources: tuple[Source, ...]) -> list[_Candidate]:
-    """The mailboxes that any of the sources names, each once, INBOX first, then by name."""
-    infos = await session.store.call(session.store.core.list_mailboxes(session.account_id))
-    subscribed = {info.name for info in infos if info.subscribed}
-    candidates = [*_own(session, infos), *await _of_others(session)]
-    words = {word for word, _ in sources}
-    named = {word: _names(session, sources, word) for word in ("mailboxes", "subtree", "subtree-one")}
-    view = session.view
-    selected = None if view is None or "selected" not in words else (view.account, view.mailbox)
-
-    def is_wanted(candidate: _Candidate) -> bool:
-        name = candidate.full_name
-        parent = name.rpartition("/")[0]
-        return (
-            (candidate.own and "personal" in words)
-            or (candidate.own and name in namespaces.INBOXES and "inboxes" in words)
-            or ("subscribed" in words and name in subscribed)
-            or name in named["mailboxes"]
-            or name in named["subtree-one"]
-            or parent in named["subtree-one"]
-            or not named["subtree"].isdisjoint(_lineage(name))
-            or (candidate.owner, candidate.mailbox) == selected
-        )
-
-    found = {(candidate.owner, candidate.mailbox): candidate for candidate in candidates if is_wanted(candidate)}
-    return sorted(found.values(), key=lambda candidate: (candidate.full_name != "INBOX", candidate.full_name))
-
-
-def _own(session: Session, infos: list[_core.MailboxInfo]) -> list[_Candidate]:
-    account = session.account_id
-    sharing = session.context.directory.sharing
-    restricted = sharing.restricted(account)
-    candidates = []
-    for info in infos:
-        where = namespaces.place(session, info.name)
-        if not info.id or where is None or not where.own:
-            continue  # a subscription, or a name that belongs to another by now
-        rights = sharing.rights(account, account, info.id) if restricted else acl.ALL
-        if "r" in rights:
-            candidates.append(_Candidate(account, info.name, info.name, info.id, True))
-    return candidates
-
-
-async def _of_others(session: Session) -> list[_Candidate]:
+async def _wanted(session: Session, sources: tuple[Source, ...]) -> list[Name]:
+    """The mailboxes that any of the sources names and that may be read, each once, INBOX first, then by name."""
+    wanted = [filters.made(session, word, names) for word, names in sources]
+    of_selected = any(one.of_selected for one in wanted)
+    patterns = filters.patterns(wanted)
+    if of_selected and session.view is not None and session.view.account != session.account_id:
+        patterns = ("*",)  # it is another's
     return [
-        _Candidate(owner, info.name, full_name, info.id, False)
-        for owner, full_name, info, rights in await namespaces.visible(session)
-        if "r" in rights
+        entry
+        for entry in await hierarchy.names(session, "", patterns)
+        if entry.exists
+        and "r" in entry.rights
+        and (any(one.covers(entry) for one in wanted) or (of_selected and _is_selected(session, entry)))
     ]
 
 
-def _names(session: Session, sources: tuple[Source, ...], word: str) -> set[str]:
-    """The mailboxes of all sources of a kind, as `_Candidate.full_name` writes them."""
-    names = set()
-    for source, given in sources:
-        for name in given if source == word else ():
-            where = namespaces.place(session, name)
-            foreign = where is not None and not where.own
-            names.add(namespaces.full_name(session, where.owner, where.name) if foreign and where is not None else name)
-    return names
-
-
-def _lineage(name: str) -> list[str]:
-    """A name and all levels above it."""
-    levels = name.split("/")
-    return ["/".join(levels[:count]) for count in range(1, len(levels) + 1)]
+def _is_selected(session: Session, entry: Name) -> bool:
+    view = session.view
+    if view is None or session.mailbox_gone or entry.info is None:
+        return False
+    return (view.account, view.mailbox) == (entry.owner or session.account_id, entry.info.id)

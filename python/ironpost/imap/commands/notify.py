@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import notices, sync, updates, wishes
+from .. import filters, notices, sync, updates, wishes
 from ..wishes import Group, Wishes
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ async def notify(session: Session, tag: str, name: str, wanted: tuple[bool, tupl
     if any(event not in known for _, _, events, _ in groups for event in events):
         session.wire.respond(tag, "NO", f"BADEVENT ({' '.join(wishes.EVENTS)})", "there is no such event here")
         return
-    watch = notices.Watch(_wishes(groups))
+    watch = notices.Watch(_wishes(session, groups))
     try:
         watch.last = await notices.look(session, watch.wishes, watch.last)
     except notices.Overflow:
@@ -45,12 +45,13 @@ async def notify(session: Session, tag: str, name: str, wanted: tuple[bool, tupl
     session.wire.respond(tag, "OK", "", f"{name} completed")
 
 
-def _wishes(groups: tuple[Wanted, ...]) -> Wishes:
+def _wishes(session: Session, groups: tuple[Wanted, ...]) -> Wishes:
     others = []
     result = Wishes()
     for word, names, events, items in groups:
-        if word.startswith("selected"):
+        about = filters.made(session, word, names)
+        if about.of_selected:
             result = result._replace(selected=frozenset(events), at_once=word == "selected", items=items)
         elif events:
-            others.append(Group(word, names, frozenset(events)))
+            others.append(Group(about, frozenset(events)))
     return result._replace(groups=tuple(others))

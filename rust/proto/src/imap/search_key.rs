@@ -163,50 +163,37 @@ pub const SEARCH_KEYS_MAX: usize = 1024;
 /// Above this no setting lets keys nest: the parser's own stack depends on it.
 const DEPTH_MAX: usize = 128;
 
+impl SearchKey {
+    /// Whether `test` holds for one of the keys within it that hold no others.
+    fn any(&self, test: &impl Fn(&Self) -> bool) -> bool {
+        match self {
+            Self::Not(key) => key.any(test),
+            Self::Or(left, right) => left.any(test) || right.any(test),
+            Self::And(keys) => keys.iter().any(|key| key.any(test)),
+            key => test(key),
+        }
+    }
+}
+
 impl SearchProgram {
     /// True when a MODSEQ key is among the keys: the answer then tells a modseq too (RFC 7162 §3.1.5).
     #[must_use]
     pub fn asks_modseq(&self) -> bool {
-        fn asks(key: &SearchKey) -> bool {
-            match key {
-                SearchKey::ModSeq(_) => true,
-                SearchKey::Not(key) => asks(key),
-                SearchKey::Or(left, right) => asks(left) || asks(right),
-                SearchKey::And(keys) => keys.iter().any(asks),
-                _ => false,
-            }
-        }
-        asks(&self.key)
+        self.key.any(&|key| matches!(key, SearchKey::ModSeq(_)))
     }
 
     /// True when a set of message numbers is among the keys; `$` is none.
     #[must_use]
     pub fn names_numbers(&self) -> bool {
-        fn names(key: &SearchKey) -> bool {
-            match key {
-                SearchKey::Sequence(set) => !set.is_saved(),
-                SearchKey::Not(key) => names(key),
-                SearchKey::Or(left, right) => names(left) || names(right),
-                SearchKey::And(keys) => keys.iter().any(names),
-                _ => false,
-            }
-        }
-        names(&self.key)
+        self.key
+            .any(&|key| matches!(key, SearchKey::Sequence(set) if !set.is_saved()))
     }
 
     /// True when `$` is among the keys, the result that the selected mailbox has saved (RFC 5182).
     #[must_use]
     pub fn names_saved(&self) -> bool {
-        fn names(key: &SearchKey) -> bool {
-            match key {
-                SearchKey::Sequence(set) | SearchKey::Uid(set) => set.is_saved(),
-                SearchKey::Not(key) => names(key),
-                SearchKey::Or(left, right) => names(left) || names(right),
-                SearchKey::And(keys) => keys.iter().any(names),
-                _ => false,
-            }
-        }
-        names(&self.key)
+        self.key
+            .any(&|key| matches!(key, SearchKey::Sequence(set) | SearchKey::Uid(set) if set.is_saved()))
     }
 
     /// Reads `[SP "RETURN" ...] SP ["CHARSET" SP charset SP] search-key *(SP search-key)` up to the end of the command
