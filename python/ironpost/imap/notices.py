@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..state.metadata import EVERYBODY, PRIVATE, SERVER, SHARED, Target
 from . import hierarchy, updates, wishes
+from .wishes import Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .session import Session
-    from .wishes import Wishes
 
 __all__ = ["Overflow", "Watch", "absorb", "begin", "look", "own_messages", "places", "tell"]
 
@@ -147,7 +147,7 @@ async def tell(session: Session) -> None:
     try:
         now = await look(session, watch.wishes, watch.last)
     except Overflow:
-        session.watch = None
+        session.watch = Watch(Wishes())  # as after NOTIFY NONE (§5.8)
         session.wire.respond("*", "OK", "NOTIFICATIONOVERFLOW", "too many mailboxes")
         return
     before, watch.last = watch.last, now
