@@ -44,16 +44,21 @@ def ours(server: Server) -> list[str]:
     return found
 
 
+def imported(folder: Path, dovecot: Dovecot) -> list[str]:
+    """What our POP3 says once the tree has been imported."""
+    server = Server(folder, accounts=("alice",))
+    tree = str(dovecot.home / "tree")
+    ironpost("mailbox", "import", ADDRESS, tree, "--pop3-uidl", DEFAULT, "--dir", str(server.folder))
+    with server.serving():
+        return ours(server)
+
+
 @pytest.mark.parametrize("location", ["maildir:~/tree", "sdbox:~/tree", "mdbox:~/tree"])
 def test_made_as_by_default(tmp_path: Path, location: str) -> None:
     dovecot = filled(tmp_path / "dovecot", location)
     expected = theirs(dovecot, location)
     assert len(expected) == MESSAGES - 2
-    server = Server(tmp_path / "data", accounts=("alice",))
-    tree, folder = str(dovecot.home / "tree"), str(server.folder)
-    ironpost("mailbox", "import", ADDRESS, tree, "--pop3-uidl", DEFAULT, "--dir", folder)
-    with server.serving():
-        assert ours(server) == expected
+    assert imported(tmp_path / "data", dovecot) == expected
 
 
 def test_saved_in_a_maildir(tmp_path: Path) -> None:
@@ -61,11 +66,7 @@ def test_saved_in_a_maildir(tmp_path: Path) -> None:
     dovecot = filled(tmp_path / "dovecot", location)
     saved = theirs(dovecot, location, "pop3_save_uidl=yes", "pop3_uidl_format=old-%v-%u")
     assert theirs(dovecot, location) == saved
-    server = Server(tmp_path / "data", accounts=("alice",))
-    tree, folder = str(dovecot.home / "tree"), str(server.folder)
-    ironpost("mailbox", "import", ADDRESS, tree, "--pop3-uidl", DEFAULT, "--dir", folder)
-    with server.serving():
-        assert ours(server) == saved
+    assert imported(tmp_path / "data", dovecot) == saved
 
 
 def test_patterns(tmp_path: Path) -> None:

@@ -26,9 +26,7 @@ def issuer() -> Iterator[Issuer]:
 
 @pytest.fixture(scope="module")
 def server(issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("tokens") / "data"
-    made = Server(folder)
-    made.write_config((folder / "ironpost.toml").read_text() + issuer.config(folder))
+    made = issuer.known_to(Server(tmp_path_factory.mktemp("tokens") / "data"))
     with made.serving():
         yield made
 

@@ -29,9 +29,7 @@ def issuer() -> Iterator[Issuer]:
 @pytest.fixture(scope="module")
 def server(issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """It checks JWTs itself."""
-    folder = tmp_path_factory.mktemp("oauth") / "data"
-    made = Server(folder)
-    made.write_config((folder / "ironpost.toml").read_text() + issuer.config(folder))
+    made = issuer.known_to(Server(tmp_path_factory.mktemp("oauth") / "data"))
     with made.serving():
         yield made
 
@@ -205,9 +203,7 @@ def test_tokens_are_not_offered_where_nobody_is_configured(running: Server) -> N
 def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Issuer]]:
     """A server that shows each token to an issuer of its own."""
     with Issuer().serving() as issuer:
-        folder = tmp_path_factory.mktemp("introspection") / "data"
-        made = Server(folder)
-        made.write_config((folder / "ironpost.toml").read_text() + issuer.config(folder, introspection=True))
+        made = issuer.known_to(Server(tmp_path_factory.mktemp("introspection") / "data"), introspection=True)
         with made.serving():
             yield made, issuer
 
@@ -269,10 +265,9 @@ def waiting(server: Server, token: str) -> RawClient:
 
 @pytest.mark.slow
 def test_a_reload_has_the_keys_read_again(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("keys") / "data"
-    server = Server(folder)
+    server = Server(tmp_path_factory.mktemp("keys") / "data")
     with Issuer().serving() as issuer:
-        server.write_config((folder / "ironpost.toml").read_text() + issuer.config(folder))
+        issuer.known_to(server)
         with server.serving():
             good, issuer.answers["/keys"] = issuer.answers["/keys"], (500, {})
             assert imap_login(server, Client("OAUTHBEARER", issuer.token())).startswith("[UNAVAILABLE]")

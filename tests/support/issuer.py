@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from tests.support.server import Server
+
 AUDIENCE = "mail.example.test"
 GATE_SECONDS = 60.0  # then a test has forgotten it
 CLIENT = ("mail server", "s3cret: +/%")
@@ -143,6 +145,12 @@ class Issuer:
     def token(self, **changes: Any) -> str:
         """A JWT of the present key."""
         return self.key.sign(self.claims(**changes))
+
+    def known_to(self, server: Server, *, introspection: bool = False) -> Server:
+        """The server, which has this issuer in its configuration when it starts."""
+        text = (server.folder / "ironpost.toml").read_text()
+        server.write_config(text + self.config(server.folder, introspection=introspection))
+        return server
 
     def config(self, folder: Path, *, introspection: bool = False) -> str:
         """[oauth]; its files go into the folder."""
